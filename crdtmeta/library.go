@@ -1,0 +1,52 @@
+package crdtmeta
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strings"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// DefaultPrefix is what companion keys start with unless configured otherwise.
+const DefaultPrefix = "crdt:"
+
+// The library's name and its functions. The number is the version of the formats in docs/engine.md: two versions of
+// Anabranch with different formats never call each other's functions.
+const (
+	LibraryName = "anabranch_1"
+
+	FuncWrite  = "anabranch_write_1"  // commands with Redis's denyoom flag
+	FuncFree   = "anabranch_free_1"   // the other commands; runs over maxmemory too
+	FuncArm    = "anabranch_arm_1"    // takeover
+	FuncApply  = "anabranch_apply_1"  // remote log entries
+	FuncExpire = "anabranch_expire_1" // due TTLs become DEL effects
+	FuncInfo   = "anabranch_info_1"   // counters
+)
+
+// Library returns the source of the engine for FUNCTION LOAD, with companion keys under prefix. The Lua files are
+// joined in the order of their names.
+func Library(prefix string) (string, error) {
+	if prefix == "" || strings.ContainsAny(prefix, "{}\"\\\r\n\x00") {
+		return "", fmt.Errorf("prefix %q: must not be empty or contain braces, quotes, backslashes or control characters", prefix)
+	}
+	names, err := fs.Glob(luaFiles, "lua/*.lua")
+	if err != nil {
+		return "", err
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	fmt.Fprintf(&b, "#!lua name=%s\n", LibraryName)
+	for _, name := range names {
+		text, err := luaFiles.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	return strings.ReplaceAll(b.String(), "@PREFIX@", prefix), nil
+}

@@ -1,0 +1,60 @@
+package translate
+
+// Class says which way a command takes through the proxy. Every command has exactly one.
+type Class uint8
+
+// The classes of design: read-only commands pass through as raw bytes, writes go to the engine, the rest is handled by
+// the proxy itself, or refused before anything changes.
+const (
+	Unclassified Class = iota // never in the finished table; a test fails on it
+	Read                      // raw bytes to the shared lane, raw reply bytes back
+	Write                     // an op of an engine call
+	ReadOrWrite               // Read or Write, by its arguments (SORT, GEORADIUS)
+	Blocking                  // may wait; queued in the proxy, popped by the engine
+	PubSub                    // subscriptions and messages
+	Transaction               // MULTI, EXEC, DISCARD, WATCH, UNWATCH
+	Script                    // EVAL, FCALL, SCRIPT, FUNCTION
+	Connection                // state of this client's connection (HELLO, SELECT, CLIENT SETNAME …)
+	Admin                     // about the server, passed or answered after a check (INFO, CONFIG GET …)
+	Local                     // answered by the proxy alone (PING, ECHO, TIME, COMMAND, CRDT …)
+	Refused                   // answered with an error and the reason
+)
+
+// Shape says how the engine's RESP2 reply becomes what Redis would have sent, in RESP2 and in RESP3.
+type Shape uint8
+
+// The shapes that need more than passing on. See docs/engine.md, section 3.
+const (
+	ShapePlain         Shape = iota // as it is; in RESP3 a null bulk becomes "_"
+	ShapeInteger                    // a bulk of digits becomes an integer
+	ShapeDouble                     // a bulk becomes a double in RESP3 (ZINCRBY, ZADD INCR)
+	ShapeSet                        // an array becomes a set in RESP3 (SPOP with count)
+	ShapeNullArray                  // null becomes a null array in RESP2 (ZMPOP, LPOP with count)
+	ShapeScorePairs                 // flat member, score array; RESP3: array of [member, double] pairs (ZPOPMIN with count)
+	ShapeScorePair                  // flat member, score array; RESP3: flat with a double (ZPOPMIN without count)
+	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
+	ShapeKeys                       // array of key names: companions are left out (KEYS)
+	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
+)
+
+// Command is one row of the table. Rows are shared and never changed.
+type Command struct {
+	Name    string // upper case; a subcommand carries its container: "CLIENT LIST"
+	Arity   int    // as COMMAND INFO gives it: negative means "at least"
+	Class   Class
+	Reason  string // why it is refused; for Refused only
+	DenyOOM bool   // Redis refuses it over maxmemory; decides the engine's entry point
+	Shape   Shape
+
+	keys        keySpec
+	subcommands map[string]*Command
+}
+
+// Plan is what the proxy does with one command, arguments considered.
+type Plan struct {
+	Command *Command
+	Class   Class // Read or Write where the table says ReadOrWrite
+	Shape   Shape
+	DenyOOM bool
+	Err     string // non-empty: answer "-" + Err, and do nothing else. Redis's own words
+}
