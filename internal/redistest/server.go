@@ -28,9 +28,10 @@ type Server struct {
 	Addr string // HOST:PORT, the same over restarts
 	Dir  string // holds redis.conf, redis.log and the append-only file
 
-	t    testing.TB
-	port int
-	proc *process
+	t        testing.TB
+	port     int
+	proc     *process
+	observed *redis.Client // see observer
 }
 
 // Option changes how a server is started.
@@ -79,6 +80,14 @@ func (s *Server) URL() string { return "redis://" + s.Addr }
 
 // Client is a new go-redis client, closed when the test ends.
 func (s *Server) Client() *redis.Client { return newClient(s.t, s.Addr) }
+
+// observer is one client that this package keeps for looking at the server itself.
+func (s *Server) observer() *redis.Client {
+	if s.observed == nil {
+		s.observed = s.Client()
+	}
+	return s.observed
+}
 
 // PID is the process id of the running server.
 func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
@@ -208,12 +217,13 @@ func (s *Server) cleanup() {
 // newClient never retries: a test must see what really happened to a command.
 func newClient(t testing.TB, addr string) *redis.Client {
 	client := redis.NewClient(&redis.Options{
-		Addr:            addr,
-		MaxRetries:      -1,
-		DisableIdentity: true,
-		Protocol:        2,
-		ReadTimeout:     20 * time.Second,
-		WriteTimeout:    20 * time.Second,
+		Addr:                  addr,
+		MaxRetries:            -1,
+		DisableIdentity:       true,
+		Protocol:              2,
+		ContextTimeoutEnabled: true,
+		ReadTimeout:           20 * time.Second,
+		WriteTimeout:          20 * time.Second,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client

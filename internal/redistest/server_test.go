@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestAcknowledgedWritesSurviveAKillWithAOF(t *testing.T) {
-	ctx := context.Background()
+	ctx := t.Context()
 	s := Start(t, WithAOF())
 	client := s.Client()
 	if err := client.Set(ctx, "k", "v", 0).Err(); err != nil {
@@ -43,7 +43,7 @@ func TestAcknowledgedWritesSurviveAKillWithAOF(t *testing.T) {
 }
 
 func TestWithoutAOFNothingSurvives(t *testing.T) {
-	ctx := context.Background()
+	ctx := t.Context()
 	s := Start(t)
 	client := s.Client()
 	if err := client.Set(ctx, "k", "v", 0).Err(); err != nil {
@@ -57,7 +57,7 @@ func TestWithoutAOFNothingSurvives(t *testing.T) {
 
 func TestConfigLinesWin(t *testing.T) {
 	s := Start(t, WithConfig("maxmemory 77mb", "appendonly yes"))
-	got := s.Client().ConfigGet(context.Background(), "maxmemory").Val()["maxmemory"]
+	got := s.Client().ConfigGet(t.Context(), "maxmemory").Val()["maxmemory"]
 	if want := strconv.Itoa(77 << 20); got != want {
 		t.Fatalf("maxmemory = %s, want %s", got, want)
 	}
@@ -66,14 +66,14 @@ func TestConfigLinesWin(t *testing.T) {
 func TestPauseFreezesAndContinueThaws(t *testing.T) {
 	s := Start(t)
 	s.Pause()
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	client := s.Client()
 	if err := client.Ping(ctx).Err(); err == nil {
 		t.Fatal("a paused server answers")
 	}
 	s.Continue()
-	if err := client.Ping(context.Background()).Err(); err != nil {
+	if err := client.Ping(t.Context()).Err(); err != nil {
 		t.Fatalf("after Continue: %v", err)
 	}
 }

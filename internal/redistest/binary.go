@@ -1,0 +1,86 @@
+package redistest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// binaryEnv names a ready anabranch binary to test, for example a release; without it the tree is built.
+const binaryEnv = "ANABRANCH_TEST_BINARY"
+
+// raceEnv makes every cluster run a binary with the race detector.
+const raceEnv = "ANABRANCH_TEST_RACE"
+
+type built struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+var builds = map[bool]*built{false: {}, true: {}}
+
+// Binary is the path of the anabranch program, built once per test process.
+func Binary(t testing.TB, race bool) string {
+	t.Helper()
+	if path := os.Getenv(binaryEnv); path != "" {
+		return path
+	}
+	b := builds[race || os.Getenv(raceEnv) != ""]
+	b.once.Do(func() { b.path, b.err = build(race) })
+	if b.err != nil {
+		t.Fatalf("redistest: %v", b.err)
+	}
+	return b.path
+}
+
+// build compiles into a directory that is gone before the first test runs: the program is kept alive by an open
+// descriptor alone, so that no run leaves a binary behind, however it ends.
+func build(race bool) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "redistest-build-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "anabranch")
+	args := []string{"build", "-o", path}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./cmd/anabranch")...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/anabranch: %w\n%s", err, out)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	// The file stays open for the life of the test process; /proc names it also for the children.
+	keepOpen = append(keepOpen, file)
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd()), nil
+}
+
+// keepOpen stops the collector from closing the binaries.
+var keepOpen []*os.File
+
+func moduleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	file := strings.TrimSpace(string(bytes.TrimSpace(out)))
+	if file == "" || file == os.DevNull {
+		return "", fmt.Errorf("go env GOMOD: not inside a module")
+	}
+	return filepath.Dir(file), nil
+}

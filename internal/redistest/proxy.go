@@ -1,0 +1,126 @@
+package redistest
+
+import (
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Proxy is one `anabranch serve` process of a region. It is killed when the test ends; its log is printed when the test
+// failed.
+type Proxy struct {
+	Addr      string // for clients
+	PeerAddr  string // for other regions
+	AdminAddr string // HTTP
+
+	t      testing.TB
+	name   string // region and number, for messages
+	binary string
+	args   []string
+	dir    string
+	proc   *process
+}
+
+// Client is a new go-redis client of the proxy, closed when the test ends.
+func (p *Proxy) Client() *redis.Client { return newClient(p.t, p.Addr) }
+
+// Dial is a new plain connection to the proxy.
+func (p *Proxy) Dial() *Conn {
+	p.t.Helper()
+	return Dial(p.t, p.Addr)
+}
+
+// Running says whether the process lives.
+func (p *Proxy) Running() bool { return p.proc != nil && p.proc.running() }
+
+// Kill sends SIGKILL and waits for the end.
+func (p *Proxy) Kill() {
+	if p.Running() {
+		p.proc.kill()
+	}
+}
+
+// Stop sends SIGTERM. The proxy must end by itself and with status 0.
+func (p *Proxy) Stop() {
+	p.t.Helper()
+	if !p.Running() {
+		return
+	}
+	if err := p.proc.terminate(stopLimit); err != nil {
+		p.t.Fatalf("redistest: proxy %s: SIGTERM: %v\n%s", p.name, err, p.Log())
+	}
+}
+
+// Restart starts the proxy again with the same addresses, and waits until it serves. One that still runs is stopped.
+func (p *Proxy) Restart() {
+	p.t.Helper()
+	p.Stop()
+	p.Launch()
+	p.AwaitReady()
+}
+
+// Launch starts the process and returns at once; the proxy may not serve yet, for instance because Redis is down.
+func (p *Proxy) Launch() {
+	p.t.Helper()
+	proc, err := spawn(p.logPath(), nil, p.binary, p.args...)
+	if err != nil {
+		p.t.Fatalf("redistest: proxy %s: %v", p.name, err)
+	}
+	p.proc = proc
+}
+
+// AwaitReady waits until the proxy serves reads and writes: PING alone may be answered without Redis.
+func (p *Proxy) AwaitReady() {
+	p.t.Helper()
+	var last string
+	for deadline := time.Now().Add(startLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if !p.proc.running() {
+			p.t.Fatalf("redistest: proxy %s ended at once: %v\n%s", p.name, p.proc.exitError(), p.Log())
+		}
+		if last = p.probe(); last == "" {
+			return
+		}
+	}
+	p.t.Fatalf("redistest: proxy %s does not serve within %v: %s\n%s", p.name, startLimit, last, p.Log())
+}
+
+// probe tries a read and a write that changes nothing. It returns what is wrong, or nothing.
+func (p *Proxy) probe() string {
+	client := redis.NewClient(&redis.Options{Addr: p.Addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2})
+	defer client.Close()
+	for _, args := range [][]any{{"PING"}, {"EXISTS", "redistest"}, {"DEL", "redistest"}} {
+		if err := client.Do(p.t.Context(), args...).Err(); err != nil {
+			return fmt.Sprintf("%v: %v", args, err)
+		}
+	}
+	return ""
+}
+
+// Pause freezes the process with SIGSTOP.
+func (p *Proxy) Pause() { p.mustSignal(syscall.SIGSTOP) }
+
+// Continue undoes Pause.
+func (p *Proxy) Continue() { p.mustSignal(syscall.SIGCONT) }
+
+func (p *Proxy) mustSignal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.proc.signal(sig); err != nil {
+		p.t.Fatalf("redistest: %v to proxy %s: %v", sig, p.name, err)
+	}
+}
+
+// Log is the end of what the process printed.
+func (p *Proxy) Log() string { return logTail(p.logPath(), logBytes) }
+
+func (p *Proxy) logPath() string { return filepath.Join(p.dir, "anabranch-"+p.name+".log") }
+
+func (p *Proxy) cleanup() {
+	p.Kill()
+	if p.t.Failed() && p.proc != nil {
+		p.t.Logf("proxy %s at %s:\n%s", p.name, p.Addr, p.Log())
+	}
+}

@@ -1,0 +1,177 @@
+package redistest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// syncLimit is how long regions may take to exchange everything when nothing separates them.
+	syncLimit = 60 * time.Second
+	// stillFor is how long nothing may move before a sync during a partition is taken as finished.
+	stillFor = 400 * time.Millisecond
+)
+
+// crdt runs a CRDT subcommand in the region, through whichever proxy is alive.
+func (r *Region) crdt(args ...string) (Reply, error) {
+	args = append([]string{"CRDT"}, args...)
+	if r.control != nil {
+		if reply, err := r.control.Try(args...); err == nil {
+			return reply, nil
+		}
+		r.control.Close()
+		r.control = nil
+	}
+	for _, proxy := range r.Proxies {
+		if !proxy.Running() {
+			continue
+		}
+		conn, err := TryDial(r.t, proxy.Addr)
+		if err != nil {
+			continue
+		}
+		r.control = conn
+		return conn.Try(args...)
+	}
+	return Reply{}, fmt.Errorf("region %s: no proxy is running", r.Name)
+}
+
+// CRDT runs a CRDT subcommand in the region and fails the test on an error.
+func (r *Region) CRDT(args ...string) Reply {
+	r.t.Helper()
+	reply, err := r.crdt(args...)
+	if err == nil && reply.IsError() {
+		err = fmt.Errorf("%s", reply.Text)
+	}
+	if err != nil {
+		r.t.Fatalf("redistest: region %s: CRDT %s: %v", r.Name, strings.Join(args, " "), err)
+	}
+	return reply
+}
+
+// PauseAll stops every region from taking effects.
+func (c *Cluster) PauseAll() {
+	c.t.Helper()
+	for _, region := range c.Regions {
+		if len(c.Regions) > 1 {
+			region.CRDT("PAUSE", "ALL")
+		}
+	}
+}
+
+// ResumeAll lets every region take effects again, except over links that Partition has cut.
+func (c *Cluster) ResumeAll() {
+	c.t.Helper()
+	for _, region := range c.Regions {
+		for _, other := range c.Regions {
+			if other != region && !c.isCut(region.Name, other.Name) {
+				region.CRDT("RESUME", other.Name)
+			}
+		}
+	}
+}
+
+// Partition cuts the link between two regions until Heal.
+func (c *Cluster) Partition(x, y string) {
+	c.t.Helper()
+	c.cut[pair(x, y)] = true
+	c.Region(x).CRDT("PAUSE", y)
+	c.Region(y).CRDT("PAUSE", x)
+}
+
+// Heal restores all links that Partition has cut. Effects flow again at the next Sync or ResumeAll.
+func (c *Cluster) Heal() { c.cut = map[[2]string]bool{} }
+
+// Sync resumes all links that are not cut, waits until every region has what it can get, and pauses everything.
+func (c *Cluster) Sync() {
+	c.t.Helper()
+	c.ResumeAll()
+	c.Converge()
+	c.PauseAll()
+}
+
+// Converge waits until every region has applied everything of the others. While a partition lasts, effects that depend
+// on what is cut off stay where they are; then it waits until nothing moves any more.
+func (c *Cluster) Converge() {
+	c.t.Helper()
+	var (
+		started = time.Now()
+		before  string
+		since   = time.Now()
+	)
+	for {
+		missing := c.unacknowledged()
+		if missing == "" {
+			return
+		}
+		if now := c.frontiers(); now != before {
+			before, since = now, time.Now()
+		}
+		if len(c.cut) > 0 && time.Since(since) > stillFor {
+			return
+		}
+		if time.Since(started) > syncLimit {
+			c.t.Fatalf("redistest: no convergence within %v: %s\n%s", syncLimit, missing, c.explain())
+		}
+	}
+}
+
+// unacknowledged asks each region how many of the others have all of its effects, and names the ones that wait.
+func (c *Cluster) unacknowledged() string {
+	c.t.Helper()
+	for _, region := range c.Regions {
+		want := 0
+		for _, other := range c.Regions {
+			if other != region && !c.isCut(region.Name, other.Name) {
+				want++
+			}
+		}
+		if want == 0 {
+			continue
+		}
+		got := region.CRDT("WAIT", strconv.Itoa(want), "100").Int()
+		if got < int64(want) {
+			return fmt.Sprintf("region %s: %d of %d others have applied its effects", region.Name, got, want)
+		}
+	}
+	return ""
+}
+
+// frontiers prints what every region has applied, read past the proxies from where the engine keeps it.
+func (c *Cluster) frontiers() string {
+	var out strings.Builder
+	for _, region := range c.Regions {
+		if !region.Redis.Running() {
+			continue
+		}
+		frontier, err := region.Redis.observer().HGetAll(region.t.Context(), "crdt:frontier").Result()
+		if err != nil {
+			fmt.Fprintf(&out, "%s: %v\n", region.Name, err)
+			continue
+		}
+		fmt.Fprintf(&out, "%s:", region.Name)
+		for _, origin := range slices.Sorted(maps.Keys(frontier)) {
+			fmt.Fprintf(&out, " %s=%s", origin, frontier[origin])
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
+func (c *Cluster) explain() string {
+	out := c.frontiers()
+	for _, region := range c.Regions {
+		if reply, err := region.crdt("STATUS"); err == nil {
+			out += fmt.Sprintf("%s status: %s\n", region.Name, reply)
+		}
+	}
+	return out
+}
+
+func (c *Cluster) isCut(x, y string) bool { return c.cut[pair(x, y)] }
+
+func pair(x, y string) [2]string { return [2]string{min(x, y), max(x, y)} }
