@@ -9,7 +9,7 @@ const (
 	Unclassified Class = iota // never in the finished table; a test fails on it
 	Read                      // raw bytes to the shared lane, raw reply bytes back
 	Write                     // an op of an engine call
-	ReadOrWrite               // Read or Write, by its arguments (SORT, GEORADIUS)
+	ReadOrWrite               // Read or Write, by its arguments (SORT, GEORADIUS, BITFIELD); never in a Plan
 	Blocking                  // may wait; queued in the proxy, popped by the engine
 	PubSub                    // subscriptions and messages
 	Transaction               // MULTI, EXEC, DISCARD, WATCH, UNWATCH
@@ -20,6 +20,13 @@ const (
 	Refused                   // answered with an error and the reason
 )
 
+var classNames = [...]string{
+	"unclassified", "read", "write", "read-or-write", "blocking", "pubsub", "transaction", "script", "connection",
+	"admin", "local", "refused",
+}
+
+func (c Class) String() string { return classNames[c] }
+
 // Shape says how the engine's RESP2 reply becomes what Redis would have sent, in RESP2 and in RESP3.
 type Shape uint8
 
@@ -29,31 +36,48 @@ const (
 	ShapeInteger                    // a bulk of digits becomes an integer
 	ShapeDouble                     // a bulk becomes a double in RESP3 (ZINCRBY, ZADD INCR)
 	ShapeSet                        // an array becomes a set in RESP3 (SPOP with count)
-	ShapeNullArray                  // null becomes a null array in RESP2 (ZMPOP, LPOP with count)
+	ShapeNullArray                  // null becomes a null array in RESP2 (LPOP with count)
 	ShapeScorePairs                 // flat member, score array; RESP3: array of [member, double] pairs (ZPOPMIN with count)
 	ShapeScorePair                  // flat member, score array; RESP3: flat with a double (ZPOPMIN without count)
 	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
+	ShapeIntegers                   // array in which a bulk of digits becomes an integer, and nulls stay (BITFIELD)
 )
+
+var shapeNames = [...]string{
+	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan",
+	"integers",
+}
+
+func (s Shape) String() string { return shapeNames[s] }
 
 // Command is one row of the table. Rows are shared and never changed.
 type Command struct {
 	Name    string // upper case; a subcommand carries its container: "CLIENT LIST"
+	Group   string // as COMMAND DOCS names it: "string", "sorted_set" …
 	Arity   int    // as COMMAND INFO gives it: negative means "at least"
 	Class   Class
-	Reason  string // why it is refused; for Refused only
+	Reason  string // why it is refused; for Refused only. One that starts with "ERR " is the whole error
+	Later   bool   // refused in this version only
+	Flags   Flags  // as COMMAND INFO gives them
 	DenyOOM bool   // Redis refuses it over maxmemory; decides the engine's entry point
 	Shape   Shape
 
-	keys        keySpec
-	subcommands map[string]*Command
+	flags       string // the literal that becomes Flags
+	keys        []keySpec
+	merges      string // how concurrent uses merge, in words; for the documentation
+	decide      func(Plan, [][]byte) Plan
+	subcommands rows
+	bySuffix    map[string]*Command // the subcommands by the name after the container's
+	container   *Command            // of a subcommand
+	refusal     string              // the error of a refused command, built once
 }
 
 // Plan is what the proxy does with one command, arguments considered.
 type Plan struct {
-	Command *Command
-	Class   Class // Read or Write where the table says ReadOrWrite
+	Command *Command // the subcommand's row where there is one; nil for an unknown command
+	Class   Class    // Read or Write where the table says ReadOrWrite; Refused whenever Err is set
 	Shape   Shape
 	DenyOOM bool
 	Err     string // non-empty: answer "-" + Err, and do nothing else. Redis's own words

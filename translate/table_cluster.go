@@ -1,0 +1,37 @@
+package translate
+
+// A region is one server today. Redis itself answers as a server without cluster support does.
+var clusterCommands = rows{
+	{Name: "ASKING", Arity: 1, Class: Refused, flags: "fast", Reason: clusterDisabled},
+	{Name: "CLUSTER", Arity: -2, Class: Admin, subcommands: rows{
+		{Name: "CLUSTER ADDSLOTS", Arity: -3, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER ADDSLOTSRANGE", Arity: -4, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER BUMPEPOCH", Arity: 2, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER COUNT-FAILURE-REPORTS", Arity: 3, Class: Admin, flags: "admin stale"},
+		{Name: "CLUSTER COUNTKEYSINSLOT", Arity: 3, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER DELSLOTS", Arity: -3, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER DELSLOTSRANGE", Arity: -4, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER FAILOVER", Arity: -2, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER FLUSHSLOTS", Arity: 2, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER FORGET", Arity: 3, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER GETKEYSINSLOT", Arity: 4, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER HELP", Arity: 2, Class: Admin, flags: "loading stale"},
+		{Name: "CLUSTER INFO", Arity: 2, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER KEYSLOT", Arity: 3, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER LINKS", Arity: 2, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER MEET", Arity: -4, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER MYID", Arity: 2, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER NODES", Arity: 2, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER REPLICAS", Arity: 3, Class: Admin, flags: "admin stale"},
+		{Name: "CLUSTER REPLICATE", Arity: 3, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER RESET", Arity: -2, Class: Refused, flags: "admin noscript stale", Reason: clusterDisabled},
+		{Name: "CLUSTER SAVECONFIG", Arity: 2, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER SET-CONFIG-EPOCH", Arity: 3, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER SETSLOT", Arity: -4, Class: Refused, flags: "admin stale no_async_loading", Reason: clusterDisabled},
+		{Name: "CLUSTER SHARDS", Arity: 2, Class: Admin, flags: "stale"},
+		{Name: "CLUSTER SLAVES", Arity: 3, Class: Admin, flags: "admin stale"},
+		{Name: "CLUSTER SLOTS", Arity: 2, Class: Admin, flags: "stale"},
+	}},
+	{Name: "READONLY", Arity: 1, Class: Refused, flags: "loading stale fast", Reason: clusterDisabled},
+	{Name: "READWRITE", Arity: 1, Class: Refused, flags: "loading stale fast", Reason: clusterDisabled},
+}

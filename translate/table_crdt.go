@@ -1,0 +1,18 @@
+package translate
+
+// CRDT is Anabranch's own container command. No server has it; everything else about it is as if one had.
+var crdtCommands = rows{
+	{Name: "CRDT", Arity: -2, Class: Local, subcommands: rows{
+		{Name: "CRDT CONFLICTS", Arity: -2, Class: Local, flags: "noscript"},
+		{Name: "CRDT EXPLAIN", Arity: 3, Class: Local, flags: "readonly noscript", keys: keys(at(2, reads))},
+		{Name: "CRDT HELP", Arity: 2, Class: Local, flags: "loading stale"},
+		{Name: "CRDT INFO", Arity: 2, Class: Local, flags: "noscript loading stale"},
+		{Name: "CRDT MEMBERS", Arity: -2, Class: Refused, flags: "admin noscript", Later: true, Reason: noMembers},
+		{Name: "CRDT PAUSE", Arity: 3, Class: Local, flags: "admin noscript"},
+		{Name: "CRDT PEERS", Arity: 2, Class: Local, flags: "noscript loading stale"},
+		{Name: "CRDT RESUME", Arity: 3, Class: Local, flags: "admin noscript"},
+		{Name: "CRDT STATUS", Arity: 2, Class: Local, flags: "noscript loading stale"},
+		{Name: "CRDT VERIFY", Arity: -2, Class: Refused, flags: "admin noscript", Later: true, Reason: noVerify},
+		{Name: "CRDT WAIT", Arity: 4, Class: Local, flags: "noscript"},
+	}},
+}

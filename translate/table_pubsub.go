@@ -1,0 +1,30 @@
+package translate
+
+// Messages travel beside the log, best effort.
+var pubsubCommands = rows{
+	{Name: "PSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale"},
+	{Name: "PUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", merges: published},
+	{Name: "PUBSUB", Arity: -2, Class: PubSub, subcommands: rows{
+		{Name: "PUBSUB CHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB HELP", Arity: 2, Class: PubSub, flags: "loading stale"},
+		{Name: "PUBSUB NUMPAT", Arity: 2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB NUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB SHARDCHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB SHARDNUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+	}},
+	{Name: "PUNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},
+	{Name: "SPUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", keys: keys(at(1, channel)), merges: published},
+	{Name: "SSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale", keys: keys(span(1, -1, channel))},
+	{Name: "SUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale"},
+	{Name: "SUNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale", keys: keys(span(1, -1, channel))},
+	{Name: "UNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},
+}
+
+// A transaction becomes one engine call, once the proxy can hold its commands back.
+var transactionsCommands = rows{
+	{Name: "DISCARD", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
+	{Name: "EXEC", Arity: 1, Class: Refused, flags: "noscript loading stale skip_slowlog", Later: true, Reason: noTransactions},
+	{Name: "MULTI", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
+	{Name: "UNWATCH", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
+	{Name: "WATCH", Arity: -2, Class: Refused, flags: "noscript loading stale fast allow_busy", keys: keys(span(1, -1, nameOnly)), Later: true, Reason: noTransactions},
+}
