@@ -1,0 +1,93 @@
+# Two commands set everything up on a fresh Debian machine with Go: `make demo` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO          ?= go
+BINARY      := anabranch
+STATICCHECK := .tools/staticcheck
+
+# What each program's Debian package is called. The race detector needs a C compiler.
+NEED_REDIS := redis-server:redis-server
+NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools
+NEED_CC    := gcc:gcc,libc6-dev
+
+FUZZ_SECONDS  ?= 30
+BENCH_SECONDS ?= 5
+BENCH_FLAGS   ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the one binary, ./anabranch
+	$(GO) build -o $(BINARY) ./cmd/anabranch
+
+.PHONY: demo
+demo: need-redis build ## Two regions, concurrent writes of every type, and how they merge (DEMO_FLAGS=--keep stays up)
+	./$(BINARY) demo $(DEMO_FLAGS)
+
+.PHONY: check
+check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
+
+.PHONY: test
+test: need-redis need-tools format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+	@echo "make test: all passed"
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZ_SECONDS (30) each
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: bench
+bench: need-redis need-tools ## Throughput, latency and CPU against plain Redis, as a markdown table (BENCH_SECONDS=5 per row)
+	$(GO) run ./bench -seconds $(BENCH_SECONDS) $(BENCH_FLAGS)
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BINARY) .tools
+
+# The parts of check and test.
+
+.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc
+
+format:
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+# ST1005 wants errors in lower case; those that a client sees are Redis's own words, which begin with a code in capitals.
+lint: $(STATICCHECK)
+	$(STATICCHECK) -checks inherit,-ST1005 ./...
+
+# The version is pinned in a module of its own, so that a linter's dependencies stay out of ours.
+$(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
+	$(GO) build -C scripts/tools -o $(CURDIR)/$(STATICCHECK) honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+unit: need-cc need-redis
+	$(GO) test -race -short -timeout 5m ./...
+
+full: need-cc
+	$(GO) test -race -timeout 20m ./...
+
+# Promises of zero allocation are tests too, but the race detector allocates on its own.
+allocations:
+	$(GO) test -run 'Alloc' -timeout 5m ./...
+
+# The programs as a person would run them: the demo checks every merged result, the benchmark that it still runs.
+smoke: build
+	./$(BINARY) demo
+	$(GO) run ./bench -seconds 0.2 -quick
+
+need-redis:
+	@scripts/install-missing.sh $(NEED_REDIS)
+
+need-tools:
+	@scripts/install-missing.sh $(NEED_TOOLS)
+
+need-cc:
+	@scripts/install-missing.sh $(NEED_CC)
