@@ -125,3 +125,13 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
 	}
 	return args
 }
+
+// Close kills all processes of the cluster before the test ends; a closed cluster is of no more use.
+func (c *Cluster) Close() {
+	for _, region := range c.Regions {
+		for _, proxy := range region.Proxies {
+			proxy.Kill()
+		}
+		region.Redis.Kill()
+	}
+}

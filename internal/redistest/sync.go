@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,15 +41,24 @@ func (r *Region) crdt(args ...string) (Reply, error) {
 	return Reply{}, fmt.Errorf("region %s: no proxy is running", r.Name)
 }
 
+// run is crdt with an error reply as an error.
+func (r *Region) run(args ...string) (Reply, error) {
+	reply, err := r.crdt(args...)
+	if err == nil && reply.IsError() {
+		err = errors.New(reply.Text)
+	}
+	if err != nil {
+		err = fmt.Errorf("region %s: CRDT %s: %w", r.Name, strings.Join(args, " "), err)
+	}
+	return reply, err
+}
+
 // CRDT runs a CRDT subcommand in the region and fails the test on an error.
 func (r *Region) CRDT(args ...string) Reply {
 	r.t.Helper()
-	reply, err := r.crdt(args...)
-	if err == nil && reply.IsError() {
-		err = fmt.Errorf("%s", reply.Text)
-	}
+	reply, err := r.run(args...)
 	if err != nil {
-		r.t.Fatalf("redistest: region %s: CRDT %s: %v", r.Name, strings.Join(args, " "), err)
+		r.t.Fatalf("redistest: %v", err)
 	}
 	return reply
 }
@@ -56,23 +66,13 @@ func (r *Region) CRDT(args ...string) Reply {
 // PauseAll stops every region from taking effects.
 func (c *Cluster) PauseAll() {
 	c.t.Helper()
-	for _, region := range c.Regions {
-		if len(c.Regions) > 1 {
-			region.CRDT("PAUSE", "ALL")
-		}
-	}
+	c.must(c.pauseAll())
 }
 
 // ResumeAll lets every region take effects again, except over links that Partition has cut.
 func (c *Cluster) ResumeAll() {
 	c.t.Helper()
-	for _, region := range c.Regions {
-		for _, other := range c.Regions {
-			if other != region && !c.isCut(region.Name, other.Name) {
-				region.CRDT("RESUME", other.Name)
-			}
-		}
-	}
+	c.must(c.resumeAll())
 }
 
 // Partition cuts the link between two regions until Heal.
@@ -89,56 +89,107 @@ func (c *Cluster) Heal() { c.cut = map[[2]string]bool{} }
 // Sync resumes all links that are not cut, waits until every region has what it can get, and pauses everything.
 func (c *Cluster) Sync() {
 	c.t.Helper()
-	c.ResumeAll()
-	c.Converge()
-	c.PauseAll()
+	c.must(c.TrySync())
+}
+
+// TrySync is Sync for tests that expect it to fail.
+func (c *Cluster) TrySync() error {
+	if err := c.resumeAll(); err != nil {
+		return err
+	}
+	if err := c.converge(); err != nil {
+		return err
+	}
+	return c.pauseAll()
 }
 
 // Converge waits until every region has applied everything of the others. While a partition lasts, effects that depend
 // on what is cut off stay where they are; then it waits until nothing moves any more.
 func (c *Cluster) Converge() {
 	c.t.Helper()
+	c.must(c.converge())
+}
+
+func (c *Cluster) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatalf("redistest: %v", err)
+	}
+}
+
+func (c *Cluster) pauseAll() error {
+	if len(c.Regions) == 1 {
+		return nil
+	}
+	for _, region := range c.Regions {
+		if _, err := region.run("PAUSE", "ALL"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) resumeAll() error {
+	for _, region := range c.Regions {
+		for _, other := range c.linked(region) {
+			if _, err := region.run("RESUME", other.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) converge() error {
 	var (
 		started = time.Now()
 		before  string
 		since   = time.Now()
 	)
 	for {
-		missing := c.unacknowledged()
-		if missing == "" {
-			return
+		missing, err := c.unacknowledged()
+		if missing == "" || err != nil {
+			return err
 		}
 		if now := c.frontiers(); now != before {
 			before, since = now, time.Now()
 		}
 		if len(c.cut) > 0 && time.Since(since) > stillFor {
-			return
+			return nil
 		}
 		if time.Since(started) > syncLimit {
-			c.t.Fatalf("redistest: no convergence within %v: %s\n%s", syncLimit, missing, c.explain())
+			return fmt.Errorf("no convergence within %v: %s\n%s", syncLimit, missing, c.explain())
 		}
 	}
 }
 
-// unacknowledged asks each region how many of the others have all of its effects, and names the ones that wait.
-func (c *Cluster) unacknowledged() string {
-	c.t.Helper()
+// unacknowledged asks each region how many of the others have all of its effects, and names the first that waits.
+func (c *Cluster) unacknowledged() (string, error) {
 	for _, region := range c.Regions {
-		want := 0
-		for _, other := range c.Regions {
-			if other != region && !c.isCut(region.Name, other.Name) {
-				want++
-			}
-		}
+		want := len(c.linked(region))
 		if want == 0 {
 			continue
 		}
-		got := region.CRDT("WAIT", strconv.Itoa(want), "100").Int()
-		if got < int64(want) {
-			return fmt.Sprintf("region %s: %d of %d others have applied its effects", region.Name, got, want)
+		reply, err := region.run("WAIT", strconv.Itoa(want), "100")
+		if err != nil {
+			return "", err
+		}
+		if got := reply.Int(); got < int64(want) {
+			return fmt.Sprintf("region %s: %d of %d others have applied its effects", region.Name, got, want), nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// linked is the other regions that no Partition separates from this one.
+func (c *Cluster) linked(region *Region) []*Region {
+	var linked []*Region
+	for _, other := range c.Regions {
+		if other != region && !c.cut[pair(region.Name, other.Name)] {
+			linked = append(linked, other)
+		}
+	}
+	return linked
 }
 
 // frontiers prints what every region has applied, read past the proxies from where the engine keeps it.
@@ -171,7 +222,5 @@ func (c *Cluster) explain() string {
 	}
 	return out
 }
-
-func (c *Cluster) isCut(x, y string) bool { return c.cut[pair(x, y)] }
 
 func pair(x, y string) [2]string { return [2]string{min(x, y), max(x, y)} }
