@@ -1,0 +1,239 @@
+package history
+
+import (
+	"fmt"
+	"strconv"
+
+	"pgregory.net/rapid"
+)
+
+// Numbers chooses what increments are made of. The two kinds do not mix in one history: a large integer plus a fraction
+// is not exact in any binary format, so its last digits would depend on the order.
+type Numbers int
+
+const (
+	Integers  Numbers = iota // small and huge 64-bit integers, up to overflow
+	Fractions                // small integers and binary fractions
+)
+
+// Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
+var Keys = []string{"a", "b", "{t}c", "}d"}
+
+// Generator draws commands.
+type Generator struct {
+	Numbers Numbers
+	// Deadline is the Unix time in milliseconds that all TTLs are ahead of. It must be far in the future.
+	Deadline int64
+	// Calm leaves out commands that touch more than one key, and FLUSHALL.
+	Calm bool
+}
+
+// favourites lets each key be used mostly with one type, so that most commands do something; the rest clash.
+var favourites = map[string]func(Generator, *rapid.T, string) []string{
+	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
+}
+
+// Command draws one command, with its arguments.
+func (g Generator) Command(t *rapid.T) []string {
+	key := rapid.SampledFrom(Keys).Draw(t, "key")
+	switch n := rapid.IntRange(0, 99).Draw(t, "family"); {
+	case n < 45:
+		return favourites[key](g, t, key)
+	case n < 55:
+		return g.text(t, key)
+	case n < 63:
+		return g.hash(t, key)
+	case n < 71:
+		return g.set(t, key)
+	case n < 79:
+		return g.sortedSet(t, key)
+	case n < 90 || g.Calm:
+		return g.life(t, key)
+	default:
+		return g.whole(t, key)
+	}
+}
+
+func pick(t *rapid.T, label string, from ...string) string {
+	return rapid.SampledFrom(from).Draw(t, label)
+}
+
+func (g Generator) key(t *rapid.T, label string) string {
+	return rapid.SampledFrom(Keys).Draw(t, label)
+}
+
+func (g Generator) element(t *rapid.T) string { return pick(t, "element", "m", "n", "o\x00", "") }
+
+func (g Generator) value(t *rapid.T) string {
+	if g.Numbers == Fractions {
+		return pick(t, "value", "x", "7", "-3", "1.5", "", "\xff\x00", "100")
+	}
+	return pick(t, "value", "x", "7", "-3", "", "\xff\x00", "9223372036854775807", "-9223372036854775808", "9007199254740993")
+}
+
+func (g Generator) integer(t *rapid.T) string {
+	if g.Numbers == Integers && rapid.IntRange(0, 5).Draw(t, "large") == 0 {
+		return pick(t, "delta", "9007199254740993", "-9007199254740993", "4611686018427387904", "-4611686018427387904",
+			"4611686018427387903", "9223372036854775807", "72057594037927936")
+	}
+	return strconv.Itoa(rapid.SampledFrom([]int{1, -1, 2, -2, 5, -5, 0}).Draw(t, "delta"))
+}
+
+func (g Generator) fraction(t *rapid.T) string {
+	return pick(t, "delta", "0.5", "-0.25", "1.5", "-2", "3", "0.125")
+}
+
+func (g Generator) score(t *rapid.T) string {
+	return pick(t, "score", "1", "2", "-1", "1.5", "0.25", "100")
+}
+
+func (g Generator) deadline(t *rapid.T) string {
+	return strconv.FormatInt(g.Deadline+int64(rapid.IntRange(1, 4).Draw(t, "deadline"))*1000, 10)
+}
+
+// some draws one to three pairs or singles.
+func some(t *rapid.T, words []string, draw func() []string) []string {
+	for range rapid.IntRange(1, 3).Draw(t, "count") {
+		words = append(words, draw()...)
+	}
+	return words
+}
+
+func (g Generator) text(t *rapid.T, key string) []string {
+	if g.Numbers == Fractions && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
+		return []string{"INCRBYFLOAT", key, g.fraction(t)}
+	}
+	switch name := pick(t, "string", "SET", "INCRBY", "INCRBY", "INCRBY", "INCR", "DECR", "DECRBY", "SET option", "SETNX", "GETSET",
+		"GETDEL", "GETEX", "APPEND", "SETRANGE"); name {
+	case "INCR", "DECR", "GETDEL":
+		return []string{name, key}
+	case "INCRBY", "DECRBY":
+		return []string{name, key, g.integer(t)}
+	case "SETRANGE":
+		return []string{name, key, pick(t, "offset", "0", "2"), pick(t, "piece", "y", "zz", "\x00")}
+	case "APPEND":
+		return []string{name, key, pick(t, "piece", "y", "1", "\x00")}
+	case "GETEX":
+		if rapid.Bool().Draw(t, "persist") {
+			return []string{name, key, "PERSIST"}
+		}
+		return []string{name, key, "PXAT", g.deadline(t)}
+	case "SET option":
+		words := []string{"SET", key, g.value(t)}
+		switch option := pick(t, "option", "NX", "XX", "GET", "KEEPTTL", "PXAT"); option {
+		case "PXAT":
+			return append(words, option, g.deadline(t))
+		default:
+			return append(words, option)
+		}
+	default:
+		return []string{name, key, g.value(t)}
+	}
+}
+
+func (g Generator) hash(t *rapid.T, key string) []string {
+	if g.Numbers == Fractions && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
+		return []string{"HINCRBYFLOAT", key, g.element(t), g.fraction(t)}
+	}
+	switch name := pick(t, "hash", "HSET", "HSET", "HINCRBY", "HINCRBY", "HINCRBY", "HDEL", "HDEL", "HSETNX", "HMSET"); name {
+	case "HINCRBY":
+		return []string{name, key, g.element(t), g.integer(t)}
+	case "HDEL":
+		return some(t, []string{name, key}, func() []string { return []string{g.element(t)} })
+	case "HSETNX":
+		return []string{name, key, g.element(t), g.value(t)}
+	default:
+		return some(t, []string{name, key}, func() []string { return []string{g.element(t), g.value(t)} })
+	}
+}
+
+func (g Generator) set(t *rapid.T, key string) []string {
+	name := pick(t, "set", "SADD", "SADD", "SREM", "SMOVE")
+	if name == "SMOVE" && !g.Calm {
+		return []string{name, key, g.key(t, "to"), g.element(t)}
+	}
+	if name == "SMOVE" {
+		name = "SREM"
+	}
+	return some(t, []string{name, key}, func() []string { return []string{g.element(t)} })
+}
+
+func (g Generator) sortedSet(t *rapid.T, key string) []string {
+	pair := func() []string { return []string{g.score(t), g.element(t)} }
+	switch name := pick(t, "zset", "ZADD", "ZADD", "ZADD option", "ZINCRBY", "ZINCRBY", "ZREM", "ZPOPMIN", "ZPOPMAX", "ZREMRANGEBYRANK"); name {
+	case "ZADD option":
+		switch option := pick(t, "option", "NX", "XX", "GT", "LT", "CH", "INCR"); option {
+		case "INCR":
+			return append([]string{"ZADD", key, option}, pair()...)
+		default:
+			return some(t, []string{"ZADD", key, option}, pair)
+		}
+	case "ZINCRBY":
+		return append([]string{name, key}, pair()...)
+	case "ZREM":
+		return some(t, []string{name, key}, func() []string { return []string{g.element(t)} })
+	case "ZPOPMIN", "ZPOPMAX":
+		return []string{name, key, "1"}
+	case "ZREMRANGEBYRANK":
+		return []string{name, key, "0", pick(t, "last", "0", "1", "-2")}
+	default:
+		return some(t, []string{name, key}, pair)
+	}
+}
+
+// life draws what ends keys and sets their TTLs.
+func (g Generator) life(t *rapid.T, key string) []string {
+	switch name := pick(t, "key command", "DEL", "DEL", "UNLINK", "PEXPIREAT", "PEXPIREAT", "PEXPIREAT option", "PERSIST"); name {
+	case "PEXPIREAT":
+		return []string{name, key, g.deadline(t)}
+	case "PEXPIREAT option":
+		return []string{"PEXPIREAT", key, g.deadline(t), pick(t, "option", "NX", "XX", "GT", "LT")}
+	case "DEL":
+		return some(t, []string{name}, func() []string { return []string{g.key(t, "key")} })
+	default:
+		return []string{name, key}
+	}
+}
+
+// whole draws what overwrites whole keys from others, and what empties databases.
+func (g Generator) whole(t *rapid.T, key string) []string {
+	other := g.key(t, "other")
+	switch name := pick(t, "whole", "RENAME", "RENAMENX", "COPY", "COPY REPLACE", "SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE",
+		"ZUNIONSTORE", "ZINTERSTORE", "ZRANGESTORE", "MSET", "MSETNX", "FLUSHDB", "FLUSHALL"); name {
+	case "COPY REPLACE":
+		return []string{"COPY", other, key, "REPLACE"}
+	case "RENAME", "RENAMENX", "COPY":
+		return []string{name, other, key}
+	case "SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE":
+		return []string{name, key, other, g.key(t, "other")}
+	case "ZUNIONSTORE", "ZINTERSTORE":
+		return []string{name, key, "2", other, g.key(t, "other")}
+	case "ZRANGESTORE":
+		return []string{name, key, other, "0", pick(t, "last", "0", "-1")}
+	case "MSET", "MSETNX":
+		return some(t, []string{name}, func() []string { return []string{g.key(t, "key"), g.value(t)} })
+	default:
+		return []string{name}
+	}
+}
+
+// Quote prints a command so that it can be read and pasted.
+func Quote(command []string) string {
+	text := ""
+	for i, word := range command {
+		if i > 0 {
+			text += " "
+		}
+		plain := strconv.Quote(word)
+		if i == 0 || plain == `"`+word+`"` && word != "" {
+			plain = word
+		}
+		text += plain
+	}
+	return text
+}
+
+// String names the numbers for the log of a run.
+func (n Numbers) String() string {
+	return map[Numbers]string{Integers: "integers", Fractions: "fractions"}[n] + fmt.Sprintf("(%d)", int(n))
+}
