@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"anabranch/crdtmeta"
+)
+
+// config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
+// the defaults are here.
+type config struct {
+	Region        string
+	RegionID      int
+	Redis         redisURL
+	Listen        string
+	PeerListen    string
+	AdminListen   string
+	Peers         []peerAddr
+	InsecurePeers bool
+
+	Prefix     string
+	XAddIDs    string
+	MaxClients int
+
+	LogLevel  string
+	LogFormat string
+	Pprof     bool
+}
+
+const defaultRedis = "redis://127.0.0.1:6379"
+
+func defaultConfig() config {
+	return config{
+		Redis:       redisURL{full: defaultRedis, masked: defaultRedis},
+		Listen:      "127.0.0.1:6380",
+		PeerListen:  "127.0.0.1:6480",
+		AdminListen: "127.0.0.1:6580",
+		Prefix:      crdtmeta.DefaultPrefix,
+		XAddIDs:     "semi-strict",
+		MaxClients:  10000,
+		LogLevel:    "info",
+		LogFormat:   "json",
+	}
+}
+
+// validate checks what no single value shows. Every error names the flag.
+func (c *config) validate() error {
+	if c.Region == "" {
+		return errors.New("--region: is required: the name of this region, the same for all its proxies")
+	}
+	if c.RegionID == 0 {
+		return errors.New("--region-id: is required: a number from 1 to 63, another one for each region")
+	}
+	for _, peer := range c.Peers {
+		if peer.Region == c.Region {
+			return fmt.Errorf("--peer: %s is this region; peers are the other ones", peer.Region)
+		}
+	}
+	if err := c.checkListeners(); err != nil {
+		return err
+	}
+	if c.Pprof && !isLoopback(c.AdminListen) {
+		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
+	}
+	return c.checkPeersArePrivate()
+}
+
+func (c *config) checkListeners() error {
+	used := map[string]string{}
+	for _, listener := range []struct{ flag, addr string }{
+		{"--listen", c.Listen}, {"--peer-listen", c.PeerListen}, {"--admin-listen", c.AdminListen},
+	} {
+		_, port, _ := net.SplitHostPort(listener.addr)
+		if other, taken := used[listener.addr]; taken && port != "0" {
+			return fmt.Errorf("%s: %s is already used by %s", listener.flag, listener.addr, other)
+		}
+		used[listener.addr] = listener.flag
+	}
+	return nil
+}
+
+// checkPeersArePrivate keeps anybody from opening the peer link to a network by accident: whoever reaches it can read
+// and write all data.
+func (c *config) checkPeersArePrivate() error {
+	const why = "the peer link is neither encrypted nor authenticated; for a private network or a VPN, say --insecure-peers"
+	if c.InsecurePeers {
+		return nil
+	}
+	if !isLoopback(c.PeerListen) {
+		return fmt.Errorf("--peer-listen: %s is no loopback address, and %s", c.PeerListen, why)
+	}
+	for _, peer := range c.Peers {
+		if !isLoopback(peer.Addr) {
+			return fmt.Errorf("--peer: %s is no loopback address, and %s", peer.Addr, why)
+		}
+	}
+	return nil
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1 // it was tried and did not work, or a check failed
+	exitUsage   = 2 // a flag, variable or file is wrong; nothing was started
+)
+
+// A subcommand gets its arguments and the streams to use. It returns nil, a *usageError, or a failure.
+type subcommand struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"serve", "run the proxy in front of this region's Redis", runServe},
+		{"status", "show the links to the other regions; fails when one is unhealthy", runStatus},
+		{"demo", "start two regions on this machine and show how writes merge", runDemo},
+		{"version", "print the version", runVersion},
+		{"help", "show this text", runHelp},
+	}
+}
+
+// usageError is a mistake of the caller: exit code 2.
+type usageError struct{ reason error }
+
+func (e *usageError) Error() string { return e.reason.Error() }
+func (e *usageError) Unwrap() error { return e.reason }
+
+// errSilent ends the program with status 1 when everything worth saying has been printed.
+var errSilent = errors.New("failed")
+
+func main() {
+	// SIGTERM and Ctrl-C end the context; a second one kills, because the first handler is gone by then.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		writeHelp(stderr)
+		return exitUsage
+	}
+	name := args[0]
+	switch name {
+	case "-h", "--help":
+		name = "help"
+	case "--version":
+		name = "version"
+	}
+	for _, sub := range subcommands() {
+		if sub.name == name {
+			return exitCode(sub.run(ctx, args[1:], stdout, stderr), name, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "anabranch: unknown command %q; \"anabranch help\" lists them\n", name)
+	return exitUsage
+}
+
+func exitCode(err error, name string, stderr io.Writer) int {
+	var usage *usageError
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errSilent):
+		return exitFailure
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "anabranch %s: %v\n\"anabranch %s --help\" lists the flags\n", name, usage.reason, name)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "anabranch %s: %v\n", name, err)
+	return exitFailure
+}
