@@ -9,13 +9,11 @@ func sortDirection(plan Plan, args [][]byte) Plan {
 }
 
 func radiusDirection(plan Plan, args [][]byte) Plan {
-	store, ok := scanRadius(args, 6)
-	return direction(plan, ok && store == 0)
+	return direction(plan, radiusOnlyReads(args, radiusOptions))
 }
 
 func radiusByMemberDirection(plan Plan, args [][]byte) Plan {
-	store, ok := scanRadius(args, 5)
-	return direction(plan, ok && store == 0)
+	return direction(plan, radiusOnlyReads(args, radiusByMemberOptions))
 }
 
 func bitfieldDirection(plan Plan, args [][]byte) Plan {

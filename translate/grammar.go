@@ -5,19 +5,32 @@ package translate
 // was not understood goes to the engine, where Redis itself finds the error.
 
 // scanSort answers where SORT's destination is (0 when there is none; the last STORE counts) and whether all options
-// were understood.
+// were understood. Words that are no options are stepped over, as Redis does when it looks for keys.
 func scanSort(args [][]byte) (store int, ok bool) {
+	ok = true
 	for i := 2; i < len(args); {
 		width := sortOption(args, i)
-		if width == 0 {
-			return store, false
-		}
-		if is(args[i], "STORE") {
+		switch {
+		case width == 0:
+			ok, width = false, 1
+		case is(args[i], "STORE"):
 			store = i + 1
 		}
 		i += width
 	}
-	return store, true
+	return store, ok
+}
+
+// nextPattern answers where the next BY or GET pattern of a SORT is, from an option's position on, or 0.
+func nextPattern(args [][]byte, from int) int {
+	for i := from; i < len(args); {
+		width := sortOption(args, i)
+		if width == 2 && !is(args[i], "STORE") {
+			return i + 1
+		}
+		i += max(width, 1)
+	}
+	return 0
 }
 
 // sortOption answers how many arguments the option of SORT at position i takes, its name included, or 0.
@@ -34,23 +47,50 @@ func sortOption(args [][]byte, i int) int {
 	return 0
 }
 
-// scanRadius answers where the destination of GEORADIUS or GEORADIUSBYMEMBER is. The options start at from.
-func scanRadius(args [][]byte, from int) (store int, ok bool) {
-	for i := from; i < len(args); i++ {
-		more := i+1 < len(args)
-		switch arg := args[i]; {
-		case is(arg, "WITHDIST"), is(arg, "WITHHASH"), is(arg, "WITHCOORD"), is(arg, "ANY"), is(arg, "ASC"), is(arg, "DESC"):
-		case more && is(arg, "COUNT"):
-			i++
-		case more && (is(arg, "STORE") || is(arg, "STOREDIST")):
-			i++
-			store = i
-		default:
-			return store, false
+// Where the options of GEORADIUS and GEORADIUSBYMEMBER start.
+const (
+	radiusOptions         = 6
+	radiusByMemberOptions = 5
+)
+
+// radiusOnlyReads is true when a GEORADIUS or GEORADIUSBYMEMBER certainly stores nothing.
+func radiusOnlyReads(args [][]byte, from int) bool {
+	for i := from; i < len(args); {
+		width := radiusOption(args, i)
+		if width == 0 || isDestination(args[i]) {
+			return false
 		}
+		i += width
 	}
-	return store, true
+	return true
 }
+
+// nextDestination answers where the next destination of a GEORADIUS is, from an option's position on, or 0. Redis uses the
+// last one; the others count as keys all the same.
+func nextDestination(args [][]byte, from int) int {
+	for i := from; i < len(args); {
+		width := radiusOption(args, i)
+		if width == 2 && isDestination(args[i]) {
+			return i + 1
+		}
+		i += max(width, 1)
+	}
+	return 0
+}
+
+// radiusOption answers how many arguments the option at position i takes, its name included, or 0.
+func radiusOption(args [][]byte, i int) int {
+	more := i+1 < len(args)
+	switch arg := args[i]; {
+	case is(arg, "WITHDIST"), is(arg, "WITHHASH"), is(arg, "WITHCOORD"), is(arg, "ANY"), is(arg, "ASC"), is(arg, "DESC"):
+		return 1
+	case more && (is(arg, "COUNT") || isDestination(arg)):
+		return 2
+	}
+	return 0
+}
+
+func isDestination(arg []byte) bool { return is(arg, "STORE") || is(arg, "STOREDIST") }
 
 // bitfieldOnlyReads is true when every operation of a BITFIELD is a GET.
 func bitfieldOnlyReads(args [][]byte) bool {

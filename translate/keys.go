@@ -9,8 +9,8 @@ func (c *Command) EachKey(args [][]byte, visit func(position int, access Access)
 		if spec.access&AccessChannel != 0 {
 			continue
 		}
-		if spec.patterns {
-			for pos := nextPattern(args, 2); pos > 0; pos = nextPattern(args, pos+1) {
+		if spec.next != nil {
+			for pos := spec.next(args, spec.start); pos > 0; pos = spec.next(args, pos+1) {
 				if !visit(pos, spec.access) {
 					return
 				}
@@ -51,10 +51,10 @@ func (c *Command) HasKeys() bool {
 
 // The places and accesses that only a command's own grammar tells.
 var (
-	sortPatterns        = keySpec{patterns: true, access: AccessPattern | AccessRead}
+	sortPatterns        = keySpec{start: 2, next: nextPattern, access: AccessPattern | AccessRead}
 	sortStore           = keySpec{find: findSortStore, access: writes}
-	radiusStore         = keySpec{find: findRadiusStore, access: writes}
-	radiusByMemberStore = keySpec{find: findRadiusByMemberStore, access: writes}
+	radiusStore         = keySpec{start: radiusOptions, next: nextDestination, access: writes}
+	radiusByMemberStore = keySpec{start: radiusByMemberOptions, next: nextDestination, access: writes}
 	setKey              = keySpec{start: 1, step: 1, vary: setAccess}
 	bitfieldKey         = keySpec{start: 1, step: 1, vary: bitfieldAccess}
 )
@@ -75,39 +75,10 @@ func bitfieldAccess(args [][]byte) Access {
 	return reads | writes
 }
 
-// nextPattern answers where the next BY or GET pattern of a SORT is, from an option's position on, or 0.
-func nextPattern(args [][]byte, from int) int {
-	for i := from; i < len(args); {
-		if (is(args[i], "BY") || is(args[i], "GET")) && i+1 < len(args) {
-			return i + 1
-		}
-		width := sortOption(args, i)
-		if width == 0 {
-			return 0
-		}
-		i += width
-	}
-	return 0
-}
-
 func findSortStore(args [][]byte) keyRange {
 	store, _ := scanSort(args)
-	return single(store)
-}
-
-func findRadiusStore(args [][]byte) keyRange {
-	store, _ := scanRadius(args, 6)
-	return single(store)
-}
-
-func findRadiusByMemberStore(args [][]byte) keyRange {
-	store, _ := scanRadius(args, 5)
-	return single(store)
-}
-
-func single(position int) keyRange {
-	if position == 0 {
+	if store == 0 {
 		return keyRange{}
 	}
-	return keyRange{position, position, 1}
+	return keyRange{store, store, 1}
 }

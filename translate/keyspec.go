@@ -25,11 +25,13 @@ type keySpec struct {
 	last     int    // last key relative to the beginning; negative: relative to the end
 	step     int    // distance of neighbours
 	half     bool   // keys fill the first half of the rest (XREAD)
-	patterns bool   // the patterns of SORT, scattered over the options
 	access   Access
 
 	vary func(args [][]byte) Access   // the access, where arguments decide it
 	find func(args [][]byte) keyRange // the place, where only the command's own grammar tells it
+
+	// next answers the first place at or after an option's position, or 0, where places are scattered over the options.
+	next func(args [][]byte, from int) int
 }
 
 // keyRange is positions first, first+step … up to last. The zero value is empty.

@@ -19,7 +19,7 @@ const (
 	noMonitor      = "it would show the commands of Anabranch itself, and this version does not filter them"
 	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
 	noACLChanges   = "users are managed on the Redis server itself in this version"
-	noVerify       = "this version compares regions offline only"
+	noVerify       = "this version does not compare regions on request"
 	noMembers      = "membership comes from the configuration in this version"
 
 	noSwap      = "companion keys do not move between databases with their keys' database"
@@ -53,7 +53,11 @@ func (c *Command) refusalText() string {
 }
 
 func wrongArity(cmd *Command) string {
-	return "ERR wrong number of arguments for '" + cmd.FullName() + "' command"
+	text := "wrong number of arguments for '" + cmd.FullName() + "' command"
+	if cmd.Name == "EXEC" { // a transaction that cannot run is gone, and Redis says so
+		return "EXECABORT Transaction discarded because of: " + text
+	}
+	return "ERR " + text
 }
 
 // unknownCommand repeats the name and the first arguments as Redis does: the name cut at 128 bytes, each argument at what
