@@ -1,0 +1,196 @@
+-- The engine's ground: names, bindings, the state of one call.
+--
+-- While a library loads there are no globals, so everything that Redis offers is bound by init() in the first call.
+-- All files are one chunk; each wraps its own locals in do … end and shares its functions through E.
+
+local E = {
+  handlers = {},   -- client command, upper case → function(argv, i, n): argv[i] is the name, n counts name and arguments
+  effects = {},    -- effect kind → function(list, p): applies the effect at list[p], returns the position after it
+  stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0},
+}
+
+local PREFIX = '@PREFIX@'
+local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
+local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
+local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
+local SCRATCH = PREFIX .. 'scratch'
+local TICKS = 2048             -- sequence numbers per millisecond in a time t
+local EXACT = 9007199254740992 -- 2^53: below it a double is an exact integer
+local SHARE_LIMIT = 288230376151711744 -- 2^58: a counter share outside ± this becomes a plain write
+
+-- Bound by init().
+local call, try, mpack, munpack, unpack_, byte, char, find, sub, match, format, upper, floor, concat, tonumber_, tostring_, type_, pairs_, next_, error_, ppcall, sort
+
+-- Set by arming; gone with the server's life, which is the point.
+local armed          -- content of crdt:self that we are armed for
+local origin         -- our origin
+local last_t = 0     -- t of the newest log entry
+
+-- State of one call.
+local now            -- ms
+local t              -- t of the entry that this call will write
+local op             -- ordinal of the newest effect
+local eff, effn      -- the entry's flat list of effects
+local eff_db         -- database of the newest effect in the list
+local db             -- database that is selected
+local counted        -- database → change of the number of companions
+local ttl_queue      -- "db:key" → score, or false to remove
+local stamp_prefix   -- msgpack of 1, origin, t: a companion of this call is this and an ordinal
+local remote         -- nil, or the context of the remote effect that is applied: {o, t, op, seen = map origin → t}
+
+local packed_op = {} -- small ordinal → its msgpack
+
+do
+  function E.init()
+    if call then return end
+    call, try, mpack, munpack = redis.call, redis.pcall, cmsgpack.pack, cmsgpack.unpack
+    unpack_, byte, char, find, sub = unpack, string.byte, string.char, string.find, string.sub
+    match, format, upper, floor, concat = string.match, string.format, string.upper, math.floor, table.concat
+    tonumber_, tostring_, type_, pairs_, next_ = tonumber, tostring, type, pairs, next
+    error_, ppcall, sort = error, pcall, table.sort
+    for i = 1, 127 do packed_op[i] = mpack(i) end
+  end
+
+  function E.select(to)
+    if to ~= db then
+      call('SELECT', to)
+      db = to
+    end
+  end
+
+  -- begin opens a call on database d, or answers an error reply when the library is not armed for this very data.
+  function E.begin(d)
+    E.init()
+    db = d
+    local selected = d
+    if d ~= 0 then E.select(0) end
+    local self = call('GET', SELF)
+    if not armed or self ~= armed then
+      armed = nil
+      return {err = 'CRDTTAKEOVER the engine is not armed for this server'}
+    end
+    if selected ~= 0 then E.select(selected) end
+    local time = call('TIME')
+    now = time[1] * 1000 + floor(time[2] / 1000)
+    t = now * TICKS
+    if t <= last_t then t = last_t + 1 end
+    op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
+    counted, ttl_queue, remote = {}, {}, nil
+    stamp_prefix = mpack(1, origin, t)
+  end
+
+  function E.entry_id(at)
+    return format('%d-%d', floor(at / TICKS), at % TICKS)
+  end
+
+  -- finish writes what the call has gathered: due times, counts, and the log entry.
+  function E.finish()
+    for name, score in pairs_(ttl_queue) do
+      E.select(0)
+      if score then call('ZADD', TTLS, format('%.0f', score), name) else call('ZREM', TTLS, name) end
+    end
+    for d, change in pairs_(counted) do
+      if change ~= 0 then
+        E.select(0)
+        call('HINCRBY', COUNT, d, change)
+      end
+    end
+    if op > 0 then
+      E.select(0)
+      call('XADD', LOG, E.entry_id(t), 'b', mpack(eff))
+      last_t = t
+      E.stats.entries = E.stats.entries + 1
+      E.stats.effects = E.stats.effects + op
+    end
+  end
+
+  -- count_companion notes that a companion of the selected database came (1) or went (-1).
+  function E.count_companion(change)
+    counted[db] = (counted[db] or 0) + change
+  end
+
+  -- emit adds one effect to the entry and gives it the next ordinal. Arguments are the effect's kind and values.
+  function E.emit(...)
+    if eff_db ~= db then
+      eff[effn + 1], eff[effn + 2] = 'D', db
+      effn, eff_db = effn + 2, db
+    end
+    op = op + 1
+    local n = select('#', ...)
+    for i = 1, n do eff[effn + i] = (select(i, ...)) end
+    effn = effn + n
+  end
+
+  -- slot_bytes gives two bytes that hash to the same cluster slot as key: CRC16 run forward over the key, then
+  -- backward over two zero bytes. Of the four checksums of a slot one has no closing brace.
+  local function slot_bytes(key)
+    local crc = 0
+    for i = 1, #key do
+      crc = bit.bxor(crc, byte(key, i) * 256)
+      for _ = 1, 8 do
+        crc = crc * 2
+        if crc >= 65536 then crc = bit.bxor(crc - 65536, 0x1021) end
+      end
+    end
+    for quarter = 0, 3 do
+      local c = (crc % 16384) + quarter * 16384
+      for _ = 1, 16 do
+        if c % 2 == 1 then c = (bit.bxor(c, 0x1021)) / 2 + 32768 else c = c / 2 end
+      end
+      local high, low = floor(c / 256), c % 256
+      if high ~= 125 and low ~= 125 then return char(high, low) end
+    end
+  end
+
+  -- companion names the companion of a user key: in the key's own slot, and never the same for two keys.
+  function E.companion(key)
+    if not find(key, '[{}]') then return PREFIX .. '0{' .. key .. '}' end
+    local open = find(key, '{', 1, true)
+    local close = open and find(key, '}', open + 1, true)
+    if close and close > open + 1 then return PREFIX .. '1' .. key end
+    return PREFIX .. '2{' .. slot_bytes(key) .. '}' .. key
+  end
+
+  function E.slice(list, first, last)
+    local out = {}
+    for j = first, last do out[j - first + 1] = list[j] end
+    return out
+  end
+
+  -- Commands that may name more elements than one redis.call can carry: how many arguments repeat in each part, and
+  -- how many come with each element.
+  local PARTS = {
+    SADD = {2, 1}, SREM = {2, 1}, HSET = {2, 2}, HMSET = {2, 2}, HDEL = {2, 1}, ZADD = {2, 2}, ZREM = {2, 1},
+    DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2},
+  }
+  local LONGEST = 7000
+
+  -- native runs a client's command as it is. A very long one runs in parts, after a check of what could fail later.
+  function E.native(argv, i, n)
+    if n <= LONGEST then return try(unpack_(argv, i, i + n - 1)) end
+    local name = upper(argv[i])
+    local parts = PARTS[name]
+    if not parts or (n - parts[1]) % parts[2] ~= 0 then
+      return {err = "ERR too many arguments for '" .. string.lower(name) .. "' in one command"}
+    end
+    if name == 'ZADD' then
+      for j = i + 2, i + n - 2, 2 do
+        local score = tonumber_(argv[j])
+        if not score or score ~= score then return {err = 'ERR value is not a valid float'} end
+      end
+    end
+    local head, total, reply = parts[1], 0, nil
+    for j = i + head, i + n - 1, 6000 do
+      local part, m = {}, head
+      for h = 0, head - 1 do part[h + 1] = argv[i + h] end
+      for e = j, j + 5999 < i + n - 1 and j + 5999 or i + n - 1 do
+        m = m + 1
+        part[m] = argv[e]
+      end
+      reply = try(unpack_(part, 1, m))
+      if type_(reply) == 'table' and reply.err then return reply end
+      if type_(reply) == 'number' then total = total + reply end
+    end
+    return type_(reply) == 'number' and total or reply
+  end
+end

@@ -1,0 +1,381 @@
+-- Keys: a user's key together with its companion. A state S is {k = key, ck = companion's name, form = nil, 's' (Redis
+-- string) or 'h' (Redis hash), raw = stored record, rec = decoded record}; cells, where the whole companion is loaded.
+
+do
+  local LETTER = {string = 'k', set = 's', hash = 'h', zset = 'z', list = 'o', stream = 'o'}
+
+  -- native_type gives the letter of what the user's key holds, or nil.
+  function E.native_type(k)
+    return LETTER[call('TYPE', k).ok]
+  end
+
+  function E.open(k)
+    local ck = E.companion(k)
+    local raw = try('GET', ck)
+    if raw == false then return {k = k, ck = ck, rec = {w = {}}} end
+    if type_(raw) == 'table' then
+      raw = call('HGET', ck, '')
+      return {k = k, ck = ck, form = 'h', raw = raw, rec = E.decode(raw)}
+    end
+    return {k = k, ck = ck, form = 's', raw = raw, rec = E.decode(raw)}
+  end
+
+  -- save writes the record back when it changed.
+  function E.save(S)
+    local enc = E.encode(S.rec)
+    if S.form == 'h' then
+      if enc ~= S.raw then call('HSET', S.ck, '', enc) end
+    elseif enc ~= S.raw then
+      if not S.form then
+        E.count_companion(1)
+        S.form = 's'
+      end
+      call('SET', S.ck, enc)
+    end
+    S.raw = enc
+  end
+
+  -- hash_form makes the companion a Redis hash, so that it can hold cells.
+  function E.hash_form(S)
+    if S.form == 'h' then return end
+    if S.form then call('DEL', S.ck) else E.count_companion(1) end
+    S.form, S.raw = 'h', nil
+    E.save(S)
+  end
+
+  -- deadline gives the winning TTL of a record: a time in ms and its owner, 0 for "no TTL", nil when nothing was said.
+  function E.deadline(rec)
+    local best, owner
+    for i = 1, #rec.w do
+      if rec.w[i][5] then return 0 end
+    end
+    local list = rec.T
+    if not list then return nil end
+    for i = 1, #list do
+      local c = list[i]
+      if c[4] == 0 then return 0 end
+      if not best or c[4] > best[4] or (c[4] == best[4] and E.after(c, best)) then best = c end
+    end
+    if best then return best[4], best[1] end
+  end
+
+  local function our_region(o)
+    local a, b = find(origin, '.', 1, true), find(o, '.', 1, true)
+    return sub(origin, 1, a) == sub(o, 1, b)
+  end
+
+  -- note_ttl keeps the list of due times: the owner's at the deadline, another region's a minute later.
+  function E.note_ttl(S)
+    local at, owner = E.deadline(S.rec)
+    local name = db .. ':' .. S.k
+    if at and at > 0 then
+      ttl_queue[name] = our_region(owner) and at or at + 60000
+      S.timed = true
+    elseif S.timed or S.rec.T then
+      ttl_queue[name] = false
+      S.timed = nil
+    end
+  end
+
+  -- set_ttl replaces the TTL candidates that the effect has seen by one of its own; at < 0 adds none.
+  function E.set_ttl(rec, o, at_t, at_op, at)
+    local kept = {}
+    if rec.T then
+      for i = 1, #rec.T do
+        local c = rec.T[i]
+        if not E.seen(c[1], c[2], c[3]) then kept[#kept + 1] = c end
+      end
+    end
+    for i = 1, #rec.w do
+      local w = rec.w[i]
+      if w[5] and E.seen(w[1], w[2], w[3]) then w[5] = false end
+    end
+    if at >= 0 then kept[#kept + 1] = {o, at_t, at_op, at} end
+    rec.T = #kept > 0 and kept or nil
+  end
+
+  -- native_ttl gives the user's key the TTL that its record says. It only hides: collection is the owner's.
+  function E.native_ttl(S)
+    local at = E.deadline(S.rec) or 0
+    local is = call('PEXPIRETIME', S.k)
+    if is == -2 then return end
+    if at > 0 then
+      if is ~= at then call('PEXPIREAT', S.k, format('%.0f', at)) end
+    elseif is >= 0 then
+      call('PERSIST', S.k)
+    end
+  end
+
+  -- cells loads and decodes every cell of the companion.
+  function E.load_cells(S)
+    if S.cells then return S.cells end
+    local cells = {}
+    S.cells = cells
+    if S.form == 'h' then
+      local all = call('HGETALL', S.ck)
+      for i = 1, #all, 2 do
+        local field = all[i]
+        local b = byte(field, 1)
+        if b and b ~= 110 then cells[field] = E.decode(all[i + 1]) end
+      end
+    end
+    return cells
+  end
+
+  -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and stable
+  -- elements of the shown type need none.
+  function E.write_companion(S, shown)
+    local rec, list, n, counters = S.rec, {}, 0, nil
+    for field, cell in pairs_(S.cells) do
+      local w = cell.w
+      local stable = shown == sub(field, 1, 1) and #w == 1 and w[1][1] == '' and not cell.s
+      if not stable and (#w > 0 or cell.s) then
+        if cell.s then counters = true end
+        list[n + 1], list[n + 2] = field, E.encode(cell)
+        n = n + 2
+      end
+    end
+    rec.c = counters
+    local stamps = {}
+    if S.form == 'h' then
+      local all = call('HGETALL', S.ck)
+      for i = 1, #all, 2 do
+        if byte(all[i], 1) == 110 then
+          stamps[#stamps + 1] = all[i]
+          stamps[#stamps + 1] = all[i + 1]
+        end
+      end
+    end
+    if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
+    S.raw = E.encode(rec)
+    if n == 0 then
+      S.form = 's'
+      call('SET', S.ck, S.raw)
+      return
+    end
+    S.form = 'h'
+    call('HSET', S.ck, '', S.raw)
+    for i = 1, n, 2000 do call('HSET', S.ck, unpack_(list, i, i + 1999 < n and i + 1999 or n)) end
+    if #stamps > 0 then call('HSET', S.ck, unpack_(stamps)) end
+  end
+
+  -- dead makes the record of a key that nothing is left of, with the removal's stamp.
+  local function bury(S, o, at_t, at_op)
+    local rec = S.rec
+    rec.w, rec.T, rec.y, rec.x = {}, nil, nil, {o, at_t, at_op}
+    if rec.s and not next_(rec.s) then rec.s = nil end
+  end
+
+  -- remove_local removes the whole key as this region sees it and emits the effect. The user's key itself is the
+  -- caller's business.
+  function E.remove_local(S)
+    local rec = S.rec
+    local list = E.offsets(rec, '', {})
+    if rec.T then S.timed = true end
+    E.reset(rec)
+    if rec.c then
+      for field, cell in pairs_(E.load_cells(S)) do
+        E.offsets(cell, field, list)
+        E.reset(cell)
+      end
+    end
+    E.emit('R', S.k, list)
+    bury(S, origin, t, op)
+    if rec.c then
+      E.write_companion(S)
+    else
+      if S.form == 'h' then
+        call('UNLINK', S.ck)
+        S.form, S.raw = 's', ''
+      end
+      E.save(S)
+    end
+    S.cells = nil
+    E.note_ttl(S)
+  end
+
+  -- expire_first turns a key whose TTL has passed, or whose data an eviction took, into a removed one before a
+  -- command writes to it.
+  function E.expire_first(S)
+    local at = E.deadline(S.rec)
+    if at and at > 0 and (at <= now or call('EXISTS', S.k) == 0) then
+      call('UNLINK', S.k)
+      E.remove_local(S)
+      E.stats.expired = E.stats.expired + 1
+      return true
+    end
+  end
+
+  -- adopt_ttl gives a key that had a TTL before Anabranch came its register.
+  local function adopt_ttl(S)
+    local at = call('PEXPIRETIME', S.k)
+    if at > 0 then
+      E.emit('E', S.k, at)
+      E.set_ttl(S.rec, origin, t, op, at)
+      E.save(S)
+      E.note_ttl(S)
+    end
+  end
+
+  -- open_local opens a string key for a command of this region.
+  function E.open_local(k)
+    local S = E.open(k)
+    if not S.form then
+      adopt_ttl(S)
+    elseif S.rec.T then
+      E.expire_first(S)
+    end
+    return S
+  end
+
+  -- open_elements opens a key of many elements for a command of this region, its companion most likely a hash.
+  function E.open_elements(k)
+    local ck = E.companion(k)
+    local raw = try('HGET', ck, '')
+    if type_(raw) == 'string' then
+      local S = {k = k, ck = ck, form = 'h', raw = raw}
+      if raw == EMPTY_RECORD then
+        S.rec = {w = {}}
+      else
+        S.rec = E.decode(raw)
+        if S.rec.T then E.expire_first(S) end
+      end
+      return S
+    end
+    if raw == false then
+      local S = {k = k, ck = ck, rec = {w = {}}}
+      adopt_ttl(S)
+      return S
+    end
+    return E.open_local(k)
+  end
+
+  -- drop_hidden removes what a clash of types has hidden behind the shown type; the effect implies it in other regions.
+  function E.drop_hidden(S, shown)
+    local cells = E.load_cells(S)
+    local rec = S.rec
+    if shown ~= 'k' then
+      rec.w = {}
+      E.reset(rec)
+    end
+    for field, cell in pairs_(cells) do
+      if sub(field, 1, 1) ~= shown then
+        E.reset(cell)
+      end
+    end
+    rec.y = nil
+    E.write_companion(S, shown)
+    S.cells = nil
+  end
+
+  -- lift makes every live cell carry its value, also where only the user's key held it ('' for set members, which have
+  -- none). With keep, elements without a cell become cells with a stamp that everybody has seen.
+  function E.lift(S, keep)
+    local nt = E.native_type(S.k)
+    local cells, rec = E.load_cells(S), S.rec
+    if nt == 'k' then
+      local w = E.winner(rec)
+      if w and w[4] == false then
+        w[4] = call('GET', S.k)
+      elseif not w and keep and not E.shares_live(rec) then
+        rec.w[1] = {'', 0, 0, call('GET', S.k), false}
+      end
+      return
+    end
+    if not nt then return end
+    local natives = {}
+    if nt == 's' then
+      for _, m in pairs_(call('SMEMBERS', S.k)) do natives[m] = '' end
+    elseif nt == 'o' then
+      natives[''] = call('DUMP', S.k)
+    else
+      local all = nt == 'h' and call('HGETALL', S.k) or call('ZRANGE', S.k, 0, -1, 'WITHSCORES')
+      for i = 1, #all, 2 do natives[all[i]] = all[i + 1] end
+    end
+    for element, v in pairs_(natives) do
+      local field = nt .. element
+      local cell = cells[field]
+      local top = cell and E.winner(cell)
+      if top then
+        if top[4] == false then top[4] = v end
+      elseif keep and not (cell and E.shares_live(cell)) then
+        cells[field] = {w = {{'', 0, 0, v, true}}, s = cell and cell.s}
+      end
+    end
+  end
+
+  -- missing says, after lift, whether a value that should be shown is not there any more: the data expired or was
+  -- evicted behind our back.
+  function E.missing(S)
+    local w = E.winner(S.rec)
+    if w and w[4] == false then return true end
+    for _, cell in pairs_(S.cells) do
+      local top = E.winner(cell)
+      if top and top[4] == false then return true end
+    end
+    return false
+  end
+
+  local function chunked(command, key, list)
+    for i = 1, #list, 4000 do
+      call(command, key, unpack_(list, i, i + 3999 < #list and i + 3999 or #list))
+    end
+  end
+
+  -- show builds the user's key from cells that were lifted: the type of the highest live stamp is shown, the
+  -- others stay hidden in the companion. A key past its deadline shows nothing and keeps its values.
+  function E.show(S)
+    local rec, best, shown = S.rec, E.newest(S.rec), nil
+    if best then shown = 'k' end
+    local letters = {}
+    if shown then letters.k = true end
+    for field, cell in pairs_(S.cells) do
+      local top = E.newest(cell)
+      if top then
+        local letter = sub(field, 1, 1)
+        letters[letter] = true
+        if not best or E.after(top, best) then best, shown = top, letter end
+      end
+    end
+    call('UNLINK', S.k)
+    local hidden = ''
+    for _, letter in pairs_({'h', 'k', 'o', 's', 'z'}) do
+      if letters[letter] and letter ~= shown then hidden = hidden .. letter end
+    end
+    rec.y = hidden ~= '' and hidden or nil
+    local at = E.deadline(rec)
+    if shown and not (at and at > 0 and at <= now) then
+      if shown == 'k' then
+        call('SET', S.k, E.value(rec))
+        if not rec.s then E.winner(rec)[4] = false end
+      else
+        local list = {}
+        for field, cell in pairs_(S.cells) do
+          if sub(field, 1, 1) == shown and E.live(cell) then
+            local top = E.winner(cell)
+            if shown == 'z' then
+              list[#list + 1] = E.score(cell)
+              list[#list + 1] = sub(field, 2)
+            elseif shown == 'h' then
+              list[#list + 1] = sub(field, 2)
+              list[#list + 1] = E.value(cell)
+            elseif shown == 's' then
+              list[#list + 1] = sub(field, 2)
+            else
+              call('RESTORE', S.k, 0, top[4])
+            end
+            if top and not cell.s then top[4] = false end
+          end
+        end
+        if shown == 's' then chunked('SADD', S.k, list)
+        elseif shown == 'h' then chunked('HSET', S.k, list)
+        elseif shown == 'z' then chunked('ZADD', S.k, list) end
+      end
+      E.native_ttl(S)
+    end
+    E.write_companion(S, shown)
+    S.cells = nil
+    E.note_ttl(S)
+    return shown
+  end
+end

@@ -1,0 +1,427 @@
+-- Strings and counters: commands of this region. The last of concurrent writes wins; increments add up.
+
+local OK = {ok = 'OK'}
+
+do
+  local H, native = E.handlers, E.native
+
+  -- set_run writes many plain SETs at once: one read for all companions, one write for all keys. It answers false,
+  -- having done nothing, when one of the keys needs more than that.
+  function E.set_run(argv, first, count)
+    local names, missing = {}, 0
+    local p = first
+    for j = 1, count do
+      names[j] = E.companion(argv[p + 2])
+      p = p + 4
+    end
+    local raws = call('MGET', unpack_(names))
+    local absent
+    for j = 1, count do
+      local raw = raws[j]
+      if raw == false then
+        missing = missing + 1
+        absent = absent or {}
+        absent[missing] = names[j]
+      elseif byte(raw, 1) ~= 1 then
+        return false
+      end
+    end
+    if missing > 0 then
+      if call('EXISTS', unpack_(absent)) > 0 then return false end
+      local new = missing
+      if missing > 1 then
+        local met = {}
+        for j = 1, missing do
+          if met[absent[j]] then new = new - 1 end
+          met[absent[j]] = true
+        end
+      end
+      E.count_companion(new)
+    end
+    if eff_db ~= db then
+      eff[effn + 1], eff[effn + 2] = 'D', db
+      effn, eff_db = effn + 2, db
+    end
+    local list, n = {}, 0
+    local o, m = op, effn
+    p = first
+    for j = 1, count do
+      local k, v = argv[p + 2], argv[p + 3]
+      o = o + 1
+      eff[m + 1], eff[m + 2], eff[m + 3] = 'S', k, v
+      m = m + 3
+      list[n + 1], list[n + 2], list[n + 3], list[n + 4] = k, v, names[j], stamp_prefix .. (packed_op[o] or mpack(o))
+      n = n + 4
+      p = p + 4
+    end
+    op, effn = o, m
+    call('MSET', unpack_(list))
+    return true
+  end
+
+  -- overwritten records that a whole key became the string v: everything seen is gone. deadline nil means no TTL.
+  function E.overwritten(S, v, deadline)
+    local rec = S.rec
+    if rec.T then S.timed = true end
+    if rec.c or E.shares_live(rec) then E.remove_local(S) end
+    rec = S.rec
+    if S.form == 'h' and not rec.c then
+      call('UNLINK', S.ck)
+      S.form, S.raw = 's', ''
+    end
+    E.emit('S', S.k, v)
+    rec.w, rec.T, rec.y = {{origin, t, op, false, true}}, nil, nil
+    if deadline then
+      E.emit('E', S.k, deadline)
+      E.set_ttl(rec, origin, t, op, deadline)
+    end
+    E.save(S)
+    E.note_ttl(S)
+  end
+
+  -- keep_persist moves the "no TTL" that a replaced write stood for into the list of candidates.
+  function E.keep_persist(rec)
+    for i = 1, #rec.w do
+      local w = rec.w[i]
+      if w[5] and E.seen(w[1], w[2], w[3]) then
+        rec.T = rec.T or {}
+        rec.T[#rec.T + 1] = {w[1], w[2], w[3], 0}
+      end
+    end
+  end
+
+  -- edited records that a string's content changed and its TTL did not.
+  function E.edited(S)
+    local rec = S.rec
+    local list = E.offsets(rec, '', {})
+    if rec.y then E.drop_hidden(S, 'k') end
+    E.keep_persist(rec)
+    E.reset(rec)
+    E.emit('W', S.k, call('GET', S.k), list)
+    rec.w = {{origin, t, op, false, false}}
+    E.save(S)
+  end
+
+  local function edit(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if type_(reply) ~= 'table' or not reply.err then
+      if call('EXISTS', S.k) == 1 then E.edited(S) end
+    end
+    return reply
+  end
+  H.APPEND, H.SETBIT = edit, edit
+
+  function H.SETRANGE(argv, i, n)
+    if argv[i + 3] == '' then return native(argv, i, n) end
+    return edit(argv, i, n)
+  end
+
+  -- BITFIELD changes the value only by SET and INCRBY.
+  function H.BITFIELD(argv, i, n)
+    local before = try('GET', argv[i + 1])
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' and reply.err then return reply end
+    local after = call('GET', S.k)
+    if after ~= before then
+      E.edited(S)
+    else
+      for j = i + 2, i + n - 1 do
+        local word = upper(argv[j])
+        if word == 'SET' or word == 'INCRBY' then
+          E.edited(S)
+          break
+        end
+      end
+    end
+    -- Integers of up to 64 bits: those that a Lua number cannot carry are read again, exactly.
+    for j = 1, #reply do
+      if type_(reply[j]) == 'number' and (reply[j] >= EXACT or reply[j] <= -EXACT) then return E.bitfield_exact(argv, i, n, reply, before) end
+    end
+    return reply
+  end
+
+  -- bitfield_exact recomputes a BITFIELD reply in which an integer is beyond 2^53: the value is an unsigned or signed
+  -- field of the string, read bit by bit from the state that the operation left (or, for SET, found).
+  function E.bitfield_exact(argv, i, n, reply, before)
+    local fields, p, index = {}, i + 2, 0
+    local last = i + n - 1
+    while p <= last do
+      local word = upper(argv[p])
+      if word == 'OVERFLOW' then
+        p = p + 2
+      else
+        index = index + 1
+        fields[index] = {word, argv[p + 1], argv[p + 2]}
+        p = p + (word == 'GET' and 3 or 4)
+      end
+    end
+    -- One field at a time on a scratch copy, so that each intermediate state is the one that its reply came from.
+    local function read(text_value, kind, at)
+      local bits = tonumber_(sub(kind, 2))
+      local offset = byte(at, 1) == 35 and tonumber_(sub(at, 2)) * bits or tonumber_(at)
+      local digits = {0}
+      local negative = false
+      local all = {}
+      for b = 0, bits - 1 do
+        local position = offset + b
+        local value = byte(text_value, floor(position / 8) + 1) or 0
+        all[b + 1] = floor(value / 2 ^ (7 - position % 8)) % 2
+      end
+      if sub(kind, 1, 1) == 'i' and all[1] == 1 then
+        negative = true
+        for b = 1, bits do all[b] = 1 - all[b] end
+      end
+      for b = 1, bits do
+        local carry = all[b]
+        for d = 1, #digits do
+          local v = digits[d] * 2 + carry
+          digits[d] = v % 10000000
+          carry = floor(v / 10000000)
+        end
+        if carry > 0 then digits[#digits + 1] = carry end
+      end
+      if negative then
+        local carry = 1
+        for d = 1, #digits do
+          local v = digits[d] + carry
+          digits[d] = v % 10000000
+          carry = floor(v / 10000000)
+        end
+        if carry > 0 then digits[#digits + 1] = carry end
+      end
+      local out = tostring_(digits[#digits])
+      for d = #digits - 1, 1, -1 do out = out .. format('%07d', digits[d]) end
+      return negative and '-' .. out or out
+    end
+    if before then call('SET', SCRATCH, before) else call('DEL', SCRATCH) end
+    local out = {}
+    local overflow = 'WRAP'
+    p, index = i + 2, 0
+    while p <= last do
+      local word = upper(argv[p])
+      if word == 'OVERFLOW' then
+        overflow = argv[p + 1]
+        p = p + 2
+      else
+        index = index + 1
+        local kind, at = argv[p + 1], argv[p + 2]
+        local was = call('GET', SCRATCH) or ''
+        if word == 'GET' then
+          out[index] = reply[index] and read(was, kind, at)
+          p = p + 3
+        else
+          call('BITFIELD', SCRATCH, 'OVERFLOW', overflow, word, kind, at, argv[p + 3])
+          local source = word == 'SET' and was or (call('GET', SCRATCH) or '')
+          out[index] = reply[index] and read(source, kind, at)
+          p = p + 4
+        end
+      end
+    end
+    call('DEL', SCRATCH)
+    for j = 1, #reply do
+      if type_(reply[j]) == 'number' and reply[j] < EXACT and reply[j] > -EXACT then out[j] = reply[j] end
+    end
+    return out
+  end
+
+  local function written(S, deadline)
+    local v = call('GET', S.k)
+    if v then
+      E.overwritten(S, v, deadline)
+    else
+      call('UNLINK', S.k)
+      E.remove_local(S)
+    end
+  end
+
+  -- SET with its options. Whether it wrote follows from its own reply, and with GET from what was there before.
+  function H.SET(argv, i, n)
+    local k = argv[i + 1]
+    local S = E.open_local(k)
+    local get, keep, timed, nx, xx
+    for j = i + 3, i + n - 1 do
+      local word = upper(argv[j])
+      if word == 'GET' then get = true
+      elseif word == 'KEEPTTL' then keep = true
+      elseif word == 'NX' then nx = true
+      elseif word == 'XX' then xx = true
+      elseif word == 'EX' or word == 'PX' or word == 'EXAT' or word == 'PXAT' then timed = true end
+    end
+    local existed = (nx or xx) and get and call('EXISTS', k) == 1
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' and reply.err then return reply end
+    local wrote = reply and true
+    if get then
+      if nx then wrote = not existed elseif xx then wrote = existed else wrote = true end
+    end
+    if not wrote then return reply end
+    if keep then
+      if S.rec.c or S.form == 'h' then
+        -- Another type became a string: all of it is overwritten, only the TTL stays.
+        local at = call('PEXPIRETIME', k)
+        E.overwritten(S, argv[i + 2], at > 0 and at or nil)
+      else
+        E.edited(S)
+      end
+    elseif timed then
+      local at = call('PEXPIRETIME', k)
+      if at == -2 then
+        call('UNLINK', k)
+        E.remove_local(S)
+      else
+        E.overwritten(S, argv[i + 2], at)
+      end
+    else
+      E.overwritten(S, argv[i + 2], nil)
+    end
+    return reply
+  end
+
+  function H.SETNX(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if reply == 1 then E.overwritten(S, argv[i + 2], nil) end
+    return reply
+  end
+
+  local function setex(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' and reply.ok then
+      local at = call('PEXPIRETIME', S.k)
+      if at > 0 then
+        E.overwritten(S, argv[i + 3], at)
+      else
+        E.remove_local(S)
+      end
+    end
+    return reply
+  end
+  H.SETEX, H.PSETEX = setex, setex
+
+  function H.GETSET(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if type_(reply) ~= 'table' then E.overwritten(S, argv[i + 2], nil) end
+    return reply
+  end
+
+  function H.GETDEL(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if type_(reply) == 'string' then E.remove_local(S) end
+    return reply
+  end
+
+  function H.GETEX(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local before = call('PEXPIRETIME', S.k)
+    local reply = native(argv, i, n)
+    if type_(reply) ~= 'string' or n == 2 then return reply end
+    local at = call('PEXPIRETIME', S.k)
+    if at == -2 then
+      E.remove_local(S)
+    elseif at > 0 then
+      E.ttl_changed(S, at)
+    elseif before > 0 then
+      E.ttl_changed(S, 0)
+    end
+    return reply
+  end
+
+  function H.MSET(argv, i, n)
+    local reply = nil
+    if n >= 3 and n % 2 == 1 then
+      local states = {}
+      for j = i + 1, i + n - 1, 2 do states[j] = E.open_local(argv[j]) end
+      reply = native(argv, i, n)
+      for j = i + 1, i + n - 1, 2 do
+        -- A key that is named twice was opened before its first write; open it again.
+        E.overwritten(E.open(argv[j]), argv[j + 1], nil)
+      end
+      return reply
+    end
+    return native(argv, i, n)
+  end
+
+  function H.MSETNX(argv, i, n)
+    if n >= 3 and n % 2 == 1 then
+      for j = i + 1, i + n - 1, 2 do E.open_local(argv[j]) end
+    end
+    local reply = native(argv, i, n)
+    if reply == 1 then
+      for j = i + 1, i + n - 1, 2 do E.overwritten(E.open(argv[j]), argv[j + 1], nil) end
+    end
+    return reply
+  end
+
+  -- BITOP's destination is overwritten; an empty result removes it.
+  function H.BITOP(argv, i, n)
+    if n < 4 then return native(argv, i, n) end
+    local S = E.open_local(argv[i + 2])
+    for j = i + 3, i + n - 1 do E.open_local(argv[j]) end
+    local existed = call('EXISTS', S.k) == 1
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' then return reply end
+    if reply > 0 then
+      written(E.open(S.k), nil)
+    elseif existed then
+      E.remove_local(E.open(S.k))
+    end
+    return reply
+  end
+
+  -- count runs an increment on a string key. delta is in the form of a sum.
+  local function count(argv, i, n, delta, float)
+    local S = E.open_local(argv[i + 1])
+    local rec, old = S.rec, nil
+    if not rec.s or not E.shares_live(rec) then
+      old = try('GET', S.k)
+      if type_(old) == 'table' then old = nil end
+    end
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' then return reply end
+    if type_(delta) == 'function' then delta = delta() end
+    if rec.y then E.drop_hidden(S, 'k') end
+    if old then
+      if #rec.w == 0 then rec.w[1] = {'', 0, 0, old, false} else E.winner(rec)[4] = old end
+    end
+    local share = rec.s and rec.s[origin]
+    if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
+      E.edited(S)
+    else
+      local s, t0, op0 = E.bump(rec, delta, E.add)
+      E.emit('i', 'k', S.k, '', t0, op0, s[5], float)
+      rec.x = nil
+      if float == 1 then
+        local v = E.value(rec)
+        if v ~= reply then
+          call('SET', S.k, v, 'KEEPTTL')
+          reply = v
+        end
+      end
+      E.save(S)
+    end
+    if float == 0 and (reply >= EXACT or reply <= -EXACT) then return call('GET', S.k) end
+    return reply
+  end
+
+  function H.INCR(argv, i, n) return count(argv, i, n, 1, 0) end
+  function H.DECR(argv, i, n) return count(argv, i, n, -1, 0) end
+  function H.INCRBY(argv, i, n)
+    return count(argv, i, n, function() return E.amount(argv[i + 2]) end, 0)
+  end
+  function H.DECRBY(argv, i, n)
+    return count(argv, i, n, function() return E.negative(E.amount(argv[i + 2])) end, 0)
+  end
+  function H.INCRBYFLOAT(argv, i, n)
+    return count(argv, i, n, function() return E.plain_float(argv[i + 2]) end, 1)
+  end
+
+  -- plain_float spells a client's float (also 1e3 or 0x10) as Redis would print it.
+  function E.plain_float(s)
+    return E.add(0, s)
+  end
+end

@@ -1,0 +1,307 @@
+-- Whole keys: removal, TTL, renaming and copying, commands that store a result, flushing.
+
+do
+  local H, native = E.handlers, E.native
+
+  -- remove deletes keys. What one key holds is all that this region has seen of it.
+  local function remove(argv, i, n)
+    if n == 2 then
+      local S = E.open_local(argv[i + 1])
+      local reply = native(argv, i, n)
+      if reply == 1 then E.remove_local(S) end
+      return reply
+    end
+    local states = {}
+    for j = i + 1, i + n - 1 do states[j] = E.open_local(argv[j]) end
+    local total = 0
+    for j = i + 1, i + n - 1 do
+      if call(argv[i], argv[j]) == 1 then
+        total = total + 1
+        E.remove_local(E.open(argv[j]))
+      end
+    end
+    return total
+  end
+  H.DEL, H.UNLINK = remove, remove
+
+  local function expire(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if reply ~= 1 then return reply end
+    local at = call('PEXPIRETIME', S.k)
+    if at > 0 then
+      E.ttl_changed(S, at)
+    elseif at == -2 then
+      E.remove_local(S)
+    end
+    return reply
+  end
+  H.EXPIRE, H.PEXPIRE, H.EXPIREAT, H.PEXPIREAT = expire, expire, expire, expire
+
+  function H.PERSIST(argv, i, n)
+    local S = E.open_local(argv[i + 1])
+    local reply = native(argv, i, n)
+    if reply == 1 then E.ttl_changed(S, 0) end
+    return reply
+  end
+
+  local function rename(argv, i, n)
+    local from, to = argv[i + 1], argv[i + 2]
+    E.open_local(from)
+    E.open_local(to)
+    local existed = call('EXISTS', to) == 1
+    local reply = native(argv, i, n)
+    if (type_(reply) == 'table' and reply.ok or reply == 1) and from ~= to then
+      E.remove_local(E.open(from))
+      E.replaced(to, existed)
+    end
+    return reply
+  end
+  H.RENAME, H.RENAMENX = rename, rename
+
+  function H.COPY(argv, i, n)
+    local from, to = argv[i + 1], argv[i + 2]
+    local here, there = db, db
+    for j = i + 3, i + n - 2 do
+      if upper(argv[j]) == 'DB' then there = tonumber_(argv[j + 1]) end
+    end
+    E.open_local(from)
+    local known = there and there >= 0 and there == floor(there)
+    local existed = false
+    if known then
+      local reply = there ~= here and try('SELECT', there)
+      if reply and reply.err then
+        known = false
+      else
+        db = there
+        E.open_local(to)
+        existed = call('EXISTS', to) == 1
+        E.select(here)
+      end
+    end
+    local reply = native(argv, i, n)
+    if reply == 1 then
+      E.select(there)
+      E.replaced(to, existed)
+      E.select(here)
+    end
+    return reply
+  end
+
+  function H.MOVE(argv, i, n)
+    local k, here, there = argv[i + 1], db, tonumber_(argv[i + 2])
+    local S = E.open_local(k)
+    local reply = native(argv, i, n)
+    if reply == 1 then
+      E.remove_local(S)
+      E.select(there)
+      E.replaced(k, false)
+      E.select(here)
+    end
+    return reply
+  end
+
+  -- stored runs a command whose result replaces the key dst, or removes it when the result is empty.
+  local function stored(argv, i, n, dst)
+    E.open_local(dst)
+    local existed = call('EXISTS', dst) == 1
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' and reply.err then return reply end
+    if existed or call('EXISTS', dst) == 1 then E.replaced(dst, existed) end
+    return reply
+  end
+
+  local function store_first(argv, i, n)
+    return stored(argv, i, n, argv[i + 1])
+  end
+  H.SINTERSTORE, H.SUNIONSTORE, H.SDIFFSTORE = store_first, store_first, store_first
+  H.ZINTERSTORE, H.ZUNIONSTORE, H.ZDIFFSTORE = store_first, store_first, store_first
+  H.ZRANGESTORE, H.GEOSEARCHSTORE = store_first, store_first
+
+  local function store_option(first)
+    return function(argv, i, n)
+      local dst
+      for j = i + first, i + n - 2 do
+        local word = upper(argv[j])
+        if word == 'STORE' or word == 'STOREDIST' then dst = argv[j + 1] end
+      end
+      if not dst then return native(argv, i, n) end
+      return stored(argv, i, n, dst)
+    end
+  end
+  H.SORT, H.GEORADIUS, H.GEORADIUSBYMEMBER = store_option(2), store_option(6), store_option(5)
+
+  local FIXED = {LOG, SELF, EPOCHS, FRONTIER, CONTEXT, TTLS, COUNT, CONFLICTS, PAUSED,
+    PREFIX .. 'acks', PREFIX .. 'members', PREFIX .. 'lease', PREFIX .. 'status', PREFIX .. 'gc'}
+
+  -- Companions are no keys to a client: the next two leave them out.
+
+  function H.DBSIZE()
+    local here, keys = db, call('DBSIZE')
+    E.select(0)
+    keys = keys - (tonumber_(call('HGET', COUNT, here) or 0) or 0) - (counted[here] or 0)
+    if here == 0 then
+      keys = keys - call('EXISTS', unpack_(FIXED))
+    end
+    E.select(here)
+    return keys
+  end
+
+  function H.RANDOMKEY()
+    local n = #PREFIX
+    for _ = 1, 50 do
+      local k = call('RANDOMKEY')
+      if not k or sub(k, 1, n) ~= PREFIX then return k end
+    end
+    -- Nearly everything is a companion: look through the whole database before saying that there is nothing.
+    local cursor = '0'
+    repeat
+      local page = call('SCAN', cursor, 'COUNT', 1000)
+      cursor = page[1]
+      for _, k in pairs_(page[2]) do
+        if sub(k, 1, n) ~= PREFIX then return k end
+      end
+    until cursor == '0'
+    return false
+  end
+
+  -- databases lists the databases that hold keys.
+  function E.databases()
+    local list = {}
+    for d in string.gmatch(call('INFO', 'keyspace'), 'db(%d+):') do list[#list + 1] = tonumber_(d) end
+    return list
+  end
+
+  -- empty empties the selected database and keeps our fixed keys: they wait in another database meanwhile, or, on a
+  -- server with one database, as serialized values.
+  function E.empty(mode)
+    local emptied = db
+    if db == 0 then
+      local moved, dumped = {}, {}
+      local other = try('SELECT', 1).ok and 1
+      call('SELECT', 0)
+      for _, k in pairs_(FIXED) do
+        if other then
+          if call('MOVE', k, other) == 1 then moved[#moved + 1] = k end
+        else
+          dumped[k] = call('DUMP', k) or nil
+        end
+      end
+      if mode then call('FLUSHDB', mode) else call('FLUSHDB') end
+      if other then
+        call('SELECT', other)
+        for _, k in pairs_(moved) do call('MOVE', k, 0) end
+        call('SELECT', 0)
+      end
+      for k, value in pairs_(dumped) do call('RESTORE', k, 0, value) end
+    elseif mode then
+      call('FLUSHDB', mode)
+    else
+      call('FLUSHDB')
+    end
+    E.select(0)
+    call('HDEL', COUNT, emptied)
+  end
+
+  -- companions lists the companions of the selected database with their keys.
+  function E.companions()
+    local list, n = {}, #PREFIX
+    local cursor = '0'
+    repeat
+      local page = call('SCAN', cursor, 'MATCH', string.gsub(PREFIX, '([%[%]*?\\])', '\\%1') .. '*', 'COUNT', 5000)
+      cursor = page[1]
+      for _, ck in pairs_(page[2]) do
+        local form = sub(ck, n + 1, n + 1)
+        if form == '0' then list[ck] = sub(ck, n + 3, -2)
+        elseif form == '1' then list[ck] = sub(ck, n + 2)
+        elseif form == '2' then list[ck] = sub(ck, n + 6) end
+      end
+    until cursor == '0'
+    return list
+  end
+
+  -- flush_one removes everything of one database as this region has seen it. What counters have seen of each other must
+  -- be said, so that increments made elsewhere at this moment count, and only they.
+  local function flush_one(d, mode, offsets)
+    E.select(d)
+    for ck, k in pairs_(E.companions()) do
+      local S = E.open(k)
+      if S.form and (S.rec.s or S.rec.c) then
+        local list = E.offsets(S.rec, '', {})
+        if S.rec.c then
+          for field, cell in pairs_(E.load_cells(S)) do E.offsets(cell, field, list) end
+        end
+        for p = 1, #list, 7 do
+          local q = #offsets
+          offsets[q + 1] = d .. ':' .. k
+          for j = 0, 6 do offsets[q + 2 + j] = list[p + j] end
+        end
+      end
+    end
+    E.empty(mode)
+  end
+
+  -- Dead shares must outlive the flush: an increment that has not seen it may still come.
+  local function keep_dead_shares(offsets)
+    local by_key = {}
+    for p = 1, #offsets, 8 do
+      local name = offsets[p]
+      by_key[name] = by_key[name] or {}
+      local list = by_key[name]
+      list[#list + 1] = p
+    end
+    for name, list in pairs_(by_key) do
+      local colon = find(name, ':', 1, true)
+      E.select(tonumber_(sub(name, 1, colon - 1)))
+      local S = E.open(sub(name, colon + 1))
+      E.load_cells(S)
+      for _, p in pairs_(list) do
+        local field = offsets[p + 1]
+        local cell = S.rec
+        if field ~= '' then
+          cell = S.cells[field] or {w = {}}
+          S.cells[field] = cell
+        end
+        cell.s = cell.s or {}
+        local sum = offsets[p + 7]
+        cell.s[offsets[p + 2]] = {offsets[p + 3], offsets[p + 4], offsets[p + 5], offsets[p + 6], sum, offsets[p + 5], offsets[p + 6], sum}
+      end
+      S.rec.x = {origin, t, op}
+      E.write_companion(S)
+    end
+  end
+
+  local function flush(argv, i, n, dbs, target)
+    local mode
+    if n == 2 then
+      mode = upper(argv[i + 1])
+      if mode ~= 'SYNC' and mode ~= 'ASYNC' then return {err = 'ERR syntax error'} end
+    elseif n > 2 then
+      return {err = 'ERR syntax error'}
+    end
+    local here, offsets = db, {}
+    for _, d in pairs_(dbs) do flush_one(d, mode, offsets) end
+    E.select(here)
+    for name in pairs_(ttl_queue) do
+      if target < 0 or find(name, target .. ':', 1, true) == 1 then ttl_queue[name] = nil end
+    end
+    E.select(0)
+    if target < 0 then
+      call('DEL', TTLS)
+      counted = {}
+    else
+      counted[target] = nil
+      for _, name in pairs_(call('ZRANGE', TTLS, 0, -1)) do
+        if find(name, target .. ':', 1, true) == 1 then call('ZREM', TTLS, name) end
+      end
+    end
+    E.select(here)
+    E.emit('F', target, offsets)
+    keep_dead_shares(offsets)
+    E.select(here)
+    return {ok = 'OK'}
+  end
+
+  function H.FLUSHDB(argv, i, n) return flush(argv, i, n, {db}, db) end
+  function H.FLUSHALL(argv, i, n) return flush(argv, i, n, E.databases(), -1) end
+end

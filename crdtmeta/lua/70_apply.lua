@@ -1,0 +1,199 @@
+-- Applying another region's log: position and context are checked here, in the same step that changes data, so that
+-- nothing is applied twice or too early whatever a proxy believes.
+
+do
+  local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
+
+  local function region(o)
+    return tonumber_(match(o, '^(%d+)'))
+  end
+
+  local function read_frontier()
+    local map, all = {}, call('HGETALL', FRONTIER)
+    for i = 1, #all, 2 do map[all[i]] = tonumber_(all[i + 1]) end
+    return map
+  end
+
+  local function read_context(o)
+    local raw = call('HGET', CONTEXT, o)
+    return raw and munpack(raw) or {}
+  end
+
+  -- uncovered names the first stamp of a context that has not arrived here.
+  local function uncovered(context, frontier, own)
+    for o, at in pairs_(context) do
+      if region(o) ~= own and (frontier[o] or 0) < at then return o, at end
+    end
+  end
+
+  -- wants_values finds a TTL effect on a key whose data has expired here, natively, although the effect extends it: the
+  -- values must be fetched from the effect's origin first. Keys that the entry itself writes before are no matter.
+  local function wants_values(body, o, at, context)
+    local d, written, p, n, ordinal = 0, {}, 4, #body, 0
+    local size = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, F = 3, D = 2}
+    local key_at = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1}
+    while p <= n do
+      local kind = body[p]
+      if kind == 'D' then
+        d = body[p + 1]
+      else
+        ordinal = ordinal + 1
+        local k = key_at[kind] and body[p + key_at[kind]]
+        if kind == 'F' then return nil end
+        if kind == 'E' and not written[d .. ':' .. k] and (body[p + 2] == 0 or body[p + 2] > now) then
+          E.select(d)
+          local found
+          if call('EXISTS', k) == 0 then
+            local S = E.open(k)
+            if S.form and E.live(S.rec) then
+              found = true
+            elseif S.form == 'h' then
+              for _, cell in pairs_(E.load_cells(S)) do
+                if E.live(cell) then found = true end
+              end
+            end
+          end
+          E.select(0)
+          if found then return d, k end
+        end
+        written[d .. ':' .. k] = true
+      end
+      p = p + size[kind]
+    end
+  end
+
+  -- FCALL anabranch_apply origin position { id body }…
+  function E.apply(argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    local o, position = argv[1], tonumber_(argv[2])
+    local frontier = read_frontier()
+    local at = frontier[o] or 0
+    local from = region(o)
+    if not from or not position then return {err = 'ERR anabranch: origin or position is not valid'} end
+    if call('SISMEMBER', PAUSED, from) == 1 then return {format('%.0f', at), 0, 'paused', ''} end
+    if position > at then return {format('%.0f', at), 0, 'gap', format('%.0f', at)} end
+    local own = region(origin)
+    if from == own then return {err = 'ERR anabranch: these are our own effects'} end
+    local context, context_changed, checked = read_context(o), false, false
+    local done, status, detail = 0, 'ok', ''
+    local applied, highest = 0, 0
+    E.touched, E.touched_list, E.lost, E.conflicts = {}, {}, {}, {}
+
+    local function keep_position()
+      frontier[o] = at
+      E.select(0)
+      call('HSET', FRONTIER, o, format('%.0f', at))
+      if context_changed then call('HSET', CONTEXT, o, mpack(context)) end
+    end
+
+    local dirty = false
+    for i = 3, #argv, 2 do
+      local ms, seq = match(argv[i], '^(%d+)%-(%d+)$')
+      local et = tonumber_(ms) * TICKS + tonumber_(seq)
+      if et > (now + FAR) * TICKS then return {err = 'ERR anabranch: entry ' .. argv[i] .. ' is more than ten years ahead of this region'} end
+      local body = munpack(argv[i + 1])
+      local kind, eo = body[1], body[2]
+      if eo ~= o then
+        -- The origin began a new epoch. What it had seen before it still has seen.
+        if dirty then keep_position() end
+        o, at = eo, frontier[eo] or 0
+        context, context_changed, checked, dirty = read_context(o), false, false, false
+      end
+      if et > at then
+        if kind == 'f' then
+          context, context_changed, checked = body[3], true, false
+        elseif kind == 't' then
+          local old = body[3]
+          if old ~= '' then
+            for other, seen in pairs_(read_context(old)) do
+              if not context[other] or context[other] < seen then context[other] = seen end
+            end
+            context[old] = body[4]
+            context_changed = true
+          end
+        else
+          if not checked then
+            local missing, wanted = uncovered(context, frontier, own)
+            if missing then
+              status, detail = 'wait', missing .. ' ' .. format('%.0f', wanted)
+              break
+            end
+            checked = true
+          end
+          local fd, fk = wants_values(body, o, et, context)
+          if fd and E.refilled ~= o .. et then
+            status, detail = 'fetch', fd .. ' ' .. fk
+            break
+          end
+          local effects = E.effects
+          remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
+          E.stamp_fields = {'n' .. o, 'n' .. origin}
+          for other in pairs_(frontier) do
+            if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
+          end
+          E.select(0)
+          local p, n = 4, #body
+          while p <= n do
+            local effect = body[p]
+            if effect ~= 'D' then remote.op = remote.op + 1 end
+            p = effects[effect](body, p)
+          end
+          applied = applied + remote.op
+          remote = nil
+          if et > highest then highest = et end
+        end
+        at, dirty = et, true
+      else
+        E.stats.skipped_entries = E.stats.skipped_entries + 1
+      end
+      done = done + 1
+    end
+    if dirty then keep_position() end
+    E.stats.applied_entries = E.stats.applied_entries + done
+    E.stats.applied_effects = E.stats.applied_effects + applied
+    E.select(0)
+    if applied > 0 then
+      if highest >= t then t = highest + 1 end
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(E.touched_list))
+      last_t = t
+    end
+    for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
+    if #E.lost > 0 then
+      t = t + 1
+      op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
+      stamp_prefix = mpack(1, origin, t)
+      for i = 1, #E.lost do
+        E.select(E.lost[i][1])
+        local S = E.open(E.lost[i][2])
+        call('UNLINK', S.k)
+        E.remove_local(S)
+      end
+    end
+    E.finish()
+    return {format('%.0f', at), done, status, detail}
+  end
+
+  -- FCALL anabranch_expire limit
+  function E.expire(argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    local due = call('ZRANGEBYSCORE', TTLS, '-inf', now, 'LIMIT', 0, argv[1])
+    for i = 1, #due do
+      local colon = find(due[i], ':', 1, true)
+      E.select(tonumber_(sub(due[i], 1, colon - 1)))
+      local S = E.open(sub(due[i], colon + 1))
+      local at = E.deadline(S.rec)
+      S.timed = true
+      if S.form and at and at > 0 and at <= now then
+        call('UNLINK', S.k)
+        E.remove_local(S)
+        E.stats.expired = E.stats.expired + 1
+      else
+        E.note_ttl(S)
+      end
+    end
+    E.finish()
+    return #due
+  end
+end

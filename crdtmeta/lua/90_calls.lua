@@ -1,0 +1,135 @@
+-- The functions that Redis offers to the proxies.
+
+do
+  local H = E.handlers
+
+  local function run(h, argv, i, n)
+    local good, reply = ppcall(h, argv, i, n)
+    if good then return reply end
+    if type_(reply) == 'table' then reply = reply.err or 'unknown' end
+    return {err = 'ERR anabranch: ' .. tostring_(reply)}
+  end
+
+  local function write(keys, argv)
+    local refused = E.begin(tonumber(argv[1]))
+    if refused then return refused end
+    local home = db
+    local replies, r = {}, 0
+    local i, n = 2, #argv
+    while i <= n do
+      local argc, name = argv[i], argv[i + 1]
+      if argc == '3' and (name == 'SET' or name == 'set') then
+        local j, count = i + 4, 1
+        while count < 500 and argv[j] == '3' and (argv[j + 1] == 'SET' or argv[j + 1] == 'set') do
+          j = j + 4
+          count = count + 1
+        end
+        if E.set_run(argv, i, count) then
+          for _ = 1, count do
+            r = r + 1
+            replies[r] = OK
+          end
+        else
+          for q = i, j - 4, 4 do
+            r = r + 1
+            replies[r] = run(H.SET, argv, q + 1, 3)
+          end
+        end
+        i = j
+      else
+        local count = tonumber_(argc)
+        r = r + 1
+        if not count or count < 1 or i + count > n then
+          -- A proxy's mistake must not leave the ops before it without their log entry.
+          replies[r] = {err = 'ERR anabranch: malformed call'}
+          break
+        end
+        local h = H[name] or H[upper(name)]
+        if h then
+          replies[r] = run(h, argv, i + 1, count)
+          if db ~= home then E.select(home) end
+        else
+          replies[r] = {err = "ERR anabranch: the engine has no command '" .. name .. "'"}
+        end
+        i = i + 1 + count
+      end
+    end
+    E.finish()
+    return replies
+  end
+
+  -- arm makes the library accept writes for this server's life. A server whose run id or replication id is not the one
+  -- that the epoch belongs to may have lost writes: a new epoch starts.
+  local function arm(keys, argv)
+    E.init()
+    db = 0
+    local id, name, shard, random, runid, replid = tonumber(argv[1]), argv[2], tonumber(argv[3]), argv[4], argv[5], argv[6]
+    if not id or id < 1 or id > 63 or not shard or not random or not match(random, '^%x%x%x%x%x%x$') or not replid then
+      return {err = 'ERR anabranch: region id, shard or random part is not valid'}
+    end
+    local raw = call('GET', SELF)
+    local self = raw and munpack(raw)
+    if self and self.region ~= id then
+      return {err = 'CRDTREGION this Redis belongs to region ' .. self.name .. ' with id ' .. self.region .. ', not to id ' .. id}
+    end
+    if self and self.format ~= 1 then
+      return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
+    end
+    local info = try('XINFO', 'STREAM', LOG)
+    last_t = 0
+    if not info.err then
+      for i = 1, #info, 2 do
+        if info[i] == 'last-generated-id' then
+          local ms, seq = match(info[i + 1], '^(%d+)%-(%d+)$')
+          last_t = tonumber_(ms) * TICKS + tonumber_(seq)
+        end
+      end
+    end
+    if self and self.runid == runid and self.replid == replid and self.shard == shard then
+      armed, origin = raw, self.origin
+      return origin
+    end
+    local counter = 1
+    if self then counter = tonumber_(match(self.epoch, '^(%d+)')) + 1 end
+    local epoch = format('%d-%s', counter, random)
+    origin = format('%d.%d.%s', id, shard, epoch)
+    local time = call('TIME')
+    local at = (time[1] * 1000 + floor(time[2] / 1000)) * TICKS
+    if at <= last_t then at = last_t + 1 end
+    local old, ended = '', 0
+    if self then
+      old, ended = self.origin, last_t
+      call('HSET', FRONTIER, old, format('%.0f', ended))
+    end
+    armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
+    call('SET', SELF, armed)
+    call('HSET', EPOCHS, epoch, format('%.0f', at))
+    call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
+    last_t = at
+    return origin
+  end
+
+  local function info()
+    local refused = E.begin(0)
+    if refused then return refused end
+    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
+    for name, n in pairs_(E.stats) do
+      list[#list + 1] = name
+      list[#list + 1] = format('%.0f', n)
+    end
+    return list
+  end
+
+  local function function_of(f)
+    return function(keys, argv) return f(argv) end
+  end
+
+  redis.register_function('anabranch_write_1', write)
+  redis.register_function{function_name = 'anabranch_free_1', callback = write, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_arm_1', callback = arm, flags = {'allow-oom'}}
+  redis.register_function('anabranch_apply_1', function_of(E.apply))
+  redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
+  redis.register_function('anabranch_state_1', function_of(E.state))
+  redis.register_function('anabranch_refill_1', function_of(E.refill))
+  redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
+end
