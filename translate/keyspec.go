@@ -19,13 +19,13 @@ const (
 // keySpec finds some of a command's keys among its arguments: where they begin, then how many there are. The forms are
 // those of Redis's key specifications, and a few that Redis computes in code.
 type keySpec struct {
-	keyword  string // begin after this word, where set
-	start    int    // begin here, or look for the keyword from here on (backwards when negative)
-	counted  bool   // the argument at the beginning says how many keys follow it
-	last     int    // last key relative to the beginning; negative: relative to the end
-	step     int    // distance of neighbours
-	half     bool   // keys fill the first half of the rest (XREAD)
-	access   Access
+	keyword string // begin after this word, where set
+	start   int    // begin here, or look for the keyword from here on (backwards when negative)
+	counted bool   // the argument at the beginning says how many keys follow it
+	last    int    // last key relative to the beginning; negative: relative to the end
+	step    int    // distance of neighbours
+	half    bool   // keys fill the first half of the rest (XREAD)
+	access  Access
 
 	vary func(args [][]byte) Access   // the access, where arguments decide it
 	find func(args [][]byte) keyRange // the place, where only the command's own grammar tells it
