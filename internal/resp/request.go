@@ -108,6 +108,10 @@ func (s *Scanner) Missing(have int) int {
 	return max(1, s.pos+s.bulk+2-have)
 }
 
+// Length reads a decimal number and CRLF at buf[i]. next is the position behind them, 0 when they have not arrived
+// completely, -1 when this is no number as Redis writes it.
+func Length(buf []byte, i int) (value, next int) { return length(buf, i) }
+
 func (s *Scanner) partialLine(line []byte, tooLong error) (int, error) {
 	if len(line) > maxLineBytes {
 		return 0, tooLong

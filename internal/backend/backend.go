@@ -1,0 +1,204 @@
+package backend
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"anabranch/crdtmeta"
+)
+
+// Backend is the region's Redis as the proxy sees it.
+type Backend struct {
+	cfg     Config
+	opts    *redis.Options
+	library string
+	client  *redis.Client
+	control connections // of client
+
+	mu        sync.Mutex
+	lanes     map[laneKey]*Lane
+	private   map[*Lane]struct{}
+	server    Server
+	ready     chan struct{} // closed while the server is ready
+	lifetime  context.Context
+	goroutine sync.WaitGroup
+
+	arming     sync.Mutex   // one takeover at a time
+	lastReady  atomic.Int64 // Unix milliseconds; 0: never
+	isReady    atomic.Bool
+	suspicions chan struct{}
+}
+
+type laneKey struct{ db, proto, index int }
+
+// Server is what the control plane found out about the Redis behind us.
+type Server struct {
+	Version       string // redis_version
+	RunID         string
+	ReplicationID string
+	Origin        string // of the epoch in force (docs/engine.md, section 1)
+	Databases     int    // 0: unknown
+}
+
+// New checks the configuration. It dials nothing.
+func New(cfg Config) (*Backend, error) {
+	if cfg.Prefix == "" {
+		cfg.Prefix = crdtmeta.DefaultPrefix
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	library, err := crdtmeta.Library(cfg.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		cfg:        cfg,
+		opts:       opts,
+		library:    library,
+		lanes:      make(map[laneKey]*Lane),
+		private:    make(map[*Lane]struct{}),
+		ready:      make(chan struct{}),
+		lifetime:   context.Background(),
+		suspicions: make(chan struct{}, 1),
+	}
+	clientOpts := *opts
+	clientOpts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := b.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return b.control.track(conn), nil
+	}
+	b.client = redis.NewClient(&clientOpts)
+	return b, nil
+}
+
+// Run prepares the server, watches it, and carries lanes, until ctx ends. It returns early only when the server cannot be
+// used at all and never could. It must outlive whoever submits: end it after the proxy.
+func (b *Backend) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	b.mu.Lock()
+	b.lifetime = ctx
+	for _, l := range b.lanes {
+		b.spawn(l)
+	}
+	b.mu.Unlock()
+	err := b.watch(ctx)
+	cancel()
+	b.goroutine.Wait()
+	b.client.Close()
+	return err
+}
+
+// spawn runs a lane until the backend or the lane ends. The backend's lock must be held.
+func (b *Backend) spawn(l *Lane) {
+	ctx := b.lifetime
+	b.goroutine.Go(func() {
+		l.run(ctx)
+		b.mu.Lock()
+		delete(b.private, l)
+		b.mu.Unlock()
+	})
+}
+
+// Client is for slow commands, on connections of its own in RESP2. It follows the primary.
+func (b *Backend) Client() *redis.Client { return b.client }
+
+// Server returns what is known of the server.
+func (b *Backend) Server() Server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.server
+}
+
+// Lane returns a shared lane, made at its first use. Callers with different hints may get different lanes of the same
+// kind; a caller keeps to one hint. The database must exist, see HasDatabase.
+func (b *Backend) Lane(db, proto, hint int) *Lane {
+	key := laneKey{db, proto, hint % b.cfg.Connections}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lanes[key]
+	if l == nil {
+		l = newLane(b, db, proto, nil)
+		b.lanes[key] = l
+		if b.lifetime != context.Background() {
+			b.spawn(l)
+		}
+	}
+	return l
+}
+
+// Private returns a new lane for one caller alone. When its connection ends, the owner's Output is broken, since the
+// state that was on the connection is gone. The owner must Close it.
+func (b *Backend) Private(owner *Caller, db, proto int) *Lane {
+	l := newLane(b, db, proto, owner)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.private[l] = struct{}{}
+	b.spawn(l)
+	return l
+}
+
+// Ready reports whether the server is armed and answered at the last check.
+func (b *Backend) Ready() bool { return b.isReady.Load() }
+
+// Serving reports whether commands may be submitted: the server is ready, or was so less than Hold ago. It is cheap.
+func (b *Backend) Serving() bool {
+	if b.isReady.Load() {
+		return true
+	}
+	last := b.lastReady.Load()
+	return last != 0 && time.Since(time.UnixMilli(last)) < b.cfg.Hold
+}
+
+// WaitReady blocks until the server is ready.
+func (b *Backend) WaitReady(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		ready := b.ready
+		b.mu.Unlock()
+		select {
+		case <-ready:
+			return nil
+		case <-ctx.Done():
+			return ErrNotReady
+		}
+	}
+}
+
+// Suspect asks for a check at once: a connection broke, or a reply said that the server is not what it was.
+func (b *Backend) Suspect() {
+	select {
+	case b.suspicions <- struct{}{}:
+	default:
+	}
+}
+
+// Reconnect closes every connection, shared and of the control plane, after the primary moved. Everything in flight is
+// answered as lost.
+func (b *Backend) Reconnect() {
+	b.control.drop()
+	b.mu.Lock()
+	var lanes []*Lane
+	for _, l := range b.lanes {
+		lanes = append(lanes, l)
+	}
+	for l := range b.private {
+		lanes = append(lanes, l)
+	}
+	b.mu.Unlock()
+	for _, l := range lanes {
+		l.drop()
+	}
+	b.Suspect()
+}

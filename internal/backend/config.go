@@ -1,0 +1,114 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/rs/zerolog"
+
+	"anabranch/crdtmeta"
+)
+
+// Config says which Redis is behind the proxy, who we are in it, and how much may wait for it.
+type Config struct {
+	// URL of the Redis: redis://[user:password@]host:port, rediss:// for TLS, or unix://. Names no database.
+	URL string
+
+	// Resolve returns the address of the primary at the moment, for a Redis that fails over. Nil: the URL's own.
+	Resolve func(ctx context.Context) (string, error)
+
+	// RegionID (1–63), RegionName and Shard identify this region's log.
+	RegionID   int
+	RegionName string
+	Shard      int
+
+	// Prefix of the keys that belong to Anabranch. Default "crdt:".
+	Prefix string
+
+	// Connections per database and protocol version that clients share. Default 1; more than one helps only where a
+	// core of the proxy is the bottleneck, and makes the batches smaller.
+	Connections int
+
+	// FlushesInFlight is how many batches may be under way on one connection. The next one gathers meanwhile. Default 2.
+	FlushesInFlight int
+
+	// PendingBytes and PendingCommands bound what waits on one connection; past them a client's reading goroutine waits.
+	// Defaults 8 MiB and 65,536.
+	PendingBytes    int
+	PendingCommands int
+
+	// Hold is how long commands that were not sent wait for a lost connection to come back before they are answered with
+	// an error, and from when on new ones are refused at once. Default 3 s.
+	Hold time.Duration
+
+	// DialTimeout bounds connecting, and each call of the control plane. Default 5 s.
+	DialTimeout time.Duration
+
+	// HealthInterval is how often the server is checked. Default 1 s.
+	HealthInterval time.Duration
+
+	// Log receives changes of state, never traffic.
+	Log zerolog.Logger
+}
+
+// DefaultConfig returns a Config that lacks only URL and region.
+func DefaultConfig() Config {
+	return Config{
+		Prefix:          crdtmeta.DefaultPrefix,
+		Connections:     1,
+		FlushesInFlight: 2,
+		PendingBytes:    8 << 20,
+		PendingCommands: 65536,
+		Hold:            3 * time.Second,
+		DialTimeout:     5 * time.Second,
+		HealthInterval:  time.Second,
+		Log:             zerolog.Nop(),
+	}
+}
+
+// Validate names the first field that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.RegionID < 1 || c.RegionID > 63:
+		return fmt.Errorf("RegionID %d: must be 1 to 63", c.RegionID)
+	case c.RegionName == "":
+		return fmt.Errorf("RegionName: must not be empty")
+	case c.Shard < 0:
+		return fmt.Errorf("Shard %d: must not be negative", c.Shard)
+	case c.Connections < 1:
+		return fmt.Errorf("Connections %d: must be at least 1", c.Connections)
+	case c.FlushesInFlight < 1:
+		return fmt.Errorf("FlushesInFlight %d: must be at least 1", c.FlushesInFlight)
+	case c.PendingBytes < 1, c.PendingCommands < 1:
+		return fmt.Errorf("PendingBytes, PendingCommands: must be positive")
+	case c.Hold <= 0, c.DialTimeout <= 0, c.HealthInterval <= 0:
+		return fmt.Errorf("Hold, DialTimeout, HealthInterval: must be positive")
+	}
+	if _, err := c.options(); err != nil {
+		return fmt.Errorf("URL: %w", err)
+	}
+	return nil
+}
+
+// options turns the URL into the options of the control plane's client.
+func (c Config) options() (*redis.Options, error) {
+	opts, err := redis.ParseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if opts.DB != 0 {
+		return nil, ErrDatabaseInURL
+	}
+	opts.Protocol = 2
+	opts.PoolSize = 4
+	opts.MaxRetries = -1
+	opts.DialTimeout = c.DialTimeout
+	opts.ReadTimeout = c.DialTimeout
+	opts.WriteTimeout = c.DialTimeout
+	opts.DisableIdentity = true
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return opts, nil
+}

@@ -1,0 +1,218 @@
+package backend
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"anabranch/internal/resp"
+)
+
+// run keeps the lane connected until ctx ends, or a private lane's connection does.
+func (l *Lane) run(ctx context.Context) {
+	defer l.shut()
+	for {
+		conn := l.connect(ctx)
+		if conn == nil {
+			return
+		}
+		err := l.serve(ctx, conn)
+		if ctx.Err() != nil || l.isClosed() {
+			return
+		}
+		l.backend.cfg.Log.Warn().Err(err).Int("db", l.db).Msg("backend connection lost")
+		l.backend.Suspect()
+		if l.owner != nil {
+			return
+		}
+	}
+}
+
+// connect dials until it succeeds. When that takes longer than Hold, what is pending is answered with an error. nil
+// means that there is no more use in it.
+func (l *Lane) connect(ctx context.Context) net.Conn {
+	hold := time.AfterFunc(l.backend.cfg.Hold, l.setDown)
+	defer hold.Stop()
+	policy := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(0),
+	)
+	for ctx.Err() == nil && !l.isClosed() {
+		if conn, err := l.dial(ctx); err == nil {
+			return conn
+		}
+		if l.owner != nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(policy.NextBackOff()):
+		}
+	}
+	return nil
+}
+
+// dial connects and brings the connection into the lane's state.
+func (l *Lane) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.backend.cfg.DialTimeout)
+	defer cancel()
+	if err := l.backend.WaitReady(ctx); err != nil {
+		return nil, err
+	}
+	conn, err := l.backend.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.handshake(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// handshake logs in and selects protocol and database, all in one round trip.
+func (l *Lane) handshake(ctx context.Context, conn net.Conn) error {
+	var hello []byte
+	replies := 0
+	opts := l.backend.opts
+	send := func(args ...string) {
+		hello = resp.AppendCommandStrings(hello, args...)
+		replies++
+	}
+	if opts.Password != "" {
+		if opts.Username != "" {
+			send("AUTH", opts.Username, opts.Password)
+		} else {
+			send("AUTH", opts.Password)
+		}
+	}
+	if l.proto == resp.RESP3 {
+		send("HELLO", "3")
+	}
+	if l.db != 0 {
+		send("SELECT", itoa(l.db))
+	}
+	send("CLIENT", "SETNAME", "anabranch")
+	return converse(ctx, conn, hello, replies)
+}
+
+// serve carries commands and replies over one connection until it ends, and answers what was in flight then.
+func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	l.scan, l.left, l.pushing, l.partial = resp.ReplyScanner{}, 0, false, l.partial[:0]
+	l.mu.Lock()
+	if l.closed {
+		conn.Close()
+	}
+	l.conn, l.connected, l.down = conn, true, false
+	l.mu.Unlock()
+
+	var writer sync.WaitGroup
+	writer.Go(func() { l.writeFlushes(conn) }) // ends when connected is false
+	err := l.readReplies(conn)
+
+	conn.Close()
+	l.mu.Lock()
+	l.conn, l.connected = nil, false
+	l.canSend.Broadcast()
+	l.mu.Unlock()
+	writer.Wait()
+	l.failInflight()
+	return err
+}
+
+// failInflight answers everything that was sent. Whether a write among it was executed is unknown.
+func (l *Lane) failInflight() {
+	l.failHeld(errNotArmed)
+	if l.seg == nil {
+		l.nextSegment()
+	}
+	for l.seg != nil {
+		text := errLostRead
+		if l.seg.isCall() {
+			text = errLostWrite
+		}
+		from, left := l.at, l.left
+		if from < len(l.seg.entries) && l.scan.Begun() {
+			// A reply was cut. What the caller has of it cannot be taken back, unless it was to be delivered whole.
+			e := &l.seg.entries[from]
+			if !e.discard && !isShaped(e.shape) {
+				e.caller.Out.Break()
+			}
+		}
+		l.answerAll(l.seg, from, left, text)
+		l.finish()
+		l.nextSegment()
+	}
+	l.deliverDirty()
+}
+
+// setDown answers what was never sent, and from now on refuses at once until the lane is connected again.
+func (l *Lane) setDown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.connected {
+		return
+	}
+	l.down = true
+	for _, seg := range l.pending {
+		l.refusePending(seg)
+	}
+	l.pending, l.pendingBytes, l.pendingReplies = nil, 0, 0
+	l.open = [3]*segment{}
+	l.canSubmit.Broadcast()
+}
+
+// refusePending answers a segment that was never sent. It runs under the lane's lock, since a caller's next command may
+// be refused as soon as that is free, and touches nothing that belongs to the reader.
+func (l *Lane) refusePending(seg *segment) {
+	for i := range seg.entries {
+		e := &seg.entries[i]
+		var out []byte
+		switch {
+		case e.literal:
+			out = seg.literalOf(e)
+		case !e.discard:
+			for range e.count {
+				out = resp.AppendError(out, errNotSent)
+			}
+		}
+		e.caller.Out.Deliver(out)
+		if e.literal {
+			e.caller.settle(1)
+		} else {
+			e.caller.settle(int64(e.count))
+		}
+	}
+}
+
+// shut ends the lane for good.
+func (l *Lane) shut() {
+	l.mu.Lock()
+	wasClosed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	l.setDown()
+	if l.owner != nil && !wasClosed {
+		l.owner.Out.Break()
+	}
+}
+
+func (l *Lane) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// drop closes the present connection, so that the lane connects again.
+func (l *Lane) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}

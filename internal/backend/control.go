@@ -1,0 +1,232 @@
+package backend
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/redis/go-redis/v9"
+
+	"anabranch/crdtmeta"
+)
+
+// watch checks the server again and again and keeps the state of readiness.
+func (b *Backend) watch(ctx context.Context) error {
+	policy := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(b.cfg.HealthInterval),
+		backoff.WithMaxElapsedTime(0),
+	)
+	var said string
+	for ctx.Err() == nil {
+		err := b.check(ctx)
+		wait := b.cfg.HealthInterval
+		switch {
+		case err == nil:
+			b.setReady(true)
+			policy.Reset()
+			said = ""
+		case ctx.Err() != nil:
+			return nil
+		case isHopeless(err) && b.lastReady.Load() == 0:
+			return err
+		default:
+			b.setReady(false)
+			wait = policy.NextBackOff()
+			if err.Error() != said {
+				said = err.Error()
+				b.cfg.Log.Warn().Err(err).Msg("backend is not ready")
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-b.suspicions:
+		case <-time.After(wait):
+		}
+	}
+	return nil
+}
+
+// isHopeless tells what waiting does not change.
+func isHopeless(err error) bool {
+	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
+}
+
+func (b *Backend) setReady(ready bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.isReady.Swap(ready)
+	if ready {
+		b.lastReady.Store(time.Now().UnixMilli())
+	}
+	switch {
+	case ready && !was:
+		b.cfg.Log.Info().Str("version", b.server.Version).Str("origin", b.server.Origin).Msg("backend is ready")
+		close(b.ready)
+	case !ready && was:
+		b.ready = make(chan struct{})
+	}
+}
+
+// check looks whether the server is the primary that we armed, and takes over if it is another one.
+func (b *Backend) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
+	defer cancel()
+	now, err := b.identify(ctx)
+	if err != nil {
+		if errors.Is(err, ErrNotPrimary) && b.Ready() {
+			b.Reconnect() // its connections would serve stale reads
+		}
+		return err
+	}
+	known := b.Server()
+	if b.lastReady.Load() != 0 && now.RunID == known.RunID && now.ReplicationID == known.ReplicationID {
+		return nil
+	}
+	return b.Arm(ctx)
+}
+
+// Arm prepares the primary of the moment: it checks that it can be used, loads the engine if it is missing or of another
+// build, and arms it. It may be called at any time, and does no harm when all that is done already.
+func (b *Backend) Arm(ctx context.Context) error {
+	b.arming.Lock()
+	defer b.arming.Unlock()
+	server, err := b.identify(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.checkPolicy(ctx); err != nil {
+		return err
+	}
+	server.Databases = b.countDatabases(ctx)
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	if server.Origin, err = b.arm(ctx, server); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server.Origin != server.Origin {
+		b.cfg.Log.Info().Str("origin", server.Origin).Str("run_id", server.RunID).Msg("engine armed")
+	}
+	b.server = server
+	return nil
+}
+
+// identify asks the server who it is. Only a primary has an answer.
+func (b *Backend) identify(ctx context.Context) (Server, error) {
+	pipe := b.client.Pipeline()
+	general, replication := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication")
+	if _, err := pipe.Exec(ctx); err != nil {
+		return Server{}, fmt.Errorf("INFO: %w", err)
+	}
+	if role := infoField(replication.Val(), "role"); role != "master" {
+		return Server{}, fmt.Errorf("%w (role:%s)", ErrNotPrimary, role)
+	}
+	return Server{
+		Version:       infoField(general.Val(), "redis_version"),
+		RunID:         infoField(general.Val(), "run_id"),
+		ReplicationID: infoField(replication.Val(), "master_replid"),
+	}, nil
+}
+
+func infoField(text, name string) string {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimRight(value, "\r\n")
+		}
+	}
+	return ""
+}
+
+// checkPolicy refuses a server that may evict companions. Managed services often forbid CONFIG; then nobody can tell.
+func (b *Backend) checkPolicy(ctx context.Context) error {
+	policy, err := b.client.ConfigGet(ctx, "maxmemory-policy").Result()
+	if err != nil {
+		if isReply(err) {
+			b.cfg.Log.Warn().Err(err).Msg("CONFIG GET is not allowed: make sure that maxmemory-policy is not allkeys-*")
+			return nil
+		}
+		return err
+	}
+	if name := policy["maxmemory-policy"]; strings.HasPrefix(name, "allkeys-") {
+		return fmt.Errorf("%w (maxmemory-policy is %s)", ErrEvictionPolicy, name)
+	}
+	return nil
+}
+
+func (b *Backend) countDatabases(ctx context.Context) int {
+	answer, err := b.client.ConfigGet(ctx, "databases").Result()
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(answer["databases"])
+	return n
+}
+
+// HasDatabase asks whether a database can be selected.
+func (b *Backend) HasDatabase(ctx context.Context, db int) (bool, error) {
+	if db == 0 {
+		return true, nil
+	}
+	if n := b.Server().Databases; n > 0 {
+		return db > 0 && db < n, nil
+	}
+	conn := b.client.Conn()
+	defer conn.Close()
+	pipe := conn.Pipeline()
+	chosen := pipe.Do(ctx, "SELECT", db)
+	pipe.Do(ctx, "SELECT", 0) // the connection goes back to the pool
+	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
+		return false, err
+	}
+	return chosen.Err() == nil, nil
+}
+
+// load makes sure that the server has this build of the engine.
+func (b *Backend) load(ctx context.Context) error {
+	libraries, err := b.client.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
+	if err != nil {
+		if isReply(err) && strings.Contains(err.Error(), "unknown command") {
+			return ErrNoFunctions
+		}
+		return fmt.Errorf("FUNCTION LIST: %w", err)
+	}
+	if len(libraries) == 1 && libraries[0].Code == b.library {
+		return nil
+	}
+	if err := b.client.FunctionLoadReplace(ctx, b.library).Err(); err != nil {
+		return fmt.Errorf("FUNCTION LOAD: %w", err)
+	}
+	b.cfg.Log.Info().Str("library", crdtmeta.LibraryName).Msg("engine loaded")
+	return nil
+}
+
+func (b *Backend) arm(ctx context.Context, server Server) (origin string, err error) {
+	var random [3]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", err
+	}
+	origin, err = b.client.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, b.cfg.RegionID, b.cfg.RegionName, b.cfg.Shard,
+		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID).Text()
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "CRDTREGION") {
+			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)
+		}
+		return "", fmt.Errorf("%s: %w", crdtmeta.FuncArm, err)
+	}
+	return origin, nil
+}
+
+// isReply tells an error that the server answered from one of the way there.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}

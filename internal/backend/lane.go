@@ -1,0 +1,191 @@
+package backend
+
+import (
+	"net"
+	"sync"
+
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// Lane is one connection to Redis that many callers share, on one database and in one protocol version; or a private one
+// with a single caller, for commands that leave state on a connection. It reconnects by itself, a private one never.
+type Lane struct {
+	backend *Backend
+	db      int
+	proto   int
+	owner   *Caller // of a private lane
+	heads   [3][]byte
+
+	mu        sync.Mutex
+	canSend   sync.Cond // the writer waits for something to send and for room in flight
+	canSubmit sync.Cond // submitters wait for room among the pending
+
+	pending        []*segment  // not sent yet, in order
+	open           [3]*segment // by kind, the last pending segment if more may join it
+	pendingBytes   int
+	pendingReplies int
+	inflight       queue // sent, not answered yet
+	flights        int   // flushes among them
+	nextSeq        uint64
+	free           []*segment
+
+	conn          net.Conn // the present connection, to close it from outside
+	connected     bool     // the writer may send on it
+	writerWaiting bool
+	paused        bool // a refused call waits for the engine to be armed; nothing newer may be sent
+	down          bool // no connection for too long: everything is refused at once
+	closed        bool // for good
+
+	reader
+}
+
+// reader is what only the goroutine that reads replies touches.
+type reader struct {
+	in      []byte
+	scan    resp.ReplyScanner
+	seg     *segment // the oldest that is not answered
+	at      int      // its entry at work
+	left    int      // replies missing to that entry; 0 when it is not begun
+	peeled  bool     // the header of a call's array was read
+	pushing bool     // inside an out-of-band message of a private lane
+	partial []byte   // a reply that must be complete before it is delivered
+	shaped  []byte
+	held    []*segment // refused calls, and what was sent behind them
+	dirty   []*Caller
+}
+
+const inBytes = 64 << 10
+
+func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
+	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1}
+	l.canSend.L, l.canSubmit.L = &l.mu, &l.mu
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
+	l.in = make([]byte, inBytes)
+	return l
+}
+
+// Submit hands in what one caller wants, in its order. It copies all bytes, and blocks while too much is waiting. The
+// caller must be idle when it comes from another lane.
+func (l *Lane) Submit(c *Caller, ops []Op) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.down && (l.pendingBytes >= l.backend.cfg.PendingBytes || l.pendingReplies >= l.backend.cfg.PendingCommands) {
+		l.canSubmit.Wait()
+	}
+	if l.down {
+		refuse(c, ops)
+		return
+	}
+	if c.lane != l {
+		c.lane, c.last = l, 0
+	}
+	var answers int64
+	var seg *segment
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind != OpLiteral {
+			seg = l.place(c, op)
+		}
+		before := len(seg.buf)
+		seg.add(c, op)
+		l.pendingBytes += len(seg.buf) - before
+		switch {
+		case op.Kind != OpLiteral:
+			l.pendingReplies += op.Count
+			answers += int64(op.Count)
+		case !op.Discard:
+			answers++
+		}
+	}
+	c.last = seg.seq
+	c.unanswered.Add(answers)
+	if l.writerWaiting && l.sendable() {
+		l.canSend.Signal()
+	}
+}
+
+// place returns the segment that an op joins: the last open one of its kind, unless the caller has used a later one.
+func (l *Lane) place(c *Caller, op *Op) *segment {
+	seg := l.open[op.Kind]
+	if seg == nil || seg.seq < c.last || seg.full(len(op.Bytes)) {
+		seg = l.newSegment(op.Kind)
+		l.open[op.Kind] = seg
+		l.pending = append(l.pending, seg)
+		l.pendingBytes += len(seg.buf)
+	}
+	c.last = seg.seq
+	return seg
+}
+
+func (l *Lane) newSegment(kind OpKind) *segment {
+	var seg *segment
+	if n := len(l.free); n > 0 {
+		seg, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		seg = new(segment)
+	}
+	seg.reset(kind, l.nextSeq, l.heads[kind])
+	l.nextSeq++
+	return seg
+}
+
+const maxFreeSegments = 32
+
+// recycle takes back an answered segment. The lane's lock must be held.
+func (l *Lane) recycle(seg *segment) {
+	if len(l.free) >= maxFreeSegments || cap(seg.buf) > keptBytes || cap(seg.literal) > keptBytes {
+		return
+	}
+	clear(seg.entries) // callers that are gone must not be kept alive
+	l.free = append(l.free, seg)
+}
+
+// refuse answers ops that nobody can take. Nothing of the caller is under way, so the answers are in order.
+func refuse(c *Caller, ops []Op) {
+	var out []byte
+	for i := range ops {
+		op := &ops[i]
+		switch {
+		case op.Discard:
+		case op.Kind == OpLiteral:
+			out = append(out, op.Bytes...)
+		default:
+			for range op.Count {
+				out = resp.AppendError(out, errNotSent)
+			}
+		}
+	}
+	c.Out.Deliver(out)
+}
+
+// Close ends a private lane once its caller has drained. Whatever is still under way is answered with an error.
+func (l *Lane) Close() {
+	l.mu.Lock()
+	l.closed = true
+	conn := l.conn
+	l.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// isMessage reports whether an out-of-band message begins here on a private lane. In RESP2 a message is an array like any
+// other, but while a connection is subscribed no other reply begins like that. ok is false when more bytes are needed.
+func (l *Lane) isMessage(buf []byte) (message, ok bool) {
+	if l.proto == resp.RESP3 {
+		return buf[0] == '>', true
+	}
+	for _, head := range messageHeads {
+		n := min(len(head), len(buf))
+		if string(buf[:n]) == head[:n] {
+			return true, n == len(head)
+		}
+	}
+	return false, true
+}
+
+var messageHeads = []string{"*3\r\n$7\r\nmessage\r\n", "*4\r\n$8\r\npmessage\r\n", "*3\r\n$8\r\nsmessage\r\n"}
+
+// isShaped reports whether a reply must be complete before it can be passed on.
+func isShaped(shape translate.Shape) bool { return shape != translate.ShapePlain }

@@ -1,0 +1,211 @@
+package backend
+
+import (
+	"bytes"
+	"net"
+	"strings"
+
+	"anabranch/internal/resp"
+)
+
+// readReplies routes replies to their callers until the connection ends.
+func (l *Lane) readReplies(conn net.Conn) error {
+	have := 0
+	for {
+		n, err := conn.Read(l.in[have:])
+		if n > 0 {
+			used, routeErr := l.route(l.in[:have+n])
+			l.deliverDirty()
+			if routeErr != nil {
+				return routeErr
+			}
+			have = copy(l.in, l.in[used:have+n])
+			if have == len(l.in) {
+				return errProtocol // a line that fills the buffer
+			}
+			l.recover()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// route hands out what is complete in buf and returns how much of it was used.
+func (l *Lane) route(buf []byte) (int, error) {
+	pos := 0
+	for {
+		if l.owner != nil && (l.pushing || !l.scan.Begun()) {
+			next, stop, err := l.routeMessage(buf, pos)
+			if stop || err != nil {
+				return next, err
+			}
+			pos = next
+		}
+		if l.seg == nil && !l.nextSegment() {
+			if pos < len(buf) {
+				return pos, errProtocol
+			}
+			return pos, nil
+		}
+		seg := l.seg
+		if seg.isCall() && !l.peeled {
+			next, err := l.peel(buf, pos)
+			if next == 0 || err != nil {
+				return pos, err
+			}
+			pos = next
+			continue
+		}
+		if l.at == len(seg.entries) {
+			l.finish()
+			continue
+		}
+		e := &seg.entries[l.at]
+		if e.literal {
+			l.answerLiteral(e)
+			continue
+		}
+		if pos == len(buf) {
+			return pos, nil
+		}
+		if l.left == 0 {
+			l.left = e.count
+		}
+		want := l.left
+		if l.owner != nil {
+			want = 1 // a message may stand between any two replies
+		}
+		end, done, err := l.scan.Scan(buf, pos, want)
+		if err != nil {
+			return pos, err
+		}
+		if !e.discard && len(l.held) == 0 {
+			if isShaped(e.shape) {
+				l.deliverShaped(e, buf[pos:end], done > 0)
+			} else if end > pos {
+				l.deliver(e.caller, pos, end)
+			}
+		}
+		pos = end
+		l.left -= done
+		if done < want {
+			return pos, nil
+		}
+		if l.left > 0 {
+			continue
+		}
+		l.answered(e, e.count)
+		l.at++
+	}
+}
+
+// routeMessage passes on out-of-band messages that stand at buf[pos] on a private lane.
+func (l *Lane) routeMessage(buf []byte, pos int) (next int, stop bool, err error) {
+	for pos < len(buf) {
+		if !l.pushing {
+			message, ok := l.isMessage(buf[pos:])
+			if !ok {
+				return pos, true, nil
+			}
+			if !message {
+				return pos, false, nil
+			}
+			l.pushing = true
+		}
+		end, done, err := l.scan.Scan(buf, pos, 1)
+		if err != nil {
+			return pos, true, err
+		}
+		l.deliver(l.owner, pos, end)
+		pos = end
+		if done == 0 {
+			return pos, true, nil
+		}
+		l.pushing = false
+	}
+	return pos, l.pushing, nil
+}
+
+// nextSegment turns to the oldest segment in flight.
+func (l *Lane) nextSegment() bool {
+	l.mu.Lock()
+	l.seg = l.inflight.pop()
+	l.mu.Unlock()
+	l.at, l.left, l.peeled = 0, 0, false
+	return l.seg != nil
+}
+
+// finish lets go of an answered segment, or keeps it with the refused call before it.
+func (l *Lane) finish() {
+	seg := l.seg
+	l.seg = nil
+	if len(l.held) > 0 {
+		l.held = append(l.held, seg)
+		l.landed(seg)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.landedLocked(seg)
+	l.recycle(seg)
+}
+
+// landed makes room for another flush when seg was the last of one.
+func (l *Lane) landed(seg *segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.landedLocked(seg)
+}
+
+func (l *Lane) landedLocked(seg *segment) {
+	if !seg.flushed {
+		return
+	}
+	seg.flushed = false
+	l.flights--
+	if l.writerWaiting && l.sendable() {
+		l.canSend.Signal()
+	}
+}
+
+// peel reads the beginning of a call's reply: the header of the array, or the error of a call that did not happen.
+// next is 0 when it has not arrived completely.
+func (l *Lane) peel(buf []byte, pos int) (next int, err error) {
+	at := bytes.IndexByte(buf[pos:], '\n')
+	if at < 0 {
+		return 0, nil
+	}
+	next = pos + at + 1
+	line := buf[pos:next]
+	switch line[0] {
+	case '-':
+		l.refused(strings.TrimRight(string(line[1:]), "\r\n"))
+		return next, nil
+	case '*':
+		if count, end := resp.Length(line, 1); end <= 0 || count != l.seg.replies {
+			return 0, errProtocol
+		}
+		// It was executed, so what the engine refused before it must not come after it.
+		l.failHeld(errNotArmed)
+		l.peeled = true
+		return next, nil
+	}
+	return 0, errProtocol
+}
+
+// answered counts replies of an entry, unless they will be asked for again.
+func (l *Lane) answered(e *entry, n int) {
+	if len(l.held) == 0 {
+		l.touch(e.caller)
+		e.caller.answered += int64(n)
+	}
+}
+
+func (l *Lane) answerLiteral(e *entry) {
+	if len(l.held) == 0 {
+		l.deliverBytes(e.caller, l.seg.literalOf(e))
+	}
+	l.answered(e, 1)
+	l.at++
+}

@@ -1,0 +1,137 @@
+package backend
+
+import (
+	"strconv"
+
+	"anabranch/crdtmeta"
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// Bounds of one segment. An op that is bigger than a call may be travels alone in one.
+const (
+	maxCallOps   = 64
+	maxCallBytes = 64 << 10
+	maxReadBytes = 64 << 10
+	keptBytes    = 128 << 10 // a buffer that grew beyond this is not kept for reuse
+
+	countRoom = 16 // room for "*N\r\n" in front of a call, written when N is known
+)
+
+// segment is a stretch of what goes to Redis: raw reads, or one engine call. It is kept until it has been answered,
+// because a call that the engine refused is sent again, and the reads behind it too.
+type segment struct {
+	kind    OpKind // OpRead, OpWrite or OpFree
+	seq     uint64 // position in the lane's order
+	buf     []byte
+	start   int // where the bytes to send begin in buf
+	args    int // arguments of the call so far
+	replies int // replies that Redis will send; in a call, the elements of its one reply
+	entries []entry
+	literal []byte // bytes of the ready answers
+	flushed bool   // last of its flush
+	tries   int    // how often the engine refused it
+}
+
+// entry says whose the next replies are.
+type entry struct {
+	caller  *Caller
+	count   int // replies; of a literal: bytes
+	shape   translate.Shape
+	offset  int // where a literal's bytes begin
+	discard bool
+	literal bool
+}
+
+func (s *segment) isCall() bool { return s.kind != OpRead }
+
+// reset makes an empty segment; head is the beginning of an engine call.
+func (s *segment) reset(kind OpKind, seq uint64, head []byte) {
+	s.kind, s.seq = kind, seq
+	s.start, s.args, s.replies, s.tries = 0, 0, 0, 0
+	s.flushed = false
+	s.buf = s.buf[:0]
+	s.literal = s.literal[:0]
+	s.entries = s.entries[:0]
+	if s.isCall() {
+		s.args = callArgs
+		s.buf = append(s.buf, make([]byte, countRoom)...)
+		s.buf = append(s.buf, head...)
+	}
+}
+
+// full reports whether size more bytes belong in another segment. A literal always fits.
+func (s *segment) full(size int) bool {
+	if s.isCall() {
+		return s.replies >= maxCallOps || (s.replies > 0 && len(s.buf)+size > maxCallBytes)
+	}
+	return len(s.buf) > 0 && len(s.buf)+size > maxReadBytes
+}
+
+// add appends an op of caller.
+func (s *segment) add(caller *Caller, op *Op) {
+	switch op.Kind {
+	case OpLiteral:
+		if op.Discard {
+			return
+		}
+		s.entries = append(s.entries, entry{caller: caller, count: len(op.Bytes), offset: len(s.literal), literal: true})
+		s.literal = append(s.literal, op.Bytes...)
+		return
+	case OpRead:
+		s.buf = append(s.buf, op.Bytes...)
+	default:
+		s.args += 1 + op.Argc
+		s.buf = appendArgc(s.buf, op.Argc)
+		s.buf = append(s.buf, op.Bytes...)
+	}
+	s.replies += op.Count
+	if n := len(s.entries); n > 0 {
+		// Replies that need nothing done to them share an entry.
+		e := &s.entries[n-1]
+		if e.caller == caller && !e.literal && e.shape == translate.ShapePlain && op.Shape == translate.ShapePlain && e.discard == op.Discard {
+			e.count += op.Count
+			return
+		}
+	}
+	s.entries = append(s.entries, entry{caller: caller, count: op.Count, shape: op.Shape, discard: op.Discard})
+}
+
+// seal writes what could not be known before: the number of a call's arguments.
+func (s *segment) seal() []byte {
+	if s.isCall() {
+		var room [countRoom]byte
+		count := strconv.AppendInt(append(room[:0], '*'), int64(s.args), 10)
+		count = append(count, '\r', '\n')
+		s.start = countRoom - len(count)
+		copy(s.buf[s.start:], count)
+	}
+	return s.buf[s.start:]
+}
+
+// callArgs counts FCALL, function, numkeys, database.
+const callArgs = 4
+
+// callHead returns what follows the argument count in a call on a database.
+func callHead(kind OpKind, db int) []byte {
+	function := crdtmeta.FuncWrite
+	if kind == OpFree {
+		function = crdtmeta.FuncFree
+	}
+	var head []byte
+	for _, arg := range []string{"FCALL", function, "0", strconv.Itoa(db)} {
+		head = resp.AppendBulkString(head, arg)
+	}
+	return head
+}
+
+func appendArgc(dst []byte, argc int) []byte {
+	if argc < 10 {
+		return append(dst, '$', '1', '\r', '\n', byte('0'+argc), '\r', '\n')
+	}
+	var digits [20]byte
+	return resp.AppendBulk(dst, strconv.AppendInt(digits[:0], int64(argc), 10))
+}
+
+// literalOf returns the bytes of a ready answer.
+func (s *segment) literalOf(e *entry) []byte { return s.literal[e.offset : e.offset+e.count] }

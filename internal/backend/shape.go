@@ -1,0 +1,193 @@
+package backend
+
+import (
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// appendShaped appends a whole reply in the form in which Redis would have sent it. An error, or a reply of another form
+// than the shape expects, is passed on unchanged.
+func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix string) []byte {
+	three := proto == resp.RESP3
+	switch shape {
+	case translate.ShapeInteger:
+		return appendInteger(dst, reply)
+	case translate.ShapeIntegers:
+		return appendElements(dst, reply, '*', appendInteger)
+	case translate.ShapeDouble:
+		if three {
+			return appendDouble(dst, reply)
+		}
+	case translate.ShapeSet:
+		if three {
+			return appendElements(dst, reply, '~', appendAsIs)
+		}
+	case translate.ShapeNullArray:
+		return appendNullable(dst, reply, proto)
+	case translate.ShapeScorePair:
+		if three {
+			return appendScores(dst, reply, false)
+		}
+	case translate.ShapeScorePairs:
+		if three {
+			return appendScores(dst, reply, true)
+		}
+	case translate.ShapePopScorePairs:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendPopped(dst, reply)
+	case translate.ShapeKeys:
+		return appendVisible(dst, reply, prefix)
+	case translate.ShapeScan:
+		return appendScan(dst, reply, prefix)
+	}
+	return append(dst, reply...)
+}
+
+func appendAsIs(dst, reply []byte) []byte { return append(dst, reply...) }
+
+// appendInteger turns a bulk of digits, which carries an integer that a Lua number cannot, into an integer.
+func appendInteger(dst, reply []byte) []byte { return appendBulkAs(dst, reply, ':') }
+
+func appendDouble(dst, reply []byte) []byte { return appendBulkAs(dst, reply, ',') }
+
+func appendBulkAs(dst, reply []byte, kind byte) []byte {
+	text, ok := bulk(reply)
+	if !ok {
+		return append(dst, reply...)
+	}
+	dst = append(dst, kind)
+	dst = append(dst, text...)
+	return append(dst, '\r', '\n')
+}
+
+func appendNullable(dst, reply []byte, proto int) []byte {
+	if string(reply) == "$-1\r\n" {
+		return resp.AppendNullArray(dst, proto)
+	}
+	return append(dst, reply...)
+}
+
+// appendElements gives an array another header and its elements another form.
+func appendElements(dst, reply []byte, kind byte, appendOne func(dst, reply []byte) []byte) []byte {
+	count, pos := header(reply)
+	if pos == 0 {
+		return append(dst, reply...)
+	}
+	dst = append(dst, kind)
+	dst = append(dst, reply[1:pos]...)
+	for range count {
+		end := element(reply, pos)
+		dst = appendOne(dst, reply[pos:end])
+		pos = end
+	}
+	return dst
+}
+
+// appendScores turns every second element into a double and, when nested, each two into a pair.
+func appendScores(dst, reply []byte, nested bool) []byte {
+	count, pos := header(reply)
+	if pos == 0 {
+		return append(dst, reply...)
+	}
+	if nested {
+		dst = resp.AppendArray(dst, count/2)
+	} else {
+		dst = resp.AppendArray(dst, count)
+	}
+	for range count / 2 {
+		if nested {
+			dst = resp.AppendArray(dst, 2)
+		}
+		member := element(reply, pos)
+		score := element(reply, member)
+		dst = append(dst, reply[pos:member]...)
+		dst = appendDouble(dst, reply[member:score])
+		pos = score
+	}
+	return dst
+}
+
+// appendPopped gives doubles to [key, [[member, score]…]].
+func appendPopped(dst, reply []byte) []byte {
+	_, pos := header(reply)
+	key := element(reply, pos)
+	dst = append(dst, reply[:key]...)
+	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendVisible leaves out the names of an array that belong to Anabranch.
+func appendVisible(dst, reply []byte, prefix string) []byte {
+	count, pos := header(reply)
+	if pos == 0 {
+		return append(dst, reply...)
+	}
+	visible := 0
+	for range count {
+		end := element(reply, pos)
+		if !isHidden(reply[pos:end], prefix) {
+			visible++
+		}
+		pos = end
+	}
+	dst = resp.AppendArray(dst, visible)
+	_, pos = header(reply)
+	for range count {
+		end := element(reply, pos)
+		if !isHidden(reply[pos:end], prefix) {
+			dst = append(dst, reply[pos:end]...)
+		}
+		pos = end
+	}
+	return dst
+}
+
+func isHidden(reply []byte, prefix string) bool {
+	name, ok := bulk(reply)
+	return ok && len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
+}
+
+// appendScan does the same for [cursor, names].
+func appendScan(dst, reply []byte, prefix string) []byte {
+	_, pos := header(reply)
+	if pos == 0 {
+		return append(dst, reply...)
+	}
+	names := element(reply, pos)
+	dst = append(dst, reply[:names]...)
+	return appendVisible(dst, reply[names:], prefix)
+}
+
+func isArray(reply []byte) bool { return len(reply) > 0 && reply[0] == '*' }
+
+// header reads an array's length. pos is 0 when the reply is no array, or a null.
+func header(reply []byte) (count, pos int) {
+	if !isArray(reply) {
+		return 0, 0
+	}
+	count, pos = resp.Length(reply, 1)
+	if pos <= 0 || count < 0 {
+		return 0, 0
+	}
+	return count, pos
+}
+
+// element returns where the element at reply[pos] ends. The reply is complete, so it always does.
+func element(reply []byte, pos int) int {
+	var scan resp.ReplyScanner
+	end, _, _ := scan.Scan(reply, pos, 1)
+	return end
+}
+
+// bulk returns the text of a bulk string that is not null.
+func bulk(reply []byte) (text []byte, ok bool) {
+	if len(reply) == 0 || reply[0] != '$' {
+		return nil, false
+	}
+	size, pos := resp.Length(reply, 1)
+	if pos <= 0 || size < 0 {
+		return nil, false
+	}
+	return reply[pos : pos+size], true
+}
