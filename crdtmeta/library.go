@@ -24,6 +24,8 @@ const (
 	FuncArm    = "anabranch_arm_1"    // takeover
 	FuncApply  = "anabranch_apply_1"  // remote log entries
 	FuncExpire = "anabranch_expire_1" // due TTLs become DEL effects
+	FuncState  = "anabranch_state_1"  // one key's values, for a region whose copy expired too early
+	FuncRefill = "anabranch_refill_1" // takes them there
 	FuncInfo   = "anabranch_info_1"   // counters
 )
 
