@@ -23,12 +23,13 @@ var layers = map[string][]string{
 	"crdtmeta/model/history": {"crdtmeta", "crdtmeta/model"},
 	"internal/resp":          {},
 	"internal/redistest":     {},
+	"internal/sandbox":       {},
 	"translate":              {"crdtmeta", "internal/resp"},
 	"internal/backend":       {"crdtmeta", "internal/resp", "translate"},
 	"proxy":                  {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
-	"cmd/anabranch":          {"crdtmeta", "internal/resp", "translate", "internal/backend", "proxy", "syncer"},
-	"bench":                  {"internal/resp"},
+	"cmd/anabranch":          {"crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 
 // pure lists the packages that read no clock, socket or environment, so that tests can decide all that they see.
