@@ -33,6 +33,7 @@ do
       call('SET', S.ck, enc)
     end
     S.raw = enc
+    if S.adopted then E.note_ttl(S) end
   end
 
   -- hash_form makes the companion a Redis hash, so that it can hold cells.
@@ -59,7 +60,9 @@ do
     if best then return best[4], best[1] end
   end
 
+  -- A TTL from before Anabranch has no owner: every region says when it has passed.
   local function our_region(o)
+    if o == '' then return true end
     local a, b = find(origin, '.', 1, true), find(o, '.', 1, true)
     return sub(origin, 1, a) == sub(o, 1, b)
   end
@@ -125,27 +128,24 @@ do
   -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and stable
   -- elements of the shown type need none.
   function E.write_companion(S, shown)
-    local rec, list, n, counters = S.rec, {}, 0, nil
+    local rec, list, n, counters, newest = S.rec, {}, 0, nil, {}
+    local function note(o, at)
+      if o ~= '' and at > (newest[o] or 0) then newest[o] = at end
+    end
     for field, cell in pairs_(S.cells) do
       local w = cell.w
+      for i = 1, #w do note(w[i][1], w[i][2]) end
       local stable = shown == sub(field, 1, 1) and #w == 1 and w[1][1] == '' and not cell.s
       if not stable and (#w > 0 or cell.s) then
-        if cell.s then counters = true end
+        if cell.s then
+          counters = true
+          for o, share in pairs_(cell.s) do note(o, share[3]) end
+        end
         list[n + 1], list[n + 2] = field, E.encode(cell)
         n = n + 2
       end
     end
     rec.c = counters
-    local stamps = {}
-    if S.form == 'h' then
-      local all = call('HGETALL', S.ck)
-      for i = 1, #all, 2 do
-        if byte(all[i], 1) == 110 then
-          stamps[#stamps + 1] = all[i]
-          stamps[#stamps + 1] = all[i + 1]
-        end
-      end
-    end
     if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
     S.raw = E.encode(rec)
     if n == 0 then
@@ -156,7 +156,7 @@ do
     S.form = 'h'
     call('HSET', S.ck, '', S.raw)
     for i = 1, n, 2000 do call('HSET', S.ck, unpack_(list, i, i + 1999 < n and i + 1999 or n)) end
-    if #stamps > 0 then call('HSET', S.ck, unpack_(stamps)) end
+    for o, at in pairs_(newest) do call('HSET', S.ck, 'n' .. o, format('%.0f', at)) end
   end
 
   -- dead makes the record of a key that nothing is left of, with the removal's stamp.
@@ -206,14 +206,13 @@ do
     end
   end
 
-  -- adopt_ttl gives a key that had a TTL before Anabranch came its register.
-  local function adopt_ttl(S)
+  -- adopt_ttl gives a key that had a TTL before Anabranch came its register: a TTL that every region knows. It is stored
+  -- only when a command stores something.
+  function E.adopt_ttl(S)
     local at = call('PEXPIRETIME', S.k)
     if at > 0 then
-      E.emit('E', S.k, at)
-      E.set_ttl(S.rec, origin, t, op, at)
-      E.save(S)
-      E.note_ttl(S)
+      S.rec.T = {{'', 0, 0, at}}
+      S.adopted = true
     end
   end
 
@@ -221,7 +220,7 @@ do
   function E.open_local(k)
     local S = E.open(k)
     if not S.form then
-      adopt_ttl(S)
+      E.adopt_ttl(S)
     elseif S.rec.T then
       E.expire_first(S)
     end
@@ -244,25 +243,28 @@ do
     end
     if raw == false then
       local S = {k = k, ck = ck, rec = {w = {}}}
-      adopt_ttl(S)
+      E.adopt_ttl(S)
       return S
     end
     return E.open_local(k)
   end
 
-  -- drop_hidden removes what a clash of types has hidden behind the shown type; the effect implies it in other regions.
+  -- drop_hidden removes what a clash of types has hidden behind the shown type. In other regions every write implies
+  -- that; only what this region has seen of hidden counters must be said.
   function E.drop_hidden(S, shown)
     local cells = E.load_cells(S)
-    local rec = S.rec
+    local rec, list = S.rec, {}
     if shown ~= 'k' then
-      rec.w = {}
+      E.offsets(rec, '', list)
       E.reset(rec)
     end
     for field, cell in pairs_(cells) do
       if sub(field, 1, 1) ~= shown then
+        E.offsets(cell, field, list)
         E.reset(cell)
       end
     end
+    if #list > 0 then E.emit('V', S.k, list) end
     rec.y = nil
     E.write_companion(S, shown)
     S.cells = nil
@@ -273,6 +275,7 @@ do
   function E.lift(S, keep)
     local nt = E.native_type(S.k)
     local cells, rec = E.load_cells(S), S.rec
+    if nt and not S.form then E.adopt_ttl(S) end
     if nt == 'k' then
       local w = E.winner(rec)
       if w and w[4] == false then

@@ -43,6 +43,7 @@ do
     else
       for i = 1, n, 4000 do call('HSET', S.ck, unpack_(list, i, i + 3999 < n and i + 3999 or n)) end
     end
+    if S.adopted then E.note_ttl(S) end
   end
 
   -- counters loads the cells of the given fields that have shares: field → cell.
@@ -114,7 +115,10 @@ do
       E.reset(cell)
     end
     E.emit('r', letter, S.k, members, offsets)
-    if S.form ~= 'h' then return end
+    if S.form ~= 'h' then
+      if S.adopted then E.save(S) end
+      return
+    end
     for i = 1, #fields, 4000 do
       call('HDEL', S.ck, unpack_(fields, i, i + 3999 < #fields and i + 3999 or #fields))
     end

@@ -174,6 +174,7 @@ do
     local k, v, given = list[p + 1], list[p + 2], E.by_field(list[p + 3])
     local r, S = remote, E.open(k)
     local rec = S.rec
+    if not S.form then E.adopt_ttl(S) end
     touch(k)
     if S.form ~= 'h' and not rec.y and all_seen({w = rec.w, s = rec.s}) then
       E.keep_persist(rec)
@@ -202,7 +203,11 @@ do
     if type_(raw) == 'string' then
       return {k = k, ck = ck, form = 'h', raw = raw, rec = raw == EMPTY_RECORD and {w = {}} or E.decode(raw)}
     end
-    if raw == false then return {k = k, ck = ck, rec = {w = {}}} end
+    if raw == false then
+      local S = {k = k, ck = ck, rec = {w = {}}}
+      E.adopt_ttl(S)
+      return S
+    end
     return E.open(k)
   end
 
@@ -330,6 +335,7 @@ do
     end
     in_parts('HSET', S.ck, cells)
     if S.rec.T then E.native_ttl(S) end
+    if S.adopted then E.note_ttl(S) end
   end
 
   function F.a(list, p)
@@ -402,6 +408,8 @@ do
     if S.form == 'h' then
       in_parts('HDEL', S.ck, dropped)
       in_parts('HSET', S.ck, kept)
+    elseif S.adopted then
+      E.save(S)
     end
     return p + 5
   end
@@ -409,6 +417,7 @@ do
   local function count_string(k, t0, op0, sum)
     local r, S = remote, E.open(k)
     local rec = S.rec
+    if not S.form then E.adopt_ttl(S) end
     local top = E.winner(rec)
     local native = try('GET', k)
     local clash = S.form == 'h' or rec.y or type_(native) == 'table' or (top and top[4] == false and native == false)
@@ -475,6 +484,7 @@ do
     call('HSET', S.ck, '', enc, field, E.encode(cell), 'n' .. remote.o, format('%.0f', remote.t))
     S.raw = enc
     if S.rec.T then E.native_ttl(S) end
+    if S.adopted then E.note_ttl(S) end
   end
 
   function F.i(list, p)
@@ -541,6 +551,19 @@ do
     E.native_ttl(S)
     E.save(S)
     E.note_ttl(S)
+    return p + 3
+  end
+
+  -- What the origin had seen of counters that a clash of types hid there.
+  function F.V(list, p)
+    local k, given = list[p + 1], E.by_field(list[p + 2])
+    touch(k)
+    full(E.open(k), true, function(S)
+      for field, of in pairs_(given) do
+        local cell = field == '' and S.rec or S.cells[field]
+        if cell then E.reset(cell, of) end
+      end
+    end)
     return p + 3
   end
 

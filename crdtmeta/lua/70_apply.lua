@@ -30,8 +30,8 @@ do
   -- values must be fetched from the effect's origin first. Keys that the entry itself writes before are no matter.
   local function wants_values(body, o, at, context)
     local d, written, p, n, ordinal = 0, {}, 4, #body, 0
-    local size = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, F = 3, D = 2}
-    local key_at = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1}
+    local size = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
+    local key_at = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
     while p <= n do
       local kind = body[p]
       if kind == 'D' then
