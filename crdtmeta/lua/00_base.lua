@@ -144,7 +144,7 @@ do
 
   -- companion names the companion of a user key: in the key's own slot, and never the same for two keys.
   function E.companion(key)
-    if not find(key, '[{}]') then return PREFIX .. '0{' .. key .. '}' end
+    if key ~= '' and not find(key, '[{}]') then return PREFIX .. '0{' .. key .. '}' end
     local open = find(key, '{', 1, true)
     local close = open and find(key, '}', open + 1, true)
     if close and close > open + 1 then return PREFIX .. '1' .. key end

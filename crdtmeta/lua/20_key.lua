@@ -194,16 +194,38 @@ do
     E.note_ttl(S)
   end
 
+  local function any_live(S)
+    if E.live(S.rec) then return true end
+    for _, cell in pairs_(E.load_cells(S)) do
+      if E.live(cell) then return true end
+    end
+    return false
+  end
+  E.any_live = any_live
+
   -- expire_first turns a key whose TTL has passed, or whose data an eviction took, into a removed one before a
-  -- command writes to it.
+  -- command writes to it. A key that merely ran empty keeps its TTL candidates until it is created anew (fresh).
   function E.expire_first(S)
     local at = E.deadline(S.rec)
-    if at and at > 0 and (at <= now or call('EXISTS', S.k) == 0) then
+    local passed = at and at > 0 and at <= now
+    if not passed and call('EXISTS', S.k) == 1 then return end
+    if passed or any_live(S) then
       call('UNLINK', S.k)
       E.remove_local(S)
       E.stats.expired = E.stats.expired + 1
       return true
     end
+    S.cells = nil
+    S.void = true
+  end
+
+  -- fresh says, before the write that creates a key anew, that the TTLs of its earlier life are void.
+  function E.fresh(S)
+    S.void = nil
+    E.emit('E', S.k, -1)
+    S.timed = true
+    E.set_ttl(S.rec, origin, t, op, -1)
+    E.note_ttl(S)
   end
 
   -- adopt_ttl gives a key that had a TTL before Anabranch came its register: a TTL that every region knows. It is stored
@@ -300,7 +322,11 @@ do
       local cell = cells[field]
       local top = cell and E.winner(cell)
       if top then
-        if top[4] == false then top[4] = v end
+        if nt == 's' then
+          for i = 1, #cell.w do cell.w[i][4] = v end
+        elseif top[4] == false then
+          top[4] = v
+        end
       elseif keep and not (cell and E.shares_live(cell)) then
         cells[field] = {w = {{'', 0, 0, v, true}}, s = cell and cell.s}
       end
@@ -367,7 +393,11 @@ do
             else
               call('RESTORE', S.k, 0, top[4])
             end
-            if top and not cell.s then top[4] = false end
+            if shown == 's' then
+              for i = 1, #cell.w do cell.w[i][4] = false end
+            elseif top and not cell.s then
+              top[4] = false
+            end
           end
         end
         if shown == 's' then chunked('SADD', S.k, list)

@@ -93,6 +93,7 @@ do
   -- edited records that a string's content changed and its TTL did not.
   function E.edited(S)
     local rec = S.rec
+    if S.void then E.fresh(S) end
     local list = E.offsets(rec, '', {})
     if rec.y then E.drop_hidden(S, 'k') end
     E.keep_persist(rec)
@@ -392,6 +393,7 @@ do
     if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
       E.edited(S)
     else
+      if S.void then E.fresh(S) end
       local s, t0, op0 = E.bump(rec, delta, E.add)
       E.emit('i', 'k', S.k, '', t0, op0, s[5], float)
       rec.x = nil

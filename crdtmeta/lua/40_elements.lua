@@ -69,6 +69,7 @@ do
   -- element and value).
   function E.written(S, letter, list, step)
     if S.rec.y then E.drop_hidden(S, letter) end
+    if S.void then E.fresh(S) end
     local fields, n = {}, 0
     for i = 1, #list, step do
       n = n + 1

@@ -55,6 +55,7 @@ do
     if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
       E.written(S, 'h', {field, call('HGET', k, field)}, 2)
     else
+      if S.void then E.fresh(S) end
       E.based(cell, old)
       local s, t0, op0 = E.bump(cell, delta, E.add)
       E.emit('i', 'h', k, field, t0, op0, s[5], float)

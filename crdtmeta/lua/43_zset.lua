@@ -8,6 +8,7 @@ do
   -- order, so this one shows the computed score too, where the order of additions makes a difference in the last digit.
   local function increment(S, cell, k, member, delta, old, reply)
     if S.rec.y then E.drop_hidden(S, 'z') end
+    if S.void then E.fresh(S) end
     E.based(cell, old)
     local s, t0, op0 = E.bump(cell, delta, E.plus)
     local v = E.score(cell)

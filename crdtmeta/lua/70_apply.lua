@@ -45,13 +45,7 @@ do
           local found
           if call('EXISTS', k) == 0 then
             local S = E.open(k)
-            if S.form and E.live(S.rec) then
-              found = true
-            elseif S.form == 'h' then
-              for _, cell in pairs_(E.load_cells(S)) do
-                if E.live(cell) then found = true end
-              end
-            end
+            found = S.form and E.any_live(S)
           end
           E.select(0)
           if found then return d, k end
