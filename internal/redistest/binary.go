@@ -14,9 +14,6 @@ import (
 // binaryEnv names a ready anabranch binary to test, for example a release; without it the tree is built.
 const binaryEnv = "ANABRANCH_TEST_BINARY"
 
-// raceEnv makes every cluster run a binary with the race detector.
-const raceEnv = "ANABRANCH_TEST_RACE"
-
 type built struct {
 	once sync.Once
 	path string
@@ -25,13 +22,15 @@ type built struct {
 
 var builds = map[bool]*built{false: {}, true: {}}
 
-// Binary is the path of the anabranch program, built once per test process.
+// Binary is the path of the anabranch program, built once per test process. A test that runs with the race detector
+// gets a program that has it too.
 func Binary(t testing.TB, race bool) string {
 	t.Helper()
 	if path := os.Getenv(binaryEnv); path != "" {
 		return path
 	}
-	b := builds[race || os.Getenv(raceEnv) != ""]
+	race = race || raceEnabled
+	b := builds[race]
 	b.once.Do(func() { b.path, b.err = build(race) })
 	if b.err != nil {
 		t.Fatalf("redistest: %v", b.err)

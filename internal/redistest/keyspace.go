@@ -125,12 +125,12 @@ func show(e Entry, exists bool) string {
 }
 
 // RequireEqual fails the test unless all regions of the cluster show the same values and deadlines.
-func (c *Cluster) RequireEqual() Keyspace {
-	c.t.Helper()
-	first := Snapshot(c.t, c.Regions[0].Dial())
+func (c *Cluster) RequireEqual(t testing.TB) Keyspace {
+	t.Helper()
+	first := Snapshot(t, Dial(t, c.Regions[0].Proxy().Addr))
 	for _, region := range c.Regions[1:] {
-		if diff := Diff(first, Snapshot(c.t, region.Dial()), 0, 20); diff != "" {
-			c.t.Errorf("regions %s | %s differ:\n%s", c.Regions[0].Name, region.Name, diff)
+		if diff := Diff(first, Snapshot(t, Dial(t, region.Proxy().Addr)), 0, 20); diff != "" {
+			t.Errorf("regions %s | %s differ:\n%s", c.Regions[0].Name, region.Name, diff)
 		}
 	}
 	return first
@@ -138,15 +138,15 @@ func (c *Cluster) RequireEqual() Keyspace {
 
 // RequireNoMetadata fails the test when a client of the region can see a companion key, or when DBSIZE, KEYS and SCAN
 // do not agree.
-func (r *Region) RequireNoMetadata() {
-	r.t.Helper()
-	c := r.Dial()
+func (r *Region) RequireNoMetadata(t testing.TB) {
+	t.Helper()
+	c := Dial(t, r.Proxy().Addr)
 	keys := c.Must("KEYS", "*").Strings()
 	var scanned []string
 	for cursor := "0"; ; {
 		page := c.Must("SCAN", cursor, "COUNT", "1000")
 		if len(page.Items) != 2 {
-			r.t.Fatalf("region %s: SCAN answers %s", r.Name, page)
+			t.Fatalf("region %s: SCAN answers %s", r.Name, page)
 		}
 		scanned = append(scanned, page.Items[1].Strings()...)
 		if cursor = page.Items[0].Text; cursor == "0" {
@@ -156,17 +156,17 @@ func (r *Region) RequireNoMetadata() {
 	sort.Strings(keys)
 	sort.Strings(scanned)
 	if scanned = slices.Compact(scanned); !slices.Equal(keys, scanned) {
-		r.t.Errorf("region %s: KEYS shows %d keys, SCAN %d", r.Name, len(keys), len(scanned))
+		t.Errorf("region %s: KEYS shows %d keys, SCAN %d", r.Name, len(keys), len(scanned))
 	}
 	if size := c.Must("DBSIZE").Int(); size != int64(len(keys)) {
-		r.t.Errorf("region %s: DBSIZE %d, KEYS shows %d", r.Name, size, len(keys))
+		t.Errorf("region %s: DBSIZE %d, KEYS shows %d", r.Name, size, len(keys))
 	}
 	for range 50 {
 		keys = append(keys, c.Must("RANDOMKEY").Text)
 	}
 	for _, key := range keys {
 		if strings.HasPrefix(key, MetadataPrefix) {
-			r.t.Errorf("region %s: a client can see %q", r.Name, key)
+			t.Errorf("region %s: a client can see %q", r.Name, key)
 			return
 		}
 	}

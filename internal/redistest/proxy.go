@@ -1,8 +1,11 @@
 package redistest
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,7 +69,9 @@ func (p *Proxy) Restart() {
 // Launch starts the process and returns at once; the proxy may not serve yet, for instance because Redis is down.
 func (p *Proxy) Launch() {
 	p.t.Helper()
-	proc, err := spawn(p.logPath(), nil, p.binary, p.args...)
+	// A data race ends the program at once, so that no test can pass over it.
+	env := []string{"GORACE=halt_on_error=1 exitcode=66"}
+	proc, err := spawn(p.logPath(), env, p.binary, p.args...)
 	if err != nil {
 		p.t.Fatalf("redistest: proxy %s: %v", p.name, err)
 	}
@@ -79,22 +84,34 @@ func (p *Proxy) AwaitReady() {
 	var last string
 	for deadline := time.Now().Add(startLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if !p.proc.running() {
-			p.t.Fatalf("redistest: proxy %s ended at once: %v\n%s", p.name, p.proc.exitError(), p.Log())
+			p.t.Fatalf("redistest: proxy %s ended at once: %v", p.name, p.proc.exitError())
 		}
 		if last = p.probe(); last == "" {
 			return
 		}
 	}
-	p.t.Fatalf("redistest: proxy %s does not serve within %v: %s\n%s", p.name, startLimit, last, p.Log())
+	p.t.Fatalf("redistest: proxy %s does not serve within %v: %s", p.name, startLimit, last)
 }
 
 // probe tries a read and a write that changes nothing. It returns what is wrong, or nothing.
 func (p *Proxy) probe() string {
-	client := redis.NewClient(&redis.Options{Addr: p.Addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2})
-	defer client.Close()
-	for _, args := range [][]any{{"PING"}, {"EXISTS", "redistest"}, {"DEL", "redistest"}} {
-		if err := client.Do(p.t.Context(), args...).Err(); err != nil {
-			return fmt.Sprintf("%v: %v", args, err)
+	conn, err := net.DialTimeout("tcp", p.Addr, time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	in := bufio.NewReader(conn)
+	for _, args := range [][]string{{"PING"}, {"EXISTS", "redistest"}, {"DEL", "redistest"}} {
+		if _, err := conn.Write(AppendCommand(nil, args...)); err != nil {
+			return err.Error()
+		}
+		reply, err := ReadReply(in)
+		if err != nil {
+			return err.Error()
+		}
+		if reply.IsError() {
+			return fmt.Sprintf("%v: %s", args, reply.Text)
 		}
 	}
 	return ""
@@ -120,6 +137,11 @@ func (p *Proxy) logPath() string { return filepath.Join(p.dir, "anabranch-"+p.na
 
 func (p *Proxy) cleanup() {
 	p.Kill()
+	for _, sign := range []string{"panic: ", "fatal error: ", "DATA RACE"} {
+		if p.proc != nil && strings.Contains(p.Log(), sign) {
+			p.t.Errorf("proxy %s printed %q", p.name, sign)
+		}
+	}
 	if p.t.Failed() && p.proc != nil {
 		p.t.Logf("proxy %s at %s:\n%s", p.name, p.Addr, p.Log())
 	}

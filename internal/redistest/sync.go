@@ -97,7 +97,7 @@ func (c *Cluster) TrySync() error {
 	if err := c.resumeAll(); err != nil {
 		return err
 	}
-	if err := c.converge(); err != nil {
+	if err := c.TryConverge(); err != nil {
 		return err
 	}
 	return c.pauseAll()
@@ -107,7 +107,7 @@ func (c *Cluster) TrySync() error {
 // on what is cut off stay where they are; then it waits until nothing moves any more.
 func (c *Cluster) Converge() {
 	c.t.Helper()
-	c.must(c.converge())
+	c.must(c.TryConverge())
 }
 
 func (c *Cluster) must(err error) {
@@ -140,7 +140,8 @@ func (c *Cluster) resumeAll() error {
 	return nil
 }
 
-func (c *Cluster) converge() error {
+// TryConverge is Converge for tests that expect it to fail.
+func (c *Cluster) TryConverge() error {
 	var (
 		started = time.Now()
 		before  string

@@ -112,7 +112,7 @@ func settled(t *testing.T, cluster *redistest.Cluster) error {
 	if err := cluster.TrySync(); err != nil {
 		return err
 	}
-	first := redistest.Snapshot(t, cluster.Regions[0].Dial())
+	first := redistest.Snapshot(t, redistest.Dial(t, cluster.Regions[0].Proxy().Addr))
 	for _, region := range cluster.Regions[1:] {
 		if diff := redistest.Diff(first, redistest.Snapshot(t, region.Dial()), 0, 20); diff != "" {
 			return fmt.Errorf("after the scenario %s | %s differ:\n%s", cluster.Regions[0].Name, region.Name, diff)

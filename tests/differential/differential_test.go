@@ -1,0 +1,90 @@
+package differential
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// topologies are what stands between the client and the data.
+var topologies = []struct {
+	name    string
+	regions int
+}{
+	{"alone", 1},
+	{"pair", 2},
+}
+
+// passes are the ways in which each script is played.
+var passes = []struct {
+	name      string
+	protocol  string
+	pipelined bool
+}{
+	{"resp2", "2", false},
+	{"resp3", "3", false},
+	{"resp2-pipelined", "2", true},
+	{"resp3-pipelined", "3", true},
+}
+
+// scripts reads all of them, by name.
+func scripts(t *testing.T) map[string][]line {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	all := map[string][]line{}
+	for _, file := range files {
+		all[strings.TrimSuffix(filepath.Base(file), ".txt")] = loadScript(t, file)
+	}
+	return all
+}
+
+func TestScripts(t *testing.T) {
+	all := scripts(t)
+	for _, topology := range topologies {
+		t.Run(topology.name, func(whole *testing.T) {
+			var r *rig
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				script := all[name]
+				whole.Run(name, func(t *testing.T) {
+					for _, pass := range passes {
+						if r == nil {
+							// The processes belong to the outer test, so that they outlive this script.
+							r = newRig(whole, topology.regions)
+						}
+						broken := false
+						t.Run(pass.name, func(t *testing.T) {
+							s := r.open(t, pass.protocol)
+							defer func() { broken = s.broken }()
+							s.play(script, pass.pipelined)
+							r.compareData(s)
+						})
+						if broken {
+							r.cluster.Close()
+							r = nil
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestScriptsAreDeterministic plays every script on two plain servers: what differs there is chance, and would be blamed
+// on Anabranch elsewhere.
+func TestScriptsAreDeterministic(t *testing.T) {
+	r := newPlainRig(t)
+	for file, script := range scripts(t) {
+		t.Run(file, func(t *testing.T) {
+			for _, pass := range passes {
+				s := r.open(t, pass.protocol)
+				s.play(slices.DeleteFunc(slices.Clone(script), func(l line) bool { return l.mode == differs }), pass.pipelined)
+				r.compareData(s)
+			}
+		})
+	}
+}
