@@ -23,6 +23,9 @@ type Scanner struct {
 	Raw  []byte
 	Head int
 
+	// Inline says that the command was typed as a line, so Raw is no span of the buffer.
+	Inline bool
+
 	pos  int // how far the unfinished command was read
 	left int // arguments of it that are still missing
 	bulk int // length of the next argument when its length line was read, else -1
@@ -58,7 +61,7 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 		case count <= 0:
 			return next, nil
 		}
-		s.Head, s.pos, s.left, s.bulk = next, next, count, -1
+		s.Head, s.pos, s.left, s.bulk, s.Inline = next, next, count, -1, false
 	}
 	pos := s.pos
 	for s.left > 0 {
@@ -186,6 +189,6 @@ func (s *Scanner) scanInline(buf []byte) (int, error) {
 	if _, err := again.Scan(s.Raw); err != nil {
 		return 0, err
 	}
-	s.Args, s.Head = again.Args, again.Head
+	s.Args, s.Head, s.Inline = again.Args, again.Head, true
 	return end + 1, nil
 }

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"anabranch/internal/backend"
+	"anabranch/translate"
+)
+
+// Config says where clients connect and how much each of them may take.
+type Config struct {
+	// Listen is the address for clients, HOST:PORT. Default "127.0.0.1:6380".
+	Listen string
+
+	// TLS is what clients must use; nil for plain TCP.
+	TLS *tls.Config
+
+	// Backend is the region's Redis. Its Run must outlive the server's.
+	Backend *backend.Backend
+
+	// Control answers CRDT commands and INFO crdt. Nil: they are answered with an error.
+	Control Control
+
+	// Classifier knows the commands and the reserved prefix. Nil: the one with the default prefix.
+	Classifier *translate.Classifier
+
+	// Password of the default user; empty for none.
+	Password string
+
+	// MaxClients is how many clients may be connected; the next one gets an error. Default 10,000.
+	MaxClients int
+
+	// QueryBytes bounds one command, as client-query-buffer-limit does. Default 1 GiB.
+	QueryBytes int
+
+	// OutputBytes bounds the replies that a client has not taken yet, as client-output-buffer-limit does: past it the
+	// client is disconnected. Default 256 MiB.
+	OutputBytes int
+
+	// ControlTimeout bounds calls of Control and slow commands of the proxy's own, except CRDT WAIT. Default 5 s.
+	ControlTimeout time.Duration
+
+	// ShutdownTimeout is how long replies in flight may take at the end. Default 5 s.
+	ShutdownTimeout time.Duration
+
+	// Log receives changes of state, never traffic.
+	Log zerolog.Logger
+}
+
+// DefaultConfig returns a Config that lacks only Backend.
+func DefaultConfig() Config {
+	return Config{
+		Listen:          "127.0.0.1:6380",
+		MaxClients:      10000,
+		QueryBytes:      1 << 30,
+		OutputBytes:     256 << 20,
+		ControlTimeout:  5 * time.Second,
+		ShutdownTimeout: 5 * time.Second,
+		Log:             zerolog.Nop(),
+	}
+}
+
+// Validate names the first field that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Listen == "":
+		return errors.New("Listen: must not be empty")
+	case c.Backend == nil:
+		return errors.New("Backend: is required")
+	case c.MaxClients < 1:
+		return fmt.Errorf("MaxClients %d: must be at least 1", c.MaxClients)
+	case c.QueryBytes < 1<<20:
+		return fmt.Errorf("QueryBytes %d: must be at least 1 MiB", c.QueryBytes)
+	case c.OutputBytes < 1<<20:
+		return fmt.Errorf("OutputBytes %d: must be at least 1 MiB", c.OutputBytes)
+	case c.ControlTimeout <= 0, c.ShutdownTimeout <= 0:
+		return errors.New("ControlTimeout, ShutdownTimeout: must be positive")
+	}
+	return nil
+}

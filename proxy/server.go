@@ -1,0 +1,190 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// Server accepts clients and serves them.
+type Server struct {
+	cfg        Config
+	classifier *translate.Classifier
+	started    time.Time
+
+	mu       sync.Mutex
+	listener net.Listener
+	sessions map[int64]*session
+	nextID   int64
+
+	clients  sync.WaitGroup
+	stopping atomic.Bool
+	lifetime context.Context
+	seconds  atomic.Int64 // Unix time, coarse: read at each command, so it must cost nothing
+
+	rejected atomic.Int64
+}
+
+// New checks the configuration. It listens to nothing.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Classifier == nil {
+		cfg.Classifier = translate.New("")
+	}
+	s := &Server{
+		cfg:        cfg,
+		classifier: cfg.Classifier,
+		started:    time.Now(),
+		sessions:   make(map[int64]*session),
+		lifetime:   context.Background(),
+	}
+	s.seconds.Store(time.Now().Unix())
+	return s, nil
+}
+
+// Bind opens the listening socket and returns its address. Run does it too; calling it before tells the port of
+// an address with port 0.
+func (s *Server) Bind() (net.Addr, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		listener, err := net.Listen("tcp", s.cfg.Listen)
+		if err != nil {
+			return nil, err
+		}
+		s.listener = listener
+	}
+	return s.listener.Addr(), nil
+}
+
+// Run serves clients until ctx ends. Then it accepts no more, lets the replies in flight finish, and closes.
+func (s *Server) Run(ctx context.Context) error {
+	addr, err := s.Bind()
+	if err != nil {
+		return err
+	}
+	lifetime, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s.mu.Lock()
+	s.lifetime = lifetime
+	s.mu.Unlock()
+	s.cfg.Log.Info().Stringer("addr", addr).Msg("listening for clients")
+
+	var helpers sync.WaitGroup
+	helpers.Go(func() { s.keepTime(lifetime) })
+	stopAccepting := context.AfterFunc(ctx, func() { s.listener.Close() })
+	err = s.accept(ctx)
+	stopAccepting()
+	s.listener.Close()
+
+	s.drain(cancel)
+	helpers.Wait()
+	return err
+}
+
+// accept hands each connection to a session of its own.
+func (s *Server) accept(ctx context.Context) error {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Too many open files, or a client that was gone before we looked: others still count on us.
+			s.cfg.Log.Warn().Err(err).Msg("accept")
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		client := s.admit(conn)
+		if client == nil {
+			continue
+		}
+		s.clients.Go(client.run) // ends when the client or the server goes
+	}
+}
+
+// admit makes a session, or sends the client away.
+func (s *Server) admit(conn net.Conn) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sessions) >= s.cfg.MaxClients {
+		s.rejected.Add(1)
+		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		conn.Write(resp.AppendError(nil, errMaxClients))
+		conn.Close()
+		return nil
+	}
+	if s.cfg.TLS != nil {
+		conn = tls.Server(conn, s.cfg.TLS)
+	}
+	s.nextID++
+	client := newSession(s, conn, s.nextID)
+	s.sessions[client.id] = client
+	return client
+}
+
+func (s *Server) forget(client *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, client.id)
+}
+
+// drain asks every session to end, and closes what has not ended in time.
+func (s *Server) drain(cancel context.CancelFunc) {
+	s.stopping.Store(true)
+	for _, client := range s.snapshot() {
+		client.conn.SetReadDeadline(time.Now()) // wakes the session, which finishes by itself
+	}
+	timer := time.AfterFunc(s.cfg.ShutdownTimeout, func() {
+		cancel()
+		for _, client := range s.snapshot() {
+			client.out.Break()
+		}
+	})
+	s.clients.Wait()
+	timer.Stop()
+	cancel()
+}
+
+func (s *Server) snapshot() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, client := range s.sessions {
+		all = append(all, client)
+	}
+	return all
+}
+
+// Clients is how many clients are connected.
+func (s *Server) Clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// keepTime moves the coarse clock.
+func (s *Server) keepTime(ctx context.Context) {
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.seconds.Store(now.Unix())
+		}
+	}
+}
