@@ -110,16 +110,16 @@ func (c *call) replace(db int, key string, v Value) {
 }
 
 // increment emits the origin's new share of a cell. A share that is wholly offset starts anew at zero; one that would
-// leave 64 bits is folded into a write of the result, which resets it.
+// leave its range is folded into a write of the result, which resets it.
 func (c *call) increment(t Type, key, element string, delta *big.Rat, float bool, result string) {
 	e := Effect{Kind: Increment, Key: key, Type: t, Elements: []Element{{Name: element}}, sum: delta, float: float}
 	if s := c.region.key(c.db, key).cell(t, element).shares[c.region.origin]; s != nil && s.live() {
 		e.start, e.sum, e.float = s.start, new(big.Rat).Add(s.sum, delta), float || s.float
-		if !e.float && !fits(e.sum) {
-			e.Kind, e.Value, e.Elements = Add, result, []Element{{element, result}}
-			if t == String {
-				e.Kind = Edit
-			}
+	}
+	if !inShareRange(e.sum) {
+		e = Effect{Kind: Add, Key: key, Type: t, Value: result, Elements: []Element{{element, result}}}
+		if t == String {
+			e.Kind = Edit
 		}
 	}
 	c.create(e)

@@ -62,17 +62,21 @@ func (w *world) run(t *rapid.T) {
 	g := history.Generator{
 		Numbers:  rapid.SampledFrom([]history.Numbers{history.Integers, history.Fractions}).Draw(t, "numbers"),
 		Deadline: w.now + 1e12,
+		Clash:    rapid.Bool().Draw(t, "clash"),
 	}
-	for range rapid.IntRange(1, 60).Draw(t, "steps") {
-		at := rapid.IntRange(0, 2).Draw(t, "region")
-		if rapid.IntRange(0, 9).Draw(t, "step") < 6 {
+	cut := 0
+	for _, a := range g.Script(t).Actions {
+		switch {
+		case a.Kind == history.Write:
 			// Clocks of regions that stand still make equal times, which must be ordered the same everywhere.
 			w.now += int64(rapid.IntRange(0, 1).Draw(t, "milliseconds"))
-			w.regions[at].Do(g.Command(t), w.now)
-			continue
+			r := w.regions[a.At]
+			r.Call(r.Next(w.now), a.DB, a.Commands)
+		case a.Kind == history.Cut:
+			cut = a.Cut
+		case a.Kind == history.Deliver && cut&(1<<a.Link) == 0:
+			w.deliver(t, a.Link/3, a.Link%3, a.Count)
 		}
-		to := rapid.SampledFrom([]int{1, 2}).Draw(t, "distance")
-		w.deliver(t, at, (at+to)%3, rapid.IntRange(1, 5).Draw(t, "entries"))
 	}
 }
 

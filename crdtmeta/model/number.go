@@ -45,5 +45,7 @@ func saturate(r *big.Rat) *big.Rat {
 	return r
 }
 
-// fits reports whether an integer can be carried in 64 bits.
-func fits(r *big.Rat) bool { return r.Cmp(highest) <= 0 && r.Cmp(lowest) >= 0 }
+// shareLimit bounds a share to ±2^58, so that a few shares together stay far from the limits of 64 bits.
+var shareLimit = big.NewRat(1<<58, 1)
+
+func inShareRange(sum *big.Rat) bool { return new(big.Rat).Abs(sum).Cmp(shareLimit) <= 0 }

@@ -2,7 +2,6 @@ package model_test
 
 import (
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +25,7 @@ func play(t *testing.T, rule history.Rule) {
 		at := strings.Index("ABC", step.Region)
 		switch step.Kind {
 		case "adopt":
-			key, value := parseValue(step.Words)
+			key, value := history.ParseValue(step.Words)
 			for _, r := range w.regions {
 				r.Adopt(0, key, value)
 			}
@@ -52,7 +51,7 @@ func play(t *testing.T, rule history.Rule) {
 				}
 			}
 		case "expect":
-			key, want := parseValue(step.Words)
+			key, want := history.ParseValue(step.Words)
 			for i, r := range w.regions {
 				if got := r.Dump()[0][key]; !reflect.DeepEqual(got, want) {
 					t.Errorf("line %d: region %d shows %+v, want %+v", step.Line, i+1, got, want)
@@ -72,39 +71,4 @@ func deliverAll(t *testing.T, w *world, from, to int) {
 		}
 		w.sent[from][to]++
 	}
-}
-
-// parseValue reads "key type words… [ttl=…]".
-func parseValue(words []string) (string, model.Value) {
-	key, kind, words := words[0], words[1], words[2:]
-	var v model.Value
-	if len(words) > 0 {
-		if ttl, found := strings.CutPrefix(words[len(words)-1], "ttl="); found {
-			v.Deadline, _ = strconv.ParseInt(ttl, 10, 64)
-			words = words[:len(words)-1]
-		}
-	}
-	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet} {
-		if t.String() == kind {
-			v.Type = t
-		}
-	}
-	switch v.Type {
-	case model.None:
-		return key, model.Value{}
-	case model.String:
-		v.String = words[0]
-		return key, v
-	}
-	v.Elements = map[string]string{}
-	if v.Type == model.Set {
-		for _, member := range words {
-			v.Elements[member] = ""
-		}
-		return key, v
-	}
-	for i := 0; i+1 < len(words); i += 2 {
-		v.Elements[words[i]] = words[i+1]
-	}
-	return key, v
 }

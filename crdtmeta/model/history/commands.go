@@ -26,6 +26,9 @@ type Generator struct {
 	Deadline int64
 	// Calm leaves out commands that touch more than one key, and FLUSHALL.
 	Calm bool
+	// Clash lets every key be used with every type. Without it keys keep to their favourite type, and histories go
+	// deeper into the rules of that type.
+	Clash bool
 }
 
 // favourites lets each key be used mostly with one type, so that most commands do something; the rest clash.
@@ -37,7 +40,7 @@ var favourites = map[string]func(Generator, *rapid.T, string) []string{
 func (g Generator) Command(t *rapid.T) []string {
 	key := rapid.SampledFrom(Keys).Draw(t, "key")
 	switch n := rapid.IntRange(0, 99).Draw(t, "family"); {
-	case n < 45:
+	case n < 45, n < 79 && !g.Clash:
 		return favourites[key](g, t, key)
 	case n < 55:
 		return g.text(t, key)
@@ -47,7 +50,7 @@ func (g Generator) Command(t *rapid.T) []string {
 		return g.set(t, key)
 	case n < 79:
 		return g.sortedSet(t, key)
-	case n < 90 || g.Calm:
+	case n < 90, g.Calm, !g.Clash:
 		return g.life(t, key)
 	default:
 		return g.whole(t, key)
@@ -149,7 +152,7 @@ func (g Generator) hash(t *rapid.T, key string) []string {
 
 func (g Generator) set(t *rapid.T, key string) []string {
 	name := pick(t, "set", "SADD", "SADD", "SREM", "SMOVE")
-	if name == "SMOVE" && !g.Calm {
+	if name == "SMOVE" && !g.Calm && g.Clash {
 		return []string{name, key, g.key(t, "to"), g.element(t)}
 	}
 	if name == "SMOVE" {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"anabranch/crdtmeta/model"
 )
 
 // Rule is a short history with the state that it must end in, for reading. A file of rules looks like this:
@@ -138,4 +140,39 @@ func Print(reply any) string {
 		return "[" + strings.Join(parts, " ") + "]"
 	}
 	return fmt.Sprint(reply)
+}
+
+// ParseValue reads "key type words… [ttl=…]".
+func ParseValue(words []string) (string, model.Value) {
+	key, kind, words := words[0], words[1], words[2:]
+	var v model.Value
+	if len(words) > 0 {
+		if ttl, found := strings.CutPrefix(words[len(words)-1], "ttl="); found {
+			v.Deadline, _ = strconv.ParseInt(ttl, 10, 64)
+			words = words[:len(words)-1]
+		}
+	}
+	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet} {
+		if t.String() == kind {
+			v.Type = t
+		}
+	}
+	switch v.Type {
+	case model.None:
+		return key, model.Value{}
+	case model.String:
+		v.String = words[0]
+		return key, v
+	}
+	v.Elements = map[string]string{}
+	if v.Type == model.Set {
+		for _, member := range words {
+			v.Elements[member] = ""
+		}
+		return key, v
+	}
+	for i := 0; i+1 < len(words); i += 2 {
+		v.Elements[words[i]] = words[i+1]
+	}
+	return key, v
 }

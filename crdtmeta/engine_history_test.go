@@ -1,0 +1,100 @@
+package crdtmeta_test
+
+import (
+	"flag"
+	"os"
+	"strconv"
+	"testing"
+
+	"anabranch/crdtmeta/model"
+	"anabranch/crdtmeta/model/history"
+
+	"pgregory.net/rapid"
+)
+
+// checksEnv sets how many histories each test plays. Rapid prints how to replay one that failed: a seed
+// (-rapid.seed=…) and, for the shrunk history, a file (-rapid.failfile=…).
+const checksEnv = "ANABRANCH_ENGINE_CHECKS"
+
+// checkHistories is rapid.Check with a number of histories that suits real servers.
+func checkHistories(t *testing.T, usual int, property func(*rapid.T)) {
+	t.Helper()
+	checks := strconv.Itoa(usual)
+	if text := os.Getenv(checksEnv); text != "" {
+		checks = text
+	}
+	if set := flag.Lookup("rapid.checks"); set.Value.String() == set.DefValue {
+		if err := set.Value.Set(checks); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = set.Value.Set(set.DefValue) }()
+	}
+	rapid.Check(t, property)
+}
+
+// The engine and the model must agree on every reply and on all data, after every step.
+func TestHistoriesAgreeWithTheModel(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 400, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true)) })
+}
+
+// Stamps of different regions may be equal here, which happens when two clocks tick alike: the regions must agree all
+// the same. The model cannot tell which one wins, because ordinals inside an entry are the engine's choice.
+func TestHistoriesWithEqualTimesConverge(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 150, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, false)) })
+}
+
+func randomHistory(p *play) {
+	g := history.Generator{
+		Numbers:  rapid.SampledFrom([]history.Numbers{history.Integers, history.Fractions}).Draw(p.t, "numbers"),
+		Deadline: deadlines,
+		Calm:     rapid.Bool().Draw(p.t, "calm"),
+		Clash:    rapid.Bool().Draw(p.t, "clash"),
+	}
+	p.adoptSome(g)
+	script, cut := g.Script(p.t), 0
+	for _, a := range script.Actions {
+		from, to := a.Link/3, a.Link%3
+		switch {
+		case a.Kind == history.Write:
+			p.write(a.At, a.DB, a.Commands...)
+		case a.Kind == history.Cut:
+			cut = a.Cut
+			p.t.Logf("links cut: %09b", cut)
+		case cut&(1<<a.Link) != 0:
+		case a.Kind == history.Deliver:
+			p.deliver(from, to, p.sent[from][to], a.Count)
+		case a.Kind == history.Again && p.sent[from][to] > 0:
+			p.deliver(from, to, max(0, p.sent[from][to]-a.Back), a.Count)
+		}
+	}
+	p.finish(script.Order)
+}
+
+// adoptSome puts data into Redis that the engine has never seen, the same in all regions.
+func (p *play) adoptSome(g history.Generator) {
+	for i, key := range history.Keys {
+		var v model.Value
+		kind := rapid.IntRange(0, 9).Draw(p.t, "adopt")
+		if kind < 4 && !g.Clash {
+			kind = i // the favourite type of the key
+		}
+		switch kind {
+		case 0:
+			v = model.Value{Type: model.String, String: rapid.SampledFrom([]string{"5", "x", ""}).Draw(p.t, "value")}
+		case 1:
+			v = model.Value{Type: model.Hash, Elements: map[string]string{"m": "5", "n": "x"}}
+		case 2:
+			v = model.Value{Type: model.Set, Elements: map[string]string{"m": "", "o\x00": ""}}
+		case 3:
+			v = model.Value{Type: model.ZSet, Elements: map[string]string{"m": "5", "n": "0.5"}}
+		default:
+			continue
+		}
+		if rapid.Bool().Draw(p.t, "expires") {
+			v.Deadline = g.Deadline + 3000
+		}
+		p.adopt(rapid.SampledFrom([]int{0, 0, 1}).Draw(p.t, "database"), key, v)
+	}
+}

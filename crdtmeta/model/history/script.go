@@ -1,0 +1,70 @@
+package history
+
+import "pgregory.net/rapid"
+
+// Regions is how many regions take part in a history.
+const Regions = 3
+
+// Links are the ordered pairs of different regions, as 3*from + to.
+var Links = []int{1, 2, 3, 5, 6, 7}
+
+// Action is one step of a history.
+type Action struct {
+	Kind     ActionKind
+	At       int        // Write: the region
+	DB       int        // Write: the selected database
+	Commands [][]string // Write: executed in one call
+	Link     int        // Deliver, Again
+	Count    int        // Deliver, Again: the most entries at a time
+	Back     int        // Again: how many entries before the first one that was not taken
+	Cut      int        // Cut: a bit for each link that lets nothing through
+}
+
+// ActionKind says what an Action does.
+type ActionKind int
+
+const (
+	Write   ActionKind = iota
+	Deliver            // the next entries of one log go to another region
+	Again              // entries that were delivered before are delivered again
+	Cut                // a partition begins or changes; 0 heals everything
+)
+
+// Script is a whole history. It is data, drawn before anything runs, so that shrinking can leave out any action.
+type Script struct {
+	Actions []Action
+	Order   []int // the order of links in which the regions come to rest
+}
+
+// Script draws a history.
+func (g Generator) Script(t *rapid.T) Script {
+	return Script{
+		Actions: rapid.SliceOfN(rapid.Custom(g.action), 1, 50).Draw(t, "actions"),
+		Order:   rapid.Permutation(Links).Draw(t, "order of links"),
+	}
+}
+
+// cuts are the partitions: nothing, one region alone, one link in both directions, one direction.
+var cuts = []int{0, 0, 1<<1 | 1<<2 | 1<<3 | 1<<6, 1<<1 | 1<<3, 1<<2 | 1<<6, 1<<5 | 1<<7, 1 << 1, 1 << 6}
+
+func (g Generator) action(t *rapid.T) Action {
+	switch n := rapid.IntRange(0, 19).Draw(t, "action"); {
+	case n < 11:
+		a := Action{Kind: Write, At: rapid.IntRange(0, Regions-1).Draw(t, "region")}
+		if rapid.IntRange(0, 4).Draw(t, "database") == 4 {
+			a.DB = 1
+		}
+		count := max(1, rapid.IntRange(-8, 4).Draw(t, "commands"))
+		a.Commands = rapid.SliceOfN(rapid.Custom(g.Command), count, count).Draw(t, "commands")
+		return a
+	case n < 18:
+		return Action{Kind: Deliver, Link: rapid.SampledFrom(Links).Draw(t, "link"), Count: rapid.IntRange(1, 6).Draw(t, "entries")}
+	case n < 19:
+		return Action{
+			Kind: Again, Link: rapid.SampledFrom(Links).Draw(t, "link"), Count: rapid.IntRange(1, 6).Draw(t, "entries"),
+			Back: rapid.IntRange(1, 10).Draw(t, "back"),
+		}
+	default:
+		return Action{Kind: Cut, Cut: rapid.SampledFrom(cuts).Draw(t, "cut")}
+	}
+}
