@@ -6,6 +6,7 @@
 local E = {
   handlers = {},   -- client command, upper case → function(argv, i, n): argv[i] is the name, n counts name and arguments
   effects = {},    -- effect kind → function(list, p): applies the effect at list[p], returns the position after it
+  refilled = {},   -- "db:key" → entry that waits, for keys whose values have been fetched for it
   stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0},
 }
 
@@ -144,8 +145,8 @@ do
 
   -- companion names the companion of a user key: in the key's own slot, and never the same for two keys.
   function E.companion(key)
-    if key ~= '' and not find(key, '[{}]') then return PREFIX .. '0{' .. key .. '}' end
     local open = find(key, '{', 1, true)
+    if not open and key ~= '' and not find(key, '}', 1, true) then return PREFIX .. '0{' .. key .. '}' end
     local close = open and find(key, '}', open + 1, true)
     if close and close > open + 1 then return PREFIX .. '1' .. key end
     return PREFIX .. '2{' .. slot_bytes(key) .. '}' .. key

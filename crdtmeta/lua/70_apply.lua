@@ -28,8 +28,8 @@ do
 
   -- wants_values finds a TTL effect on a key whose data has expired here, natively, although the effect extends it: the
   -- values must be fetched from the effect's origin first. Keys that the entry itself writes before are no matter.
-  local function wants_values(body, o, at, context)
-    local d, written, p, n, ordinal = 0, {}, 4, #body, 0
+  local function wants_values(body, entry)
+    local d, written, p, n = 0, {}, 4, #body
     local size = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
     local key_at = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
     while p <= n do
@@ -37,10 +37,10 @@ do
       if kind == 'D' then
         d = body[p + 1]
       else
-        ordinal = ordinal + 1
         local k = key_at[kind] and body[p + key_at[kind]]
         if kind == 'F' then return nil end
-        if kind == 'E' and not written[d .. ':' .. k] and (body[p + 2] == 0 or body[p + 2] > now) then
+        if kind == 'E' and not written[d .. ':' .. k] and (body[p + 2] == 0 or body[p + 2] > now)
+          and E.refilled[d .. ':' .. k] ~= entry then
           E.select(d)
           local found
           if call('EXISTS', k) == 0 then
@@ -115,11 +115,12 @@ do
             end
             checked = true
           end
-          local fd, fk = wants_values(body, o, et, context)
-          if fd and E.refilled ~= o .. et then
+          local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
+          if fd then
             status, detail = 'fetch', fd .. ' ' .. fk
             break
           end
+          E.refilled = {}
           local effects = E.effects
           remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
           E.stamp_fields = {'n' .. o, 'n' .. origin}

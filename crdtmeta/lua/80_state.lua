@@ -73,7 +73,7 @@ do
     local refused = E.begin(0)
     if refused then return refused end
     E.touched, E.touched_list, E.lost, E.conflicts = {}, {}, {}, {}
-    E.refilled = argv[4] .. argv[5]
+    E.refilled[argv[1] .. ':' .. argv[2]] = argv[4] .. ' ' .. argv[5]
     E.select(tonumber_(argv[1]))
     local S = E.open(argv[2])
     if not S.form or call('EXISTS', S.k) == 1 then return 0 end
