@@ -1,0 +1,127 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// engine calls the library in the region's Redis.
+type engine struct {
+	rdb *redis.Client
+}
+
+// The statuses of an apply call (docs/engine.md, section 3).
+const (
+	replyOK     = "ok"
+	replyWait   = "wait"
+	replyPaused = "paused"
+	replyGap    = "gap"
+	replyFetch  = "fetch"
+)
+
+// reply is the answer of an apply call.
+type reply struct {
+	frontier crdtmeta.Time
+	done     int // entries, from the first one on, that are applied now or were before
+	status   string
+	detail   string
+}
+
+var errReply = errors.New("unexpected reply of the engine")
+
+// apply hands entries of one origin to the engine, in order. The whole call is one atomic step.
+func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdtmeta.Time, entries []entry) (reply, error) {
+	args := make([]any, 0, 5+2*len(entries))
+	args = append(args, "FCALL", crdtmeta.FuncApply, 0, origin.String(), position.String())
+	for _, entry := range entries {
+		args = append(args, entry.t.ID(), entry.body)
+	}
+	values, err := e.rdb.Do(ctx, args...).Slice()
+	if err != nil {
+		return reply{}, err
+	}
+	return parseReply(values, len(entries))
+}
+
+func parseReply(values []any, sent int) (r reply, err error) {
+	if len(values) < 3 {
+		return r, fmt.Errorf("%w: %d values", errReply, len(values))
+	}
+	if r.frontier, err = crdtmeta.ParseTime(fmt.Sprint(values[0])); err != nil {
+		return r, fmt.Errorf("%w: frontier: %w", errReply, err)
+	}
+	done, ok := values[1].(int64)
+	if !ok || done < 0 || done > int64(sent) {
+		return r, fmt.Errorf("%w: %v of %d entries done", errReply, values[1], sent)
+	}
+	r.done = int(done)
+	r.status = fmt.Sprint(values[2])
+	if len(values) > 3 && values[3] != nil {
+		r.detail = fmt.Sprint(values[3])
+	}
+	return r, nil
+}
+
+// expire turns due TTLs into DEL effects and answers how many were due.
+func (e engine) expire(ctx context.Context, limit int) (int, error) {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncExpire, 0, limit).Int()
+}
+
+// state reads the value and metadata of a key in the engine's own form.
+func (e engine) state(ctx context.Context, db int64, key []byte) ([]byte, error) {
+	text, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncState, 0, db, key).Text()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return []byte(text), err
+}
+
+// refill gives a key back the values that the entry of origin at t needs.
+func (e engine) refill(ctx context.Context, db int64, key, state []byte, origin crdtmeta.Origin, t crdtmeta.Time) error {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncRefill, 0, db, key, state, origin.String(), t.String()).Err()
+}
+
+// failure says what a failed call means for the entries that wait.
+type failure int
+
+const (
+	failureLater     failure = iota // Redis cannot now: wait
+	failureUnarmed                  // arm, then again
+	failureMemory                   // Redis is full: wait
+	failureNotMaster                // a replica, or not enough replicas: wait for the right server
+	failureEngine                   // the engine itself failed: an error in it or in the entry
+)
+
+func (f failure) String() string {
+	return [...]string{"redis does not answer", "engine is not armed", "redis is out of memory", "redis takes no writes", "engine error"}[f]
+}
+
+// classify reads an error of a call. Errors without a text of Redis are those of the network.
+func classify(err error) failure {
+	var said redis.Error
+	if !errors.As(err, &said) {
+		if errors.Is(err, errReply) {
+			return failureEngine
+		}
+		return failureLater
+	}
+	text := said.Error()
+	switch {
+	case strings.HasPrefix(text, "CRDTTAKEOVER"), strings.HasPrefix(text, "ERR Function not found"):
+		return failureUnarmed
+	case strings.HasPrefix(text, "OOM"):
+		return failureMemory
+	case strings.HasPrefix(text, "READONLY"), strings.HasPrefix(text, "NOREPLICAS"), strings.HasPrefix(text, "MISCONF"):
+		return failureNotMaster
+	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "BUSY"), strings.HasPrefix(text, "MASTERDOWN"),
+		strings.HasPrefix(text, "TRYAGAIN"), strings.HasPrefix(text, "CLUSTERDOWN"):
+		return failureLater
+	}
+	return failureEngine
+}

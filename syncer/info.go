@@ -1,0 +1,149 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Field is one name and value of CRDT INFO and CRDT STATUS.
+type Field struct {
+	Name  string
+	Value string
+}
+
+// fields gathers them in order.
+type fields []Field
+
+func (f *fields) add(name string, value any) {
+	*f = append(*f, Field{Name: name, Value: fmt.Sprint(value)})
+}
+
+// Info returns the fields of the "# CRDT" section of INFO. Names that operators know from other active-active products
+// keep their meaning; counters of what this version does not do are 0.
+func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
+	info, err := s.region.history(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, peers, err := s.loadStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	frontier, err := s.region.frontier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.membership(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := s.engineStats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var f fields
+	f.add("crdt_region", s.cfg.Region.Name)
+	f.add("crdt_region_id", s.cfg.Region.ID)
+	f.add("crdt_config_version", known.version)
+	f.add("crdt_slots", "0-16383")
+	f.add("crdt_replid", info.origin)
+	f.add("crdt_clock", info.last)
+	f.add("crdt_ovc", vectorText(frontier, info))
+	f.add("crdt_leader", own.Leader)
+	f.add("crdt_backlog_entries", info.length)
+	f.add("crdt_backlog_bytes", own.LogBytes)
+	f.add("crdt_sync_full", 0)
+	f.add("crdt_sync_partial_ok", s.counters.streamsServed.Load())
+	f.add("crdt_sync_partial-err", s.counters.streamsRefused.Load())
+	f.add("crdt_merge_reqs", s.counters.mergesRequested.Load())
+	f.add("crdt_effect_reqs", stats["applied_effects"])
+	f.add("crdt_ovc_filtered_effect_reqs", stats["skipped_entries"])
+	f.add("crdt_gc_pending", 0)
+	f.add("crdt_gc_attempted", 0)
+	f.add("crdt_gc_collected", 0)
+	f.add("crdt_gc_gvc_min", 0)
+	f.add("crdt_stale_released_with_merge", 0)
+	f.add("crdt_peers", len(peers))
+	for i, peer := range peers {
+		f.add("crdt_peer"+strconv.Itoa(i), fmt.Sprintf("name=%s,id=%d,addr=%s,state=%s,lag_ms=%d,lag_entries=%d,drift_ms=%d,rtt_ms=%d,acked=%d",
+			peer.Name, peer.ID, peer.Addr, peer.State, peer.LagMillis, peer.LagEntries, peer.DriftMillis, peer.RTTMillis, peer.AckedTime))
+		f.add("crdt_replica"+strconv.Itoa(i), fmt.Sprintf("config_version=%d,shards=1,slots=0-16383,slot_coverage=100,max_ops_lag=%d,min_ops_lag=%d",
+			known.version, peer.AckedEntries, peer.AckedEntries))
+	}
+	return f, nil
+}
+
+// engineStats reads the engine's own counters. An engine that is not loaded has none.
+func (s *Syncer) engineStats(ctx context.Context) (map[string]int64, error) {
+	values, err := s.cfg.Redis.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()
+	var said redis.Error
+	if errors.As(err, &said) {
+		return map[string]int64{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	stats := map[string]int64{}
+	for i := 0; i+1 < len(values); i += 2 {
+		if n, err := strconv.ParseInt(fmt.Sprint(values[i+1]), 10, 64); err == nil {
+			stats[fmt.Sprint(values[i])] = n
+		}
+	}
+	return stats, nil
+}
+
+// vectorText is the region's vector clock, its own origin included.
+func vectorText(frontier crdtmeta.Frontier, info logInfo) string {
+	vector := frontier.Clone()
+	if !info.origin.IsZero() {
+		vector[info.origin] = info.last
+	}
+	text := ""
+	for i, origin := range vector.Origins() {
+		if i > 0 {
+			text += ";"
+		}
+		text += origin.String() + "=" + vector[origin].String()
+	}
+	return text
+}
+
+// Status returns what CRDT STATUS prints: what each link does now, and what waits for what.
+func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
+	own, peers, err := s.loadStatus(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var f fields
+	f.add("region", fmt.Sprintf("%s (id %d)", s.cfg.Region.Name, s.cfg.Region.ID))
+	f.add("origin", own.Origin)
+	f.add("leader", own.Leader)
+	f.add("this_proxy_leads", s.Leading())
+	f.add("log_entries", own.LogEntries)
+	f.add("log_bytes", own.LogBytes)
+	for _, peer := range peers {
+		f.add("peer "+peer.Name, peer.line())
+	}
+	return f, nil
+}
+
+// line is one peer for people.
+func (p PeerStatus) line() string {
+	text := fmt.Sprintf("%s, %d entries (%d ms) behind there, %d entries of ours not acknowledged", p.State, p.LagEntries, p.LagMillis, p.AckedEntries)
+	if p.Addr != "" {
+		text += ", link to " + p.Addr
+	}
+	if p.WaitsFor != "" {
+		text += ", waits for " + p.WaitsFor
+	}
+	if p.Error != "" {
+		text += ", " + p.Error
+	}
+	return text
+}

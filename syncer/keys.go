@@ -1,0 +1,21 @@
+package syncer
+
+// The fixed keys of docs/engine.md, section 2. They lie in database 0.
+type keys struct {
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status string
+}
+
+func newKeys(prefix string) keys {
+	return keys{
+		log:       prefix + "log",
+		self:      prefix + "self",
+		epochs:    prefix + "epochs",
+		frontier:  prefix + "frontier",
+		acks:      prefix + "acks",
+		members:   prefix + "members",
+		paused:    prefix + "paused",
+		conflicts: prefix + "conflicts",
+		lease:     prefix + "lease",
+		status:    prefix + "status",
+	}
+}

@@ -1,0 +1,91 @@
+package syncer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// leader is the work of the one proxy that holds the lease.
+type leader struct {
+	*Syncer
+	view    *view
+	news    signal // a link changed its state
+	links   []*linkStatus
+	drifted map[string]bool // peers whose clock is known to be off, so that it is logged once
+}
+
+// lead pulls from all peers, independently of each other, and keeps house, until ctx ends.
+func (s *Syncer) lead(ctx context.Context) {
+	l := &leader{Syncer: s, view: newView(), drifted: map[string]bool{}}
+	if !l.prepare(ctx) {
+		return
+	}
+	var tasks sync.WaitGroup // every task ends with ctx
+	for _, name := range s.cfg.peerNames() {
+		status := newLinkStatus(name, &l.news)
+		l.links = append(l.links, status)
+		p := &puller{Syncer: s, linkStatus: status, view: l.view, addrs: s.cfg.Peers[name]}
+		tasks.Go(func() { p.run(ctx) })
+	}
+	tasks.Go(func() { l.publishing(ctx) })
+	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
+	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
+	tasks.Wait()
+}
+
+// prepare waits until the region's Redis answers and notes our own name and id. It is false when ctx ended first.
+func (l *leader) prepare(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		err := l.members.learn(ctx, l.cfg.Region.Name, l.cfg.Region.ID)
+		if err == nil {
+			err = l.view.load(ctx, l.region.frontier)
+		}
+		if err == nil {
+			return true
+		}
+		l.cfg.Log.Warn().Err(err).Msg("leading must wait")
+		sleep(ctx, time.Second)
+	}
+	return false
+}
+
+// every calls work at an interval. After an error it waits longer and logs a new error once.
+func (l *leader) every(ctx context.Context, interval time.Duration, work func(context.Context) error) {
+	last := ""
+	for pause := interval; ctx.Err() == nil; {
+		sleep(ctx, pause)
+		if ctx.Err() != nil {
+			return
+		}
+		pause = interval
+		err := work(ctx)
+		if err == nil {
+			last = ""
+			continue
+		}
+		pause = max(interval, time.Second)
+		if text := err.Error(); text != last && ctx.Err() == nil {
+			last = text
+			l.cfg.Log.Warn().Err(err).Msg("housekeeping")
+		}
+	}
+}
+
+// expire turns due TTLs into DEL effects, again at once while there are more.
+func (l *leader) expire(ctx context.Context) error {
+	for ctx.Err() == nil {
+		n, err := l.engine.expire(ctx, l.cfg.ExpireKeys)
+		if err != nil {
+			if classify(err) == failureUnarmed {
+				return l.armed.run(ctx)
+			}
+			return err
+		}
+		l.counters.keysExpired.Add(int64(n))
+		if n < l.cfg.ExpireKeys {
+			return nil
+		}
+	}
+	return nil
+}

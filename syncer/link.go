@@ -1,0 +1,271 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// link is one connection over which the leader pulls a region's log and applies it.
+type link struct {
+	*puller
+	frames *frameConn
+	self   crdtmeta.Origin // our own origin
+	work   *applier        // used by the goroutine of run alone
+	inbox  *inbox
+	clock  *peerClock
+	answer chan stateAnswer
+	asked  int64 // number of the newest STATE
+}
+
+// stateAnswer is the reply to a STATE request.
+type stateAnswer struct {
+	request string
+	state   []byte
+	err     error
+}
+
+// run works until the link or ctx ends, and says why.
+func (l *link) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, l.frames.closeSoon)
+	defer stop()
+	group.Go(func() error { return l.receive(ctx) })
+	group.Go(func() error { return l.apply(ctx) })
+	group.Go(func() error { return l.beat(ctx) })
+	return group.Wait()
+}
+
+// receive fills the inbox. When the inbox is full it stops reading, and TCP stops the peer.
+func (l *link) receive(ctx context.Context) error {
+	stream := &entryStream{limit: l.cfg.EntryBytes, last: l.start}
+	var state stateAnswer
+	for {
+		f, err := l.frames.read()
+		if errors.Is(err, io.EOF) {
+			err = errors.New("peer closed the link")
+		}
+		if err != nil {
+			return err
+		}
+		switch f.verb() {
+		case verbLog:
+			err = l.receiveLog(ctx, stream, f)
+		case verbBeat:
+			var b beat
+			if b, err = f.asBeat(); err == nil {
+				l.clock.incoming(b, time.Now())
+				l.heard(b)
+			}
+		case verbState:
+			err = l.receiveState(&state, f)
+		case verbError:
+			err = f.asError()
+		default:
+			err = fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (l *link) receiveLog(ctx context.Context, stream *entryStream, f frame) error {
+	index, err := f.number(2)
+	if err != nil {
+		return err
+	}
+	raw, err := expand(f.text(1), f.bytes(3), l.cfg.FrameBytes)
+	if err != nil {
+		return err
+	}
+	entries, err := stream.feed(raw)
+	if err != nil {
+		return err
+	}
+	l.received(len(entries), index)
+	return l.inbox.put(ctx, entries)
+}
+
+func (l *link) receiveState(state *stateAnswer, f frame) error {
+	if state.request != f.text(1) {
+		*state = stateAnswer{request: f.text(1)}
+	}
+	switch f.text(2) {
+	case statePartError:
+		state.err = errors.New(f.text(3))
+	case statePartMore, statePartLast:
+		if len(state.state)+len(f.bytes(3)) > l.cfg.EntryBytes {
+			return fmt.Errorf("%w: state larger than %d bytes", errProtocol, l.cfg.EntryBytes)
+		}
+		state.state = append(state.state, f.bytes(3)...)
+	}
+	if f.text(2) == statePartMore {
+		return nil
+	}
+	select {
+	case l.answer <- *state:
+	default: // nobody asked
+	}
+	*state = stateAnswer{}
+	return nil
+}
+
+// apply does what the applier says.
+func (l *link) apply(ctx context.Context) error {
+	for ctx.Err() == nil {
+		moved, pauses := l.view.moved.next(), l.pauses.next()
+		if entries := l.inbox.take(l.cfg.ChunkEntries * 4); len(entries) > 0 {
+			if err := l.work.push(entries); err != nil {
+				return err
+			}
+		}
+		act := l.work.next(time.Now(), l.view.at)
+		l.report(l.work)
+		if err := l.perform(ctx, act, moved, pauses); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (l *link) perform(ctx context.Context, act action, moved, pauses <-chan struct{}) error {
+	switch {
+	case len(act.apply) > 0:
+		return l.performApply(ctx, act)
+	case act.fetch:
+		return l.performFetch(ctx)
+	case act.probe:
+		return l.performProbe(ctx)
+	case act.arm:
+		if err := l.armed.run(ctx); err != nil {
+			l.work.failed(time.Now(), err)
+		} else {
+			l.work.retry()
+		}
+		return nil
+	}
+	var due <-chan time.Time
+	if !act.until.IsZero() {
+		timer := time.NewTimer(time.Until(act.until))
+		defer timer.Stop()
+		due = timer.C
+	}
+	arrived := l.inbox.arrived
+	if !act.until.IsZero() {
+		arrived = nil // what waits is at the head: more behind it changes nothing
+	}
+	select {
+	case <-arrived:
+	case <-due:
+	case <-moved:
+	case <-pauses:
+		l.work.wake()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (l *link) performApply(ctx context.Context, act action) error {
+	began := time.Now()
+	answer, err := l.engine.apply(ctx, act.origin, act.position, act.apply)
+	now := time.Now()
+	if err != nil {
+		if ctx.Err() == nil {
+			l.work.failed(now, err)
+		}
+		return nil
+	}
+	entries, bytes, err := l.work.replied(now, act, answer, now.Sub(began))
+	l.inbox.release(bytes)
+	l.applied(entries, act.origin, answer.frontier)
+	if entries > 0 {
+		l.view.raise(act.origin, answer.frontier)
+		if err := l.frames.write(verbAck, l.acknowledgement().AppendMsgpack(nil)); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// acknowledgement is all that is applied here, and our own epoch.
+func (l *link) acknowledgement() crdtmeta.Frontier {
+	f := l.view.snapshot()
+	f[l.self] = 0 // names the epoch; how long our own log is says nothing about theirs
+	return f
+}
+
+// performProbe looks whether the region is still paused, which is cheaper than handing entries to the engine to see.
+func (l *link) performProbe(ctx context.Context) error {
+	paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(l.id)).Result()
+	switch {
+	case err != nil && ctx.Err() == nil:
+		l.work.failed(time.Now(), err)
+	case err == nil && !paused:
+		l.work.retry()
+	}
+	return nil
+}
+
+// performFetch asks the peer for a key's state and hands it to the engine.
+func (l *link) performFetch(ctx context.Context) error {
+	l.asked++
+	request := fmt.Sprint(l.asked)
+	if err := l.frames.write(verbState, request, l.work.db, l.work.key); err != nil {
+		return err
+	}
+	timeout := time.NewTimer(l.cfg.SilenceLimit)
+	defer timeout.Stop()
+	for {
+		select {
+		case answer := <-l.answer:
+			if answer.request != request {
+				continue
+			}
+			err := answer.err
+			if err == nil {
+				head, _ := l.work.head()
+				err = l.engine.refill(ctx, l.work.db, l.work.key, answer.state, head.origin, head.t)
+			}
+			if err != nil {
+				l.work.failed(time.Now(), fmt.Errorf("fetching a key's state: %w", err))
+			} else {
+				l.work.retry()
+			}
+			return nil
+		case <-timeout.C:
+			return errors.New("peer does not answer the request for a key's state")
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// beat tells the peer each second how far we are, and corrects our own idea of it.
+func (l *link) beat(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := l.sameSelf(ctx); err != nil {
+			return err
+		}
+		if err := l.frames.writeBeat(l.clock.outgoing(beat{frontier: l.acknowledgement()}, time.Now())); err != nil {
+			return err
+		}
+		sleep(ctx, l.cfg.BeatInterval)
+	}
+	return ctx.Err()
+}
+
+// sameSelf ends the link when our own region began a new epoch: its Redis may have lost what we acknowledged.
+func (l *link) sameSelf(ctx context.Context) error {
+	self, err := l.region.origin(ctx)
+	if err == nil && self != l.self {
+		return fmt.Errorf("our own region began epoch %s", self.Epoch)
+	}
+	return nil // Redis not answering is the applier's business
+}

@@ -1,0 +1,182 @@
+package syncer
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// State says what the link to a region does at the moment.
+type State string
+
+// The states of a link.
+const (
+	StateProbe       State = "probe"        // no link yet, or not at the moment
+	StateStream      State = "stream"       // applying that region's log
+	StatePaused      State = "paused"       // held by CRDT PAUSE
+	StateWaiting     State = "waiting"      // the next entry depends on another region's, which has not arrived
+	StateStalled     State = "stalled"      // our Redis does not take what waits; see Error
+	StateRefused     State = "refused"      // that region does not take us, or we not it; see Error
+	StateMergeNeeded State = "merge-needed" // its log no longer holds what we lack; see Error
+)
+
+// up says whether there is a link.
+func (s State) up() bool {
+	return s == StateStream || s == StateWaiting || s == StateStalled || s == StatePaused
+}
+
+// linkStatus is what is known about one peer. The pulling side writes it; the leader publishes it.
+type linkStatus struct {
+	name  string
+	clock *peerClock
+	news  *signal // notified on change of state
+
+	mu     sync.Mutex // guards status and what follows
+	status PeerStatus
+	at     crdtmeta.Time // newest entry applied over this link
+	oldest crdtmeta.Time // oldest entry known and not applied, 0 for none
+	index  int64         // received of the peer's log, as it counts
+	added  int64         // entries of the peer's log, when it last said
+	tail   crdtmeta.Time // newest entry of the peer's log, when it last said
+	behind time.Time     // since when we know that something waits there
+}
+
+func newLinkStatus(name string, news *signal) *linkStatus {
+	return &linkStatus{
+		name: name, clock: &peerClock{}, news: news,
+		status: PeerStatus{Name: name, State: StateProbe, Since: time.Now()},
+	}
+}
+
+// set changes the state and says whether it did. It is called with mu held.
+func (s *linkStatus) set(state State, cause string) bool {
+	changed := s.status.State != state || s.status.Error != cause
+	if s.status.State != state {
+		s.status.Since = time.Now()
+	}
+	s.status.State, s.status.Error = state, cause
+	if changed {
+		s.news.notify()
+	}
+	return changed
+}
+
+func (s *linkStatus) met(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.ID = id
+}
+
+func (s *linkStatus) connected(addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Addr, s.status.Connected = addr, time.Now()
+	s.status.Connects++
+	s.set(StateStream, "")
+}
+
+// disconnected says whether that is news.
+func (s *linkStatus) disconnected(addr string, state State, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Addr, s.status.Connected = "", time.Time{}
+	s.status.WaitsFor = ""
+	cause := ""
+	if err != nil {
+		cause = err.Error()
+	}
+	s.status.LastError = cause
+	return s.set(state, cause)
+}
+
+// began notes how far the stream is at its start.
+func (s *linkStatus) began(index int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index, s.added = index, index
+	s.tail, s.oldest, s.behind = 0, 0, time.Time{}
+}
+
+func (s *linkStatus) received(entries int, index int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index = index
+	s.status.EntriesReceived += int64(entries)
+}
+
+func (s *linkStatus) heard(b beat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tail, s.added = b.tail, b.added
+	s.status.Heard = time.Now()
+}
+
+func (s *linkStatus) applied(entries int, origin crdtmeta.Origin, t crdtmeta.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.EntriesApplied += int64(entries)
+	if entries > 0 {
+		s.at = t
+		s.status.Origin = origin.String()
+	}
+}
+
+// report takes the applier's mode.
+func (s *linkStatus) report(a *applier) {
+	head, pending := a.head()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.oldest = 0
+	s.status.Queued = int64(len(a.queue))
+	if pending {
+		s.oldest = head.t
+	}
+	s.status.WaitsFor = ""
+	switch a.mode {
+	case modeReady:
+		s.set(StateStream, "")
+	case modeFetching:
+		s.set(StateStream, "")
+	case modeWaiting:
+		s.status.WaitsFor = fmt.Sprintf("%s %d", a.missing, a.needs)
+		s.set(StateWaiting, "")
+	case modeHeld:
+		s.set(StatePaused, "")
+	case modeDelayed:
+		cause := a.fail.String()
+		if a.cause != nil {
+			cause = a.cause.Error()
+		}
+		s.set(StateStalled, cause)
+	}
+}
+
+// snapshot is the status with the lag of this moment.
+func (s *linkStatus) snapshot(now time.Time) PeerStatus {
+	rtt, drift := s.clock.state()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := s.status
+	status.RTTMillis, status.DriftMillis = rtt.Milliseconds(), drift.Milliseconds()
+	status.LagEntries = max(s.added, s.index) - s.index + status.Queued
+	peerNow := now.Add(drift)
+	switch {
+	case s.oldest > 0:
+		s.behind = now
+		status.LagMillis = max(0, peerNow.UnixMilli()-s.oldest.Millis())
+	case s.tail > s.at && status.LagEntries > 0:
+		if s.behind.IsZero() {
+			s.behind = now
+		}
+		status.LagMillis = max(0, now.Sub(s.behind).Milliseconds())
+		if s.at > 0 {
+			status.LagMillis = min(max(0, peerNow.UnixMilli()-s.at.Millis()), status.LagMillis)
+		}
+	default:
+		s.behind = time.Time{}
+		status.LagEntries = 0
+	}
+	return status
+}

@@ -1,0 +1,141 @@
+package syncer
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"anabranch/crdtmeta"
+)
+
+// protocolVersion changes when a proxy of before could misread what we send.
+const protocolVersion = 1
+
+// The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
+//
+//	puller                                  server
+//	HELLO version hello       ──►
+//	                          ◄──  WELCOME welcome        or ERROR code text, then the end
+//	PULL frontier             ──►
+//	                          ◄──  STREAM after index          or ERROR
+//	                          ◄──  LOG codec index payload      …
+//	ACK frontier              ──►  …
+//	BEAT now echo held tail added frontier  ◄──► each second
+//	STATE request db key      ──►
+//	                          ◄──  STATE request part bytes
+const (
+	verbHello   = "HELLO"
+	verbWelcome = "WELCOME"
+	verbPull    = "PULL"
+	verbStream  = "STREAM"
+	verbLog     = "LOG"
+	verbAck     = "ACK"
+	verbBeat    = "BEAT"
+	verbState   = "STATE"
+	verbError   = "ERROR"
+)
+
+// The codes of ERROR. Texts are for people, codes for the state machine.
+const (
+	codeVersion  = "version"   // no common protocol version
+	codeIdentity = "identity"  // wrong, unknown or doubled region
+	codeSelf     = "self"      // the peer is this region itself
+	codeInsecure = "insecure"  // not on loopback, and nothing authenticates the peer
+	codeNotReady = "not-ready" // the region has no epoch yet, or its Redis does not answer
+	codeBehind   = "behind"    // the log no longer holds what the puller lacks
+	codeAhead    = "ahead"     // the puller has what this log never held
+	codeEpoch    = "epoch"     // a new epoch began: connect again
+	codeProtocol = "protocol"  // a frame that makes no sense
+	codeBusy     = "busy"      // too many links
+)
+
+// peerError is an ERROR frame, sent or received.
+type peerError struct {
+	code string
+	text string
+}
+
+func (e *peerError) Error() string { return e.text }
+
+func refuse(code, format string, args ...any) *peerError {
+	return &peerError{code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// maxErrorBytes bounds the text of a peer's error in logs and status.
+const maxErrorBytes = 400
+
+// asError turns an ERROR frame into its error.
+func (f frame) asError() error {
+	text := f.text(2)
+	if len(text) > maxErrorBytes {
+		text = text[:maxErrorBytes]
+	}
+	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", text)}
+}
+
+// hello is what the puller says of itself, and whom it expects.
+type hello struct {
+	Name       string `json:"name"`
+	ID         int    `json:"id"`
+	Shard      int    `json:"shard"`
+	RunID      string `json:"run_id"`
+	Origin     string `json:"origin"` // the puller's own origin in force
+	ExpectName string `json:"expect_name"`
+	ExpectID   int    `json:"expect_id"` // 0 when the puller never met that region
+	Window     int    `json:"window_bytes"`
+}
+
+// welcome is the server's side of it.
+type welcome struct {
+	Name   string                   `json:"name"`
+	ID     int                      `json:"id"`
+	Shard  int                      `json:"shard"`
+	RunID  string                   `json:"run_id"`
+	Origin string                   `json:"origin"`
+	Tail   crdtmeta.Time            `json:"tail"`   // newest log entry
+	Epochs map[string]crdtmeta.Time `json:"epochs"` // the newest epochs and when they began, at most maxEpochsShown
+}
+
+// maxEpochsShown keeps a WELCOME small. Only the server needs all epochs.
+const maxEpochsShown = 16
+
+// decodeJSON reads an identity. Unknown fields are allowed: a later version may say more.
+func decodeJSON[T any](f frame, i int) (value T, err error) {
+	if err := json.Unmarshal(f.bytes(i), &value); err != nil {
+		return value, fmt.Errorf("%w: %s: %w", errFrame, f.verb(), err)
+	}
+	return value, nil
+}
+
+func encodeJSON(value any) []byte {
+	body, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // plain structs of strings and numbers
+	}
+	return body
+}
+
+// beat is a heartbeat: a sign of life, the clock, and how far each side is.
+type beat struct {
+	now      int64 // sender's wall clock, ms
+	echo     int64 // now of the newest beat that the sender received, 0 for none
+	held     int64 // ms between receiving that beat and sending this one
+	tail     crdtmeta.Time
+	added    int64 // entries that the sender's log ever had
+	frontier crdtmeta.Frontier
+}
+
+func (c *frameConn) writeBeat(b beat) error {
+	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil))
+}
+
+func (f frame) asBeat() (b beat, err error) {
+	var numbers [5]int64
+	for i := range numbers {
+		if numbers[i], err = f.number(i + 1); err != nil {
+			return b, err
+		}
+	}
+	b = beat{now: numbers[0], echo: numbers[1], held: numbers[2], tail: crdtmeta.Time(numbers[3]), added: numbers[4]}
+	b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6))
+	return b, err
+}

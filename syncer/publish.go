@@ -1,0 +1,104 @@
+package syncer
+
+import (
+	"context"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// newsPause bounds how often a change of state is published at once.
+const newsPause = 50 * time.Millisecond
+
+// logBytesEvery is how many publications share one measurement of the log's size.
+const logBytesEvery = 10
+
+// publishing writes the status each interval and soon after a change.
+func (l *leader) publishing(ctx context.Context) {
+	var logBytes int64
+	for n := 0; ctx.Err() == nil; n++ {
+		news := l.news.next()
+		if n%logBytesEvery == 0 {
+			// Sampled by Redis; an error leaves the old number.
+			if size, err := l.cfg.Redis.MemoryUsage(ctx, l.keys.log).Result(); err == nil {
+				logBytes = size
+			}
+		}
+		if err := l.publish(ctx, logBytes); err != nil && ctx.Err() == nil {
+			l.cfg.Log.Debug().Err(err).Msg("publishing the status")
+		}
+		_ = l.view.load(ctx, l.region.frontier) // an error leaves what we knew
+		sleep(ctx, newsPause)
+		timer := time.NewTimer(l.cfg.StatusInterval - min(newsPause, l.cfg.StatusInterval))
+		select {
+		case <-timer.C:
+		case <-news:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// publish replaces the whole hash, so that no region stays in it that is no peer any more.
+func (l *leader) publish(ctx context.Context, logBytes int64) error {
+	info, err := l.region.history(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := l.acks.load(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	fields := []any{ownField, encodeJSON(RegionStatus{
+		Leader: l.cfg.RunID, At: now, Origin: info.origin.String(), Clock: info.last,
+		LogEntries: info.length, LogBytes: logBytes, LogFirst: info.first,
+		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
+	})}
+	for _, link := range l.links {
+		peer := link.snapshot(now)
+		if ack, said := all[peer.ID]; said {
+			peer.AckedTime = ackedOf(ack, info)
+		}
+		peer.AckedEntries = info.added - indexAt(peer.AckedTime, info)
+		l.alarm(peer)
+		field := peer.Name
+		if peer.ID != 0 {
+			field = formatID(peer.ID)
+		}
+		fields = append(fields, field, encodeJSON(peer))
+	}
+	_, err = l.cfg.Redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.Del(ctx, l.keys.status)
+		pipe.HSet(ctx, l.keys.status, fields...)
+		return nil
+	})
+	return err
+}
+
+// ackedOf is the place in our log up to which a region has everything.
+func ackedOf(ack crdtmeta.Frontier, info logInfo) crdtmeta.Time {
+	if t, current := ack[info.origin]; current {
+		return t
+	}
+	known, at := newestKnown(ack, info.history)
+	if known.IsZero() {
+		return 0
+	}
+	if began, found := nextEpoch(known.Epoch, info.epochs); found {
+		return min(at, began)
+	}
+	return at
+}
+
+// alarm logs a clock that is too far from ours, once per change.
+func (l *leader) alarm(peer PeerStatus) {
+	drift := time.Duration(peer.DriftMillis) * time.Millisecond
+	off := drift.Abs() > l.cfg.DriftLimit
+	if off != l.drifted[peer.Name] {
+		l.drifted[peer.Name] = off
+		l.cfg.Log.Warn().Str("peer", peer.Name).Dur("drift", drift).Bool("too_far", off).Msg("clock of region")
+	}
+}

@@ -1,0 +1,219 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// puller keeps a link to one region up, while we lead. It goes through the region's addresses one by one.
+type puller struct {
+	*Syncer
+	*linkStatus
+	view  *view
+	addrs []string
+	next  int // address of the next attempt
+
+	id    int           // of that region; 0 until it is known
+	start crdtmeta.Time // of the stream of the link that is up
+}
+
+// steadyAfter is how long a stream must last to count as a success: a link that is lost at once is no reason to hurry.
+const steadyAfter = 2 * time.Second
+
+// run connects again and again until ctx ends.
+func (p *puller) run(ctx context.Context) {
+	retry := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(p.cfg.RetryMin),
+		backoff.WithMaxInterval(p.cfg.RetryMax),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0.5),
+		backoff.WithMaxElapsedTime(0),
+	)
+	for ctx.Err() == nil {
+		began := time.Now()
+		addr := p.addrs[p.next%len(p.addrs)]
+		streamed, err := p.attempt(ctx, addr)
+		if ctx.Err() != nil {
+			return
+		}
+		p.lost(addr, streamed, err)
+		if streamed && time.Since(began) >= steadyAfter {
+			retry.Reset()
+		} else {
+			p.next++
+		}
+		sleep(ctx, min(retry.NextBackOff(), p.cfg.RetryMax))
+	}
+}
+
+// attempt is one connection from dialing to its end. streamed says whether the handshake was completed.
+func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err error) {
+	dialing, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
+	defer cancel()
+	conn, err := p.cfg.Dial(dialing, addr)
+	if err != nil {
+		return false, err
+	}
+	deadline, _ := dialing.Deadline()
+	frames := newFrameConn(conn, deadline)
+	defer frames.close()
+	stop := context.AfterFunc(ctx, frames.close)
+	defer stop()
+	if !p.cfg.InsecurePeers && !remoteIsLoopback(conn) {
+		return false, refuse(codeInsecure, "region '%s' is not on loopback, and nothing authenticates it", p.name)
+	}
+	l, err := p.handshake(ctx, frames)
+	if err != nil {
+		return false, err
+	}
+	p.connected(addr)
+	return true, l.run(ctx)
+}
+
+// handshake says who we are and what we have, and hears the same.
+func (p *puller) handshake(ctx context.Context, frames *frameConn) (*link, error) {
+	self, err := p.region.origin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	if self.IsZero() {
+		return nil, refuse(codeNotReady, "our own region has no epoch yet")
+	}
+	me := p.cfg.Region
+	err = frames.write(verbHello, protocolVersion, encodeJSON(hello{
+		Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
+		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
+	}))
+	if err != nil {
+		return nil, err
+	}
+	host, err := p.hearWelcome(ctx, frames)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.view.load(ctx, p.region.frontier); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	applied := p.view.snapshot()
+	positions := applied.Of(host.ID, host.Shard)
+	applied[self] = 0
+	if err := frames.write(verbPull, applied.AppendMsgpack(nil)); err != nil {
+		return nil, err
+	}
+	l := &link{
+		puller: p, frames: frames, self: self, work: newApplier(p.applierLimits(), positions),
+		inbox: newInbox(2 * p.cfg.WindowBytes), clock: p.clock, answer: make(chan stateAnswer, 1),
+	}
+	return l, l.hearStream()
+}
+
+// expectReply reads the next frame of the handshake.
+func expectReply(frames *frameConn, verb string) (frame, error) {
+	f, err := frames.read()
+	if err != nil {
+		return nil, err
+	}
+	switch f.verb() {
+	case verb:
+		return f, nil
+	case verbError:
+		return nil, f.asError()
+	}
+	return nil, fmt.Errorf("%w: %.20q instead of %s", errProtocol, f.verb(), verb)
+}
+
+// hearWelcome checks that the server is the region that we mean.
+func (p *puller) hearWelcome(ctx context.Context, frames *frameConn) (host welcome, err error) {
+	f, err := expectReply(frames, verbWelcome)
+	if err != nil {
+		return host, err
+	}
+	if version, err := f.number(1); err != nil || version != protocolVersion {
+		return host, refuse(codeVersion, "region '%s' speaks version %.20q of the peer protocol, not %d", p.name, f.text(1), protocolVersion)
+	}
+	if host, err = decodeJSON[welcome](f, 2); err != nil {
+		return host, err
+	}
+	me := p.cfg.Region
+	switch {
+	case host.RunID == p.cfg.RunID, host.ID == me.ID && host.Name == me.Name:
+		return host, refuse(codeSelf, "peer is this region itself: '%s' (id %d)", me.Name, me.ID)
+	case host.Name != p.name:
+		return host, refuse(codeIdentity, "the peer is region '%.128s', not '%s'", host.Name, p.name)
+	case host.ID == me.ID:
+		return host, refuse(codeIdentity, "regions '%s' and '%s' both have id %d", host.Name, me.Name, me.ID)
+	case host.ID < crdtmeta.MinRegion || host.ID > crdtmeta.MaxRegion:
+		return host, refuse(codeIdentity, "region id %d is not in %d–%d", host.ID, crdtmeta.MinRegion, crdtmeta.MaxRegion)
+	case p.id != 0 && host.ID != p.id:
+		return host, refuse(codeIdentity, "region '%s' has id %d, it was %d", p.name, host.ID, p.id)
+	case host.Shard != p.cfg.Shard:
+		return host, refuse(codeIdentity, "the peer serves shard %d", host.Shard)
+	}
+	origin, err := crdtmeta.ParseOrigin(host.Origin)
+	if err != nil || origin.Region != host.ID || origin.Shard != host.Shard {
+		return host, refuse(codeProtocol, "origin %.60q is not one of region '%s' (id %d)", host.Origin, host.Name, host.ID)
+	}
+	if err := p.learn(ctx, host.Name, host.ID); err != nil {
+		return host, err
+	}
+	p.id = host.ID
+	p.met(host.ID)
+	return host, nil
+}
+
+// hearStream takes the place at which the stream begins.
+func (l *link) hearStream() error {
+	l.frames.allow(l.cfg.FrameBytes)
+	f, err := expectReply(l.frames, verbStream)
+	if err != nil {
+		return err
+	}
+	after, err := f.number(1)
+	if err != nil {
+		return err
+	}
+	index, err := f.number(2)
+	if err != nil {
+		return err
+	}
+	l.start = crdtmeta.Time(after)
+	l.began(index)
+	l.frames.open(l.cfg.FrameBytes, l.cfg.SilenceLimit)
+	return nil
+}
+
+func (p *puller) applierLimits() applierLimits {
+	return applierLimits{
+		chunkEntries: p.cfg.ChunkEntries,
+		chunkBytes:   p.cfg.ChunkBytes,
+		chunkTime:    p.cfg.ChunkTime,
+		pausePoll:    p.cfg.PausePoll,
+		waitPoll:     p.cfg.WaitPoll,
+		retryMin:     p.cfg.RetryMin,
+		retryMax:     p.cfg.RetryMax,
+	}
+}
+
+// lost notes the end of a link or attempt, and logs it when it says something new.
+func (p *puller) lost(addr string, streamed bool, err error) {
+	state := StateProbe
+	var refusal *peerError
+	if errors.As(err, &refusal) {
+		switch refusal.code {
+		case codeBehind:
+			state = StateMergeNeeded
+		case codeNotReady, codeEpoch, codeBusy:
+		default:
+			state = StateRefused
+		}
+	}
+	if p.disconnected(addr, state, err) || streamed {
+		p.cfg.Log.Warn().Str("peer", p.name).Str("addr", addr).Str("state", string(state)).AnErr("cause", err).Msg("no link to region")
+	}
+}

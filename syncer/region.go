@@ -1,0 +1,167 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// region reads what the region's Redis says about itself. It holds no state.
+type region struct {
+	rdb  *redis.Client
+	keys keys
+	me   Region
+}
+
+var errOwnData = errors.New("the data in Redis belongs to another region")
+
+// selfRecord is the part of crdt:self that matters here.
+type selfRecord struct {
+	Region int    `msgpack:"region"`
+	Name   string `msgpack:"name"`
+	Origin string `msgpack:"origin"`
+}
+
+// origin returns the origin in force, or zero when the engine was never armed.
+func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
+	body, err := r.rdb.Get(ctx, r.keys.self).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return crdtmeta.Origin{}, nil
+	}
+	if err != nil {
+		return crdtmeta.Origin{}, err
+	}
+	return r.parseSelf(body)
+}
+
+func (r region) parseSelf(body []byte) (crdtmeta.Origin, error) {
+	var self selfRecord
+	if err := msgpack.Unmarshal(body, &self); err != nil {
+		return crdtmeta.Origin{}, fmt.Errorf("%s: %w", r.keys.self, err)
+	}
+	if self.Region != r.me.ID {
+		return crdtmeta.Origin{}, fmt.Errorf("%w: id %d, we are %d", errOwnData, self.Region, r.me.ID)
+	}
+	return crdtmeta.ParseOrigin(self.Origin)
+}
+
+// frontier returns what of other regions is applied here.
+func (r region) frontier(ctx context.Context) (crdtmeta.Frontier, error) {
+	hash, err := r.rdb.HGetAll(ctx, r.keys.frontier).Result()
+	if err != nil {
+		return nil, err
+	}
+	return crdtmeta.ParseFrontier(hash)
+}
+
+// logInfo is the shape of the log at one moment.
+type logInfo struct {
+	history
+	length int64 // entries kept
+	added  int64 // entries that ever were
+}
+
+// history reads self, epochs and the log's ends in one step, so that they belong together.
+func (r region) history(ctx context.Context) (logInfo, error) {
+	var self *redis.StringCmd
+	var epochs *redis.MapStringStringCmd
+	var stream *redis.Cmd
+	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		self = pipe.Get(ctx, r.keys.self)
+		epochs = pipe.HGetAll(ctx, r.keys.epochs)
+		stream = pipe.Do(ctx, "XINFO", "STREAM", r.keys.log)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) && !isNoKey(err) {
+		return logInfo{}, err
+	}
+	var info logInfo
+	body, err := self.Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return info, nil
+	case err != nil:
+		return info, err
+	}
+	if info.origin, err = r.parseSelf(body); err != nil {
+		return info, err
+	}
+	if info.epochs, err = parseEpochs(epochs.Val()); err != nil {
+		return info, err
+	}
+	if err := stream.Err(); isNoKey(err) {
+		return info, nil
+	} else if err != nil {
+		return info, err
+	}
+	return info, info.parseStream(stream.Val())
+}
+
+func isNoKey(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "ERR no such key") }
+
+func parseEpochs(hash map[string]string) (map[string]crdtmeta.Time, error) {
+	epochs := make(map[string]crdtmeta.Time, len(hash))
+	for epoch, value := range hash {
+		t, err := crdtmeta.ParseTime(value)
+		if err != nil {
+			return nil, fmt.Errorf("epochs: %w", err)
+		}
+		epochs[epoch] = t
+	}
+	return epochs, nil
+}
+
+// parseStream reads the reply of XINFO STREAM, in the form of RESP2 or RESP3.
+func (info *logInfo) parseStream(reply any) error {
+	fields := map[string]any{}
+	switch reply := reply.(type) {
+	case []any:
+		for i := 0; i+1 < len(reply); i += 2 {
+			fields[fmt.Sprint(reply[i])] = reply[i+1]
+		}
+	case map[any]any:
+		for name, value := range reply {
+			fields[fmt.Sprint(name)] = value
+		}
+	default:
+		return fmt.Errorf("XINFO STREAM: %T", reply)
+	}
+	info.length, _ = fields["length"].(int64)
+	info.added, _ = fields["entries-added"].(int64)
+	last, err := crdtmeta.ParseID(fmt.Sprint(fields["last-generated-id"]))
+	if err != nil {
+		return fmt.Errorf("XINFO STREAM: last-generated-id: %w", err)
+	}
+	info.last = last
+	first, _ := fields["first-entry"].([]any)
+	if len(first) != 2 {
+		return nil
+	}
+	if info.first, err = crdtmeta.ParseID(fmt.Sprint(first[0])); err != nil {
+		return fmt.Errorf("XINFO STREAM: first-entry: %w", err)
+	}
+	info.whole = isBirth(first[1])
+	return nil
+}
+
+// isBirth says whether the fields of a log entry are the first that a region ever wrote: an epoch without a previous
+// one. While that entry is there, nothing was ever trimmed. Redis's own counters cannot tell: they begin anew with the
+// key.
+func isBirth(fields any) bool {
+	pairs, _ := fields.([]any)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if name, _ := pairs[i].(string); name != "b" {
+			continue
+		}
+		body, _ := pairs[i+1].(string)
+		h, err := crdtmeta.DecodeHeader([]byte(body))
+		return err == nil && h.Kind == crdtmeta.KindEpoch && h.Previous.IsZero()
+	}
+	return false
+}

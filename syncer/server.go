@@ -1,0 +1,229 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// server ships this region's log to the peers that connect.
+type server struct {
+	*Syncer
+	blocking *redis.Client
+
+	links sync.WaitGroup
+}
+
+// accept serves until the listener is closed.
+func (s *server) accept(ctx context.Context, listener net.Listener) error {
+	defer s.links.Wait()
+	places := make(chan struct{}, s.cfg.MaxLinks)
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if conn != nil {
+				_ = conn.Close()
+			}
+			return nil
+		case err != nil:
+			s.cfg.Log.Warn().Err(err).Msg("accepting peers")
+			sleep(ctx, 100*time.Millisecond)
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+		default:
+			_ = conn.Close()
+			continue
+		}
+		s.links.Go(func() { // ends with its connection, which ends with ctx
+			defer func() { <-places }()
+			s.serve(ctx, conn)
+		})
+	}
+}
+
+// serve owns the connection.
+func (s *server) serve(ctx context.Context, conn net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	frames := newFrameConn(conn, time.Now().Add(s.cfg.DialTimeout))
+	stop := context.AfterFunc(ctx, frames.close)
+	defer stop()
+	defer frames.close()
+
+	name := "from " + hostOf(conn)
+	shipment, err := s.greet(ctx, frames, conn, &name)
+	if err == nil {
+		s.counters.streamsServed.Add(1)
+		s.noteRefusal(name, nil)
+		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Stringer("after", shipment.after).Msg("peer pulls our log")
+		err = shipment.run(ctx)
+		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).AnErr("cause", err).Msg("peer stopped pulling")
+	} else if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		s.counters.streamsRefused.Add(1)
+		s.noteRefusal(name, err)
+	}
+	var refusal *peerError
+	if errors.As(err, &refusal) {
+		_ = frames.write(verbError, refusal.code, refusal.text)
+	}
+}
+
+// greet is the handshake. It sets name once the peer has said who it is.
+func (s *server) greet(ctx context.Context, frames *frameConn, conn net.Conn, name *string) (*shipment, error) {
+	if !s.cfg.InsecurePeers && !remoteIsLoopback(conn) {
+		return nil, refuse(codeInsecure, "region '%s' takes peers from loopback only: nothing authenticates them", s.cfg.Region.Name)
+	}
+	request, err := frames.read()
+	if err != nil {
+		return nil, err
+	}
+	if request.verb() != verbHello {
+		return nil, refuse(codeProtocol, "expected %s", verbHello)
+	}
+	if version, err := request.number(1); err != nil || version != protocolVersion {
+		return nil, refuse(codeVersion, "region '%s' speaks version %d of the peer protocol, not %.20q", s.cfg.Region.Name, protocolVersion, request.text(1))
+	}
+	caller, err := decodeJSON[hello](request, 2)
+	if err != nil {
+		return nil, refuse(codeProtocol, "%v", err)
+	}
+	*name = caller.Name
+	if err := s.admit(ctx, caller); err != nil {
+		return nil, err
+	}
+	return s.open(ctx, frames, caller)
+}
+
+// admit checks that the caller is a peer, and means us.
+func (s *server) admit(ctx context.Context, caller hello) error {
+	me := s.cfg.Region
+	switch {
+	case caller.RunID == s.cfg.RunID, caller.ID == me.ID && caller.Name == me.Name:
+		return refuse(codeSelf, "peer is this region itself: '%s' (id %d)", me.Name, me.ID)
+	case caller.ID == me.ID:
+		return refuse(codeIdentity, "regions '%s' and '%s' both have id %d", caller.Name, me.Name, me.ID)
+	case caller.Name == me.Name:
+		return refuse(codeIdentity, "regions with ids %d and %d are both called '%s'", caller.ID, me.ID, me.Name)
+	case caller.ID < crdtmeta.MinRegion || caller.ID > crdtmeta.MaxRegion:
+		return refuse(codeIdentity, "region id %d is not in %d–%d", caller.ID, crdtmeta.MinRegion, crdtmeta.MaxRegion)
+	case caller.ExpectName != me.Name:
+		return refuse(codeIdentity, "this is region '%s' (id %d), not '%.128s'", me.Name, me.ID, caller.ExpectName)
+	case caller.ExpectID != 0 && caller.ExpectID != me.ID:
+		return refuse(codeIdentity, "region '%s' has id %d, not %d", me.Name, me.ID, caller.ExpectID)
+	case caller.Shard != s.cfg.Shard:
+		return refuse(codeIdentity, "region '%s' has no shard %d", me.Name, caller.Shard)
+	case s.cfg.Peers[caller.Name] == nil:
+		return refuse(codeIdentity, "unknown member: region '%.128s' (id %d) is no peer of '%s'", caller.Name, caller.ID, me.Name)
+	}
+	return s.learn(ctx, caller.Name, caller.ID)
+}
+
+// learn notes a region's id. Without Redis nothing can be noted, which is no fault of the peer.
+func (s *Syncer) learn(ctx context.Context, name string, id int) error {
+	err := s.members.learn(ctx, name, id)
+	var refusal *peerError
+	if err != nil && !errors.As(err, &refusal) {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	return err
+}
+
+// open answers HELLO, takes PULL, and finds the place in the log to begin at.
+func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (*shipment, error) {
+	info, err := s.readHistory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = frames.write(verbWelcome, protocolVersion, encodeJSON(welcome{
+		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
+		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
+	}))
+	if err != nil {
+		return nil, err
+	}
+	frames.allow(s.cfg.FrameBytes)
+	request, err := frames.read()
+	if err != nil {
+		return nil, err
+	}
+	if request.verb() != verbPull {
+		return nil, refuse(codeProtocol, "expected %s", verbPull)
+	}
+	applied, err := crdtmeta.DecodeFrontier(request.bytes(1))
+	if err != nil {
+		return nil, refuse(codeProtocol, "%s: %v", verbPull, err)
+	}
+	shipment, err := newShipment(s, frames, caller, applied)
+	if err != nil {
+		return nil, err
+	}
+	return shipment, shipment.begin(ctx)
+}
+
+func (s *server) readHistory(ctx context.Context) (logInfo, error) {
+	info, err := s.region.history(ctx)
+	if err != nil {
+		return info, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if info.origin.IsZero() {
+		return info, refuse(codeNotReady, "region '%s' has no epoch yet", s.cfg.Region.Name)
+	}
+	return info, nil
+}
+
+// noteRefusal logs why a peer gets nothing, once per change.
+func (s *Syncer) noteRefusal(name string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	s.mu.Lock()
+	changed := s.refused[name] != text
+	switch {
+	case text == "":
+		delete(s.refused, name)
+	case len(s.refused) < maxRefused:
+		s.refused[name] = text
+	}
+	s.mu.Unlock()
+	if changed && text != "" {
+		s.cfg.Log.Warn().Str("peer", name).Str("cause", text).Msg("peer refused")
+	}
+}
+
+// maxRefused bounds a map whose keys strangers choose.
+const maxRefused = 256
+
+func newestEpochs(all map[string]crdtmeta.Time) map[string]crdtmeta.Time {
+	shown := map[string]crdtmeta.Time{}
+	list := sortedEpochs(all)
+	for _, epoch := range list[max(0, len(list)-maxEpochsShown):] {
+		shown[epoch] = all[epoch]
+	}
+	return shown
+}
+
+func hostOf(conn net.Conn) string {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return conn.RemoteAddr().String()
+	}
+	return host
+}
+
+// formatID is how a region's id stands in fields of hashes.
+func formatID(id int) string { return strconv.Itoa(id) }
+
+var errProtocol = fmt.Errorf("peer broke the protocol")

@@ -1,0 +1,235 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// shipment is the stream of our log to one peer.
+type shipment struct {
+	*server
+	frames *frameConn
+	peer   hello
+	self   crdtmeta.Origin // the peer's own origin: its epoch
+	origin crdtmeta.Origin // ours, in force when the stream began
+	after  crdtmeta.Time   // where the stream begins
+	window *window
+	clock  peerClock
+
+	index  atomic.Int64 // entries of the log up to the last one sent, counted as Redis counts them
+	cursor atomic.Int64 // time of the last entry sent
+	tail   atomic.Int64 // newest entry that we know of
+	added  atomic.Int64 // entries that the log ever had
+
+	mu      sync.Mutex        // guards applied
+	applied crdtmeta.Frontier // newest acknowledgement that is not stored
+	fresh   chan struct{}     // applied changed
+}
+
+func newShipment(s *server, frames *frameConn, peer hello, applied crdtmeta.Frontier) (*shipment, error) {
+	self, err := crdtmeta.ParseOrigin(peer.Origin)
+	if err != nil || self.Region != peer.ID {
+		return nil, refuse(codeProtocol, "origin %.60q is not one of region '%s' (id %d)", peer.Origin, peer.Name, peer.ID)
+	}
+	limit := s.cfg.WindowBytes
+	if peer.Window > 0 {
+		limit = min(limit, peer.Window)
+	}
+	return &shipment{
+		server: s, frames: frames, peer: peer, self: self,
+		window: &window{limit: limit}, applied: applied, fresh: make(chan struct{}, 1),
+	}, nil
+}
+
+// begin stores the peer's frontier as its first acknowledgement, so that from here on nothing that it lacks is trimmed,
+// and then chooses the start.
+func (p *shipment) begin(ctx context.Context) error {
+	info, err := p.readHistory(ctx)
+	if err != nil {
+		return err
+	}
+	p.origin = info.origin
+	if err := p.plausible(ctx, p.applied); err != nil {
+		return err
+	}
+	if err := p.storeAck(ctx, p.applied); err != nil {
+		return err
+	}
+	if info, err = p.readHistory(ctx); err != nil {
+		return err
+	}
+	p.after, err = chooseStart(p.applied.Of(p.cfg.Region.ID, p.cfg.Shard), info.history)
+	if err != nil {
+		p.counters.mergesRequested.Add(1)
+		return err
+	}
+	p.origin = info.origin
+	p.cursor.Store(int64(p.after))
+	p.observe(info)
+	p.index.Store(indexAt(p.after, info))
+	if err := p.frames.write(verbStream, int64(p.after), p.index.Load()); err != nil {
+		return err
+	}
+	p.frames.open(p.cfg.FrameBytes, p.cfg.SilenceLimit)
+	return nil
+}
+
+// run ships until the link or ctx ends.
+func (p *shipment) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, p.frames.closeSoon)
+	defer stop()
+	group.Go(func() error { return p.receive(ctx) })
+	group.Go(func() error { return p.ship(ctx) })
+	group.Go(func() error { return p.storeAcks(ctx) })
+	group.Go(func() error { return p.beat(ctx) })
+	return group.Wait()
+}
+
+// ship follows the log.
+func (p *shipment) ship(ctx context.Context) error {
+	reader := &logReader{rdb: p.blocking, key: p.keys.log, after: p.after}
+	pieces := &pieceWriter{shipment: p}
+	for first := true; ctx.Err() == nil; {
+		entries, skipped, err := reader.next(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the log: %w", err)
+		}
+		if skipped > 0 {
+			p.counters.entriesSkipped.Add(int64(skipped))
+			p.cfg.Log.Error().Int("entries", skipped).Msg("the log holds entries that Anabranch did not write; left out")
+		}
+		if first && len(entries) > 0 {
+			if err := p.unbroken(ctx); err != nil {
+				return err
+			}
+			first = false
+		}
+		for _, e := range entries {
+			if err := p.window.enter(ctx, e); err != nil {
+				return err
+			}
+			if err := pieces.add(e); err != nil {
+				return err
+			}
+		}
+		if err := pieces.flush(); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// unbroken makes sure that nothing was trimmed between choosing the start and reading the first entries. Later on the
+// peer's acknowledgement protects it.
+func (p *shipment) unbroken(ctx context.Context) error {
+	info, err := p.readHistory(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.whole && p.after+1 < info.first {
+		return refuse(codeBehind, "the log was trimmed while the stream began")
+	}
+	return p.sameEpoch(info)
+}
+
+func (p *shipment) sameEpoch(info logInfo) error {
+	if info.origin != p.origin {
+		return refuse(codeEpoch, "region '%s' began epoch %s", p.cfg.Region.Name, info.origin.Epoch)
+	}
+	return nil
+}
+
+func (p *shipment) observe(info logInfo) {
+	p.tail.Store(int64(info.last))
+	p.added.Store(info.added)
+	if p.cursor.Load() >= int64(info.last) {
+		p.index.Store(info.added)
+	}
+}
+
+// beat tells the peer each second that we live and how long our log is, and looks whether our epoch is still the same.
+func (p *shipment) beat(ctx context.Context) error {
+	for ctx.Err() == nil {
+		frontier, err := p.region.frontier(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the frontier: %w", err)
+		}
+		info, err := p.readHistory(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.sameEpoch(info); err != nil {
+			return err
+		}
+		p.observe(info)
+		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier}, time.Now())
+		if err := p.frames.writeBeat(b); err != nil {
+			return err
+		}
+		sleep(ctx, p.cfg.BeatInterval)
+	}
+	return ctx.Err()
+}
+
+// indexAt estimates how many entries the log ever had up to t. It is exact at both ends.
+func indexAt(t crdtmeta.Time, info logInfo) int64 {
+	switch {
+	case t >= info.last:
+		return info.added
+	case t < info.first || info.last <= info.first:
+		return info.added - info.length
+	}
+	part := float64(t-info.first) / float64(info.last-info.first)
+	return info.added - info.length + int64(part*float64(info.length))
+}
+
+// pieceWriter cuts entries into LOG frames.
+type pieceWriter struct {
+	*shipment
+	buf     []byte
+	entries int64 // completed in buf
+}
+
+func (w *pieceWriter) add(e entry) error {
+	limit := w.cfg.BatchBytes
+	w.buf = appendHead(w.buf, e)
+	for body := e.body; ; {
+		n := min(limit-len(w.buf), len(body))
+		if n > 0 {
+			w.buf = append(w.buf, body[:n]...)
+			body = body[n:]
+		}
+		if len(body) == 0 {
+			break
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	w.entries++
+	w.cursor.Store(int64(e.t))
+	w.index.Add(1)
+	if len(w.buf) >= limit {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *pieceWriter) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	codec, payload := compress(w.buf, w.cfg.CompressFrom)
+	err := w.frames.write(verbLog, codec, w.index.Load(), payload)
+	w.counters.entriesSent.Add(w.entries)
+	w.buf, w.entries = w.buf[:0], 0
+	return err
+}

@@ -1,0 +1,119 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// PeerStatus is what the leader publishes about one other region, as JSON in crdt:status, so that every proxy can show it.
+type PeerStatus struct {
+	Name      string    `json:"name"`
+	ID        int       `json:"id"` // 0 until the region was met
+	Addr      string    `json:"addr,omitempty"`
+	State     State     `json:"state"`
+	Since     time.Time `json:"since"`
+	Connected time.Time `json:"connected,omitzero"`
+	Heard     time.Time `json:"heard,omitzero"` // of the newest heartbeat
+	Error     string    `json:"error,omitempty"`
+	LastError string    `json:"last_error,omitempty"` // why the newest link ended, also after a new one is up
+	WaitsFor  string    `json:"waits_for,omitempty"`  // origin and time that the next entry needs
+	Origin    string    `json:"origin,omitempty"`     // of the newest entry applied
+
+	LagMillis   int64 `json:"lag_ms"`      // age of the oldest entry known to wait
+	LagEntries  int64 `json:"lag_entries"` // entries known to wait, there and here
+	Queued      int64 `json:"queued_entries"`
+	RTTMillis   int64 `json:"rtt_ms"`
+	DriftMillis int64 `json:"drift_ms"` // that region's clock minus ours
+
+	AckedTime    crdtmeta.Time `json:"acked_t"`         // what that region has applied of our log
+	AckedEntries int64         `json:"unacked_entries"` // and how many entries of it not
+
+	Connects        int64 `json:"connects"`
+	EntriesReceived int64 `json:"entries_received"`
+	EntriesApplied  int64 `json:"entries_applied"`
+}
+
+// RegionStatus is what the leader publishes about our own region.
+type RegionStatus struct {
+	Leader         string        `json:"leader"` // run id
+	At             time.Time     `json:"at"`
+	Origin         string        `json:"origin"`
+	Clock          crdtmeta.Time `json:"clock"` // newest entry of the log
+	LogEntries     int64         `json:"log_entries"`
+	LogBytes       int64         `json:"log_bytes"`
+	LogFirst       crdtmeta.Time `json:"log_first"`
+	EntriesTrimmed int64         `json:"entries_trimmed"`
+	KeysExpired    int64         `json:"keys_expired"`
+}
+
+// ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.
+const ownField = "0"
+
+// staleAfter is how old a published status may be before the region counts as being without a leader.
+const staleAfter = 5
+
+// PeerStatuses lists the other regions as the leader last saw them, the known ones in the order of their ids.
+func (s *Syncer) PeerStatuses(ctx context.Context) ([]PeerStatus, error) {
+	_, peers, err := s.loadStatus(ctx)
+	return peers, err
+}
+
+// OwnStatus is what the leader last published about this region. Leader is empty when there is none.
+func (s *Syncer) OwnStatus(ctx context.Context) (RegionStatus, error) {
+	own, _, err := s.loadStatus(ctx)
+	return own, err
+}
+
+func (s *Syncer) loadStatus(ctx context.Context) (own RegionStatus, peers []PeerStatus, err error) {
+	hash, err := s.cfg.Redis.HGetAll(ctx, s.keys.status).Result()
+	if err != nil {
+		return own, nil, err
+	}
+	ids, names, err := s.pausedNow(ctx)
+	if err != nil {
+		return own, nil, err
+	}
+	if body, found := hash[ownField]; found {
+		if err := json.Unmarshal([]byte(body), &own); err != nil {
+			return own, nil, fmt.Errorf("%s: %w", s.keys.status, err)
+		}
+	}
+	fresh := time.Since(own.At) < staleAfter*s.cfg.StatusInterval+s.cfg.LeaseTime
+	if !fresh {
+		own.Leader = ""
+	}
+	found := map[string]PeerStatus{}
+	for field, body := range hash {
+		var peer PeerStatus
+		if field == ownField {
+			continue
+		}
+		if err := json.Unmarshal([]byte(body), &peer); err != nil {
+			return own, nil, fmt.Errorf("%s: field %.40q: %w", s.keys.status, field, err)
+		}
+		if newer, twice := found[peer.Name]; !twice || newer.ID == 0 {
+			found[peer.Name] = peer
+		}
+	}
+	for _, name := range s.cfg.peerNames() {
+		peer, published := found[name]
+		if !published {
+			peer = PeerStatus{Name: name, State: StateProbe}
+		}
+		if !fresh {
+			peer.State, peer.Addr, peer.Connected = StateProbe, "", time.Time{}
+			peer.Error = "no proxy of this region leads at the moment"
+		}
+		if held := ids[peer.ID] && peer.ID != 0 || names[name]; held && peer.State.up() {
+			peer.State = StatePaused // also when nothing waits, so that the engine never had to say so
+		}
+		peers = append(peers, peer)
+	}
+	sort.SliceStable(peers, func(i, j int) bool { return peers[i].ID != 0 && (peers[j].ID == 0 || peers[i].ID < peers[j].ID) })
+	return own, peers, nil
+}

@@ -1,0 +1,70 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+
+	"anabranch/crdtmeta"
+)
+
+// trimChunk bounds the entries that one call removes.
+const trimChunk = 10_000
+
+// trim removes what every configured peer has applied. A peer that was never met, or is behind the backlog already,
+// keeps everything in place: the log is the only copy of what it lacks.
+func (l *leader) trim(ctx context.Context) error {
+	info, err := l.region.history(ctx)
+	if err != nil || info.origin.IsZero() {
+		return err
+	}
+	known, err := l.membership(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := l.acks.load(ctx)
+	if err != nil {
+		return err
+	}
+	var applied []crdtmeta.Frontier
+	for name := range l.cfg.Peers {
+		ack, said := all[known.ids[name]]
+		if !said {
+			return nil
+		}
+		applied = append(applied, ack.Of(l.cfg.Region.ID, l.cfg.Shard))
+	}
+	cut, ok := trimCut(applied, info.history)
+	if !ok || cut <= info.first {
+		return nil
+	}
+	return l.cutLog(ctx, cut)
+}
+
+// trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays
+// too, as a witness that nothing is missing behind it.
+func trimCut(applied []crdtmeta.Frontier, h history) (cut crdtmeta.Time, ok bool) {
+	cut = h.last
+	for _, positions := range applied {
+		after, err := chooseStart(positions, h)
+		if err != nil {
+			return 0, false
+		}
+		cut = min(cut, after)
+	}
+	return cut, len(applied) > 0
+}
+
+// cutLog removes entries below cut, whole nodes of the stream only, which is cheap.
+func (l *leader) cutLog(ctx context.Context, cut crdtmeta.Time) error {
+	for ctx.Err() == nil {
+		n, err := l.cfg.Redis.Do(ctx, "XTRIM", l.keys.log, "MINID", "~", cut.ID(), "LIMIT", trimChunk).Int64()
+		if err != nil {
+			return fmt.Errorf("trimming the log: %w", err)
+		}
+		l.counters.entriesTrimmed.Add(n)
+		if n == 0 {
+			return nil
+		}
+	}
+	return nil
+}

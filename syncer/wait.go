@@ -1,0 +1,84 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// Wait blocks until that many peers have applied everything that our log holds now, or until the timeout (0: no limit
+// but ctx), and returns how many have.
+func (s *Syncer) Wait(ctx context.Context, regions int, timeout time.Duration) (int, error) {
+	origin, target, err := s.tail(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var expired <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	poll := time.NewTicker(s.cfg.AckPoll)
+	defer poll.Stop()
+	for {
+		moved := s.acks.moved.next()
+		count, err := s.ackedBy(ctx, origin, target)
+		if err != nil {
+			return 0, err
+		}
+		if count >= regions {
+			return count, nil
+		}
+		select {
+		case <-moved:
+		case <-poll.C:
+		case <-expired:
+			return count, nil
+		case <-ctx.Done():
+			return count, ctx.Err()
+		}
+	}
+}
+
+// ackedBy counts the peers that have applied our log up to target.
+func (s *Syncer) ackedBy(ctx context.Context, origin crdtmeta.Origin, target crdtmeta.Time) (int, error) {
+	if target == 0 {
+		return len(s.cfg.Peers), nil // there is nothing to apply
+	}
+	all, err := s.acks.load(ctx)
+	if err != nil {
+		return 0, err
+	}
+	known, err := s.membership(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for name := range s.cfg.Peers {
+		if id, met := known.ids[name]; met && all[id].Covers(origin, target) {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// tail is the newest entry of the log and who wrote it.
+func (s *Syncer) tail(ctx context.Context) (crdtmeta.Origin, crdtmeta.Time, error) {
+	messages, err := s.cfg.Redis.XRevRangeN(ctx, s.keys.log, "+", "-", 1).Result()
+	if err != nil || len(messages) == 0 {
+		return crdtmeta.Origin{}, 0, err
+	}
+	t, err := crdtmeta.ParseID(messages[0].ID)
+	if err != nil {
+		return crdtmeta.Origin{}, 0, err
+	}
+	body, _ := messages[0].Values["b"].(string)
+	h, err := crdtmeta.DecodeHeader([]byte(body))
+	if err != nil {
+		return crdtmeta.Origin{}, 0, errors.Join(errFormat, err)
+	}
+	return h.Origin, t, nil
+}
