@@ -171,7 +171,7 @@ func (c *Cluster) unacknowledged() (string, error) {
 		if want == 0 {
 			continue
 		}
-		reply, err := region.run("WAIT", strconv.Itoa(want), "100")
+		reply, err := region.run("WAIT", strconv.Itoa(want), c.waitMillis())
 		if err != nil {
 			return "", err
 		}
@@ -180,6 +180,15 @@ func (c *Cluster) unacknowledged() (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// waitMillis is how long one CRDT WAIT may take. Under load it must be long enough for what was written before it began;
+// during a partition it must be short, because it may be for something that cannot come.
+func (c *Cluster) waitMillis() string {
+	if len(c.cut) > 0 {
+		return "100"
+	}
+	return "3000"
 }
 
 // linked is the other regions that no Partition separates from this one.

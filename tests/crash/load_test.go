@@ -1,0 +1,124 @@
+package crash
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"anabranch/internal/redistest"
+)
+
+// op is one write and what it leaves in the ledger.
+type op struct {
+	args    []string
+	counter string // the cell that it moves by amount
+	amount  int64
+	marker  string // the cell that it creates, with value
+	value   string
+}
+
+// load is writers that never stop at an error: they note the outcome as unknown and connect again.
+type load struct {
+	t      *testing.T
+	seed   uint64
+	ledger *ledger
+	stop   context.CancelFunc
+	ctx    context.Context
+	all    sync.WaitGroup
+}
+
+func newLoad(t *testing.T) *load {
+	ctx, stop := context.WithCancel(t.Context())
+	l := &load{t: t, seed: seedOf(t), ledger: newLedger(), ctx: ctx, stop: stop}
+	t.Cleanup(l.end)
+	return l
+}
+
+// write starts n writers on a proxy. They end with the load.
+func (l *load) write(proxy *redistest.Proxy, n int) {
+	for i := range n {
+		name := fmt.Sprintf("%s-%d", proxy.Addr[len("127.0.0.1:"):], i)
+		random := rand.New(rand.NewPCG(l.seed, uint64(len(name))<<32|uint64(i)))
+		l.all.Add(1)
+		go func() { // ends when the load does
+			defer l.all.Done()
+			l.writer(proxy.Addr, name, random)
+		}()
+	}
+}
+
+// end stops the writers and waits for them.
+func (l *load) end() {
+	l.stop()
+	l.all.Wait()
+}
+
+func (l *load) writer(addr, name string, random *rand.Rand) {
+	var c *redistest.Conn
+	for n := 0; l.ctx.Err() == nil; {
+		if c == nil {
+			fresh, err := redistest.TryDial(l.t, addr)
+			if err != nil {
+				time.Sleep(20 * time.Millisecond)
+				continue
+			}
+			c = fresh
+		}
+		batch := make([]op, 0, 8)
+		commands := make([][]string, 0, 8)
+		for range 1 + random.IntN(8) {
+			n++
+			o := randomOp(random, name+"-"+strconv.Itoa(n))
+			batch, commands = append(batch, o), append(commands, o.args)
+		}
+		replies, err := c.Pipeline(commands)
+		for i, o := range batch {
+			l.ledger.outcome(o, i < len(replies) && !replies[i].IsError())
+		}
+		if err != nil {
+			c.Close()
+			c = nil
+		}
+		if err != nil || replies[len(replies)-1].IsError() {
+			time.Sleep(20 * time.Millisecond) // a server that is down answers errors faster than it comes back
+		}
+	}
+	if c != nil {
+		c.Close()
+	}
+}
+
+// randomOp writes a few shared cells, where everybody meets, and cells of its own that must all be there in the end.
+func randomOp(random *rand.Rand, unique string) op {
+	shared := strconv.Itoa(random.IntN(4))
+	amount := int64(1 + random.IntN(9))
+	if random.IntN(4) == 0 {
+		amount = -amount
+	}
+	by := strconv.FormatInt(amount, 10)
+	switch random.IntN(10) {
+	case 0:
+		return op{args: []string{"INCR", "count" + shared}, counter: "count" + shared, amount: 1}
+	case 1:
+		return op{args: []string{"INCRBY", "count" + shared, by}, counter: "count" + shared, amount: amount}
+	case 2:
+		return op{args: []string{"HINCRBY", "hashcount", shared, by}, counter: "hashcount/" + shared, amount: amount}
+	case 3:
+		return op{args: []string{"ZINCRBY", "zcount", by, shared}, counter: "zcount/" + shared, amount: amount}
+	case 4:
+		return op{args: []string{"SADD", "set" + shared, unique}, marker: "set" + shared + "/" + unique}
+	case 5:
+		return op{args: []string{"HSET", "hash" + shared, unique, by}, marker: "hash" + shared + "/" + unique, value: by}
+	case 6:
+		return op{args: []string{"ZADD", "z" + shared, by, unique}, marker: "z" + shared + "/" + unique, value: by}
+	case 7:
+		return op{args: []string{"SET", "own-" + unique, by, "EX", "100000"}, marker: "own-" + unique, value: by}
+	case 8:
+		return op{args: []string{"SET", "last-writer" + shared, unique}}
+	}
+	return op{args: []string{"APPEND", "text-" + unique, by}, marker: "text-" + unique, value: by}
+}
