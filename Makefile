@@ -42,7 +42,7 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS (30) each
 
 .PHONY: bench
 bench: need-redis need-tools ## Throughput, latency and CPU against plain Redis, as a markdown table (BENCH_SECONDS=5 per row)
-	$(GO) run ./bench -seconds $(BENCH_SECONDS) $(BENCH_FLAGS)
+	$(GO) run ./bench --seconds $(BENCH_SECONDS) $(BENCH_FLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built
@@ -81,7 +81,7 @@ allocations:
 # The programs as a person would run them: the demo checks every merged result, the benchmark that it still runs.
 smoke: build
 	./$(BINARY) demo
-	$(GO) run ./bench -seconds 0.2 -quick
+	$(GO) run ./bench --seconds 0.2 --quick
 
 need-redis:
 	@scripts/install-missing.sh $(NEED_REDIS)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"anabranch/crdtmeta"
 )
@@ -20,9 +21,23 @@ type config struct {
 	Peers         []peerAddr
 	InsecurePeers bool
 
-	Prefix     string
-	XAddIDs    string
-	MaxClients int
+	MaxClients  int
+	Password    string
+	TLSCertFile string
+	TLSKeyFile  string
+	QueryLimit  int64 // bytes
+	OutputLimit int64 // bytes
+	XAddIDs     string
+
+	BackendConnections int
+	BackendQueue       int64 // bytes
+	BackendHold        time.Duration
+	ShutdownTime       time.Duration
+
+	PeerWindow  int64 // bytes
+	PeerSilence time.Duration
+	LeaseTime   time.Duration
+	Prefix      string
 
 	LogLevel  string
 	LogFormat string
@@ -37,11 +52,24 @@ func defaultConfig() config {
 		Listen:      "127.0.0.1:6380",
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
-		Prefix:      crdtmeta.DefaultPrefix,
-		XAddIDs:     "semi-strict",
+
 		MaxClients:  10000,
-		LogLevel:    "info",
-		LogFormat:   "json",
+		QueryLimit:  1 << 30,
+		OutputLimit: 256 << 20,
+		XAddIDs:     "semi-strict",
+
+		BackendConnections: 1,
+		BackendQueue:       8 << 20,
+		BackendHold:        3 * time.Second,
+		ShutdownTime:       5 * time.Second,
+
+		PeerWindow:  8 << 20,
+		PeerSilence: 5 * time.Second,
+		LeaseTime:   3 * time.Second,
+		Prefix:      crdtmeta.DefaultPrefix,
+
+		LogLevel:  "info",
+		LogFormat: "json",
 	}
 }
 
@@ -57,6 +85,9 @@ func (c *config) validate() error {
 		if peer.Region == c.Region {
 			return fmt.Errorf("--peer: %s is this region; peers are the other ones", peer.Region)
 		}
+	}
+	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
+		return errors.New("--tls-cert-file, --tls-key-file: give both, or neither")
 	}
 	if err := c.checkListeners(); err != nil {
 		return err

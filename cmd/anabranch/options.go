@@ -31,9 +31,25 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: /livez, /readyz, /status", parseListen, asIs)
 	addList(flags, &c.Peers, "peer", "REGION=HOST:PORT", "peer address of a proxy of another region; repeat it for each", parsePeer)
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
-	add(flags, &c.Prefix, "prefix", "TEXT", "what the names of Anabranch's own keys start with; the same in all regions", parsePrefix, asIs)
-	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal; no effect yet, streams cannot be written", oneOf("strict", "semi-strict", "liberal"), asIs)
+
 	add(flags, &c.MaxClients, "maxclients", "N", "connections of clients at one time; one more is refused", intBetween(1, 1_000_000), strconv.Itoa)
+	add(flags, &c.Password, "password", "TEXT", "what clients must give with AUTH; better given as variable than as flag", asIsAlways, asIs)
+	add(flags, &c.TLSCertFile, "tls-cert-file", "FILE", "certificate (PEM) for clients; with it, they must use TLS", asIsAlways, asIs)
+	add(flags, &c.TLSKeyFile, "tls-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
+	addBytes(flags, &c.QueryLimit, "query-limit", "largest command of a client; past it the client is disconnected", 1<<20)
+	addBytes(flags, &c.OutputLimit, "output-limit", "replies that a client has not read yet; past it the client is disconnected", 1<<20)
+	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal; no effect yet, streams cannot be written", oneOf("strict", "semi-strict", "liberal"), asIs)
+
+	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
+	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
+	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)
+	addDuration(flags, &c.ShutdownTime, "shutdown-time", "how long replies in flight may take after SIGTERM", time.Millisecond)
+
+	addBytes(flags, &c.PeerWindow, "peer-window", "what is sent to a peer and not confirmed yet, at most", 64<<10)
+	addDuration(flags, &c.PeerSilence, "peer-silence", "a peer that says nothing for so long is connected to anew", 2*time.Second)
+	addDuration(flags, &c.LeaseTime, "lease-time", "a proxy that pulls for its region and dies is replaced after it", 100*time.Millisecond)
+	add(flags, &c.Prefix, "prefix", "TEXT", "what the names of Anabranch's own keys start with", parsePrefix, asIs)
+
 	add(flags, &c.LogLevel, "log-level", "LEVEL", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"), asIs)
 	add(flags, &c.LogFormat, "log-format", "FORMAT", "json, or console for people", oneOf("json", "console"), asIs)
 	addSwitch(flags, &c.Pprof, "pprof", "serve profiles at /debug/pprof/ on the admin port, which must be a loopback address")
@@ -110,3 +126,5 @@ func addBytes(flags *pflag.FlagSet, target *int64, name, usage string, lowest in
 }
 
 func asIs(text string) string { return text }
+
+func asIsAlways(text string) (string, error) { return text, nil }

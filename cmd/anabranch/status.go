@@ -2,13 +2,193 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/tidwall/resp"
 )
 
-func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error { return nil }
-func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error   { return nil }
-func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c, err := loadConfig(args, nil, stdout)
-	_ = c
+const statusLimit = 5 * time.Second
+
+// runStatus prints the links of one region, and fails when the region or a link is unhealthy, so that it can be a check
+// of a monitoring system.
+func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
+	flags.SortFlags = false
+	adminAddr := flags.String("admin", "127.0.0.1:6580", "HOST:PORT of a proxy's admin port")
+	redisAddr := flags.String("redis", "", "ask over the client port instead: HOST:PORT or redis://[user:password@]host:port")
+	asJSON := flags.Bool("json", false, "print the document of /status")
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {
+		fmt.Fprint(stdout, "usage: anabranch status [flags]\n\nPrints what this region's links to the other regions do. The exit code is 0 when all are\n"+
+			"healthy or paused, 1 when one is not or the proxy does not answer.\n\n")
+		writeFlags(stdout, flags, false)
+	}
+	if err := parseFlags(flags, args); err != nil {
+		return err
+	}
+	var (
+		document statusDocument
+		err      error
+	)
+	if *redisAddr != "" {
+		document, err = statusOverRedis(ctx, *redisAddr)
+	} else {
+		document, err = statusOverHTTP(ctx, *adminAddr)
+	}
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(document)
+	} else {
+		err = writeStatus(stdout, document)
+	}
+	if err == nil && !document.healthy() {
+		err = errSilent
+	}
 	return err
+}
+
+func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: "/status"}).String(), nil)
+	if err != nil {
+		return document, &usageError{fmt.Errorf("--admin: %q: expected HOST:PORT", addr)}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return document, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return document, fmt.Errorf("%s: %s", request.URL, response.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&document); err != nil {
+		return document, fmt.Errorf("%s does not answer as Anabranch does: %w", request.URL, err)
+	}
+	return document, nil
+}
+
+// statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
+func statusOverRedis(ctx context.Context, text string) (document statusDocument, err error) {
+	addr, login := text, []string(nil)
+	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
+		addr = parsed.Host
+		if password, set := parsed.User.Password(); set {
+			login = []string{"AUTH", password}
+			if parsed.User.Username() != "" {
+				login = []string{"AUTH", parsed.User.Username(), password}
+			}
+		}
+	}
+	client, err := dialRedis(ctx, addr)
+	if err != nil {
+		return document, err
+	}
+	defer client.close()
+	for _, command := range [][]string{login, {"PING"}, {"CRDT", "PEERS"}} {
+		if command == nil {
+			continue
+		}
+		reply, err := client.do(ctx, statusLimit, command...)
+		if err != nil {
+			return document, err
+		}
+		if reply.Type() == resp.Error {
+			return document, errors.New(reply.String())
+		}
+		document.Peers = peersOf(reply)
+	}
+	document.Ready = true // PING is answered with an error otherwise
+	return document, nil
+}
+
+// peersOf reads the rows of CRDT PEERS, each a flat list of names and values. Names that it does not know are left out.
+func peersOf(reply resp.Value) []peerStatus {
+	var peers []peerStatus
+	for _, row := range reply.Array() {
+		var peer peerStatus
+		fields := row.Array()
+		for i := 0; i+1 < len(fields); i += 2 {
+			value := fields[i+1].String()
+			number, _ := strconv.ParseInt(value, 10, 64) // 0 for what is no number
+			switch fields[i].String() {
+			case "name":
+				peer.Name = value
+			case "id":
+				peer.ID = int(number)
+			case "addr":
+				peer.Addr = value
+			case "state":
+				peer.State = value
+			case "lag-ms":
+				peer.LagMillis = number
+			case "lag-effects":
+				peer.LagEffects = number
+			case "last-error":
+				peer.LastError = value
+			}
+		}
+		peers = append(peers, peer)
+	}
+	return peers
+}
+
+func writeStatus(out io.Writer, document statusDocument) error {
+	if document.Region != "" {
+		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
+	}
+	if document.Error != "" {
+		fmt.Fprintf(out, "the state of the links is unknown: %s\n", document.Error)
+		return nil
+	}
+	if len(document.Peers) == 0 {
+		_, err := fmt.Fprintln(out, "no peers are configured")
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")
+	for _, peer := range document.Peers {
+		mark := "✓"
+		if !peer.healthy() {
+			mark = "✗"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", mark, peer.Name, orDash(peer.ID), peer.State,
+			peer.LagMillis, peer.LagEffects, orDash(peer.Addr), orDash(peer.LastError))
+	}
+	return table.Flush()
+}
+
+func readyWord(ready bool) string {
+	if ready {
+		return "ready"
+	}
+	return "not ready: its Redis does not answer, or is no primary"
+}
+
+// orDash shows what is not known as "-".
+func orDash[T int | string](value T) string {
+	switch value := any(value).(type) {
+	case int:
+		if value != 0 {
+			return strconv.Itoa(value)
+		}
+	case string:
+		if value != "" {
+			return value
+		}
+	}
+	return "-"
 }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/resp"
+)
+
+// redisClient is one plain connection for the demo and for status. It shows exactly what was answered: it does not
+// retry, reconnect or interpret.
+type redisClient struct {
+	conn   net.Conn
+	reader *resp.Reader
+}
+
+func dialRedis(ctx context.Context, addr string) (*redisClient, error) {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &redisClient{conn: conn, reader: resp.NewReader(conn)}, nil
+}
+
+func (c *redisClient) close() { c.conn.Close() }
+
+// do sends a command and reads its reply, which may be an error reply; an error means that the connection is broken.
+func (c *redisClient) do(ctx context.Context, limit time.Duration, args ...string) (resp.Value, error) {
+	// A cancelled context must not wait for the reply.
+	defer context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Now()) })()
+	if err := c.conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return resp.Value{}, err
+	}
+	values := make([]resp.Value, len(args))
+	for i, arg := range args {
+		values[i] = resp.StringValue(arg)
+	}
+	wire, err := resp.ArrayValue(values).MarshalRESP()
+	if err != nil {
+		return resp.Value{}, err
+	}
+	if _, err := c.conn.Write(wire); err != nil {
+		return resp.Value{}, err
+	}
+	reply, _, err := c.reader.ReadValue()
+	if err != nil {
+		return resp.Value{}, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return reply, nil
+}
+
+// show prints a reply on one line, in the manner of redis-cli.
+func show(reply resp.Value) string {
+	switch {
+	case reply.IsNull():
+		return "(nil)"
+	case reply.Type() == resp.Integer:
+		return "(integer) " + strconv.Itoa(reply.Integer())
+	case reply.Type() == resp.Error:
+		return "(error) " + reply.String()
+	case reply.Type() == resp.BulkString:
+		return strconv.Quote(reply.String())
+	case reply.Type() == resp.Array:
+		return "[" + strings.Join(showEach(reply), " ") + "]"
+	}
+	return reply.String()
+}
+
+// showSorted is show for replies without an order.
+func showSorted(reply resp.Value) string {
+	if reply.Type() != resp.Array {
+		return show(reply)
+	}
+	words := showEach(reply)
+	slices.Sort(words)
+	return "[" + strings.Join(words, " ") + "]"
+}
+
+func showEach(reply resp.Value) []string {
+	words := make([]string, 0, len(reply.Array()))
+	for _, item := range reply.Array() {
+		words = append(words, show(item))
+	}
+	return words
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"anabranch/internal/backend"
+	"anabranch/proxy"
+	"anabranch/syncer"
+	"anabranch/translate"
+)
+
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	c, err := loadConfig(args, os.Getenv, stdout)
+	if err != nil {
+		return err
+	}
+	log := newLogger(c, stderr)
+	s, err := newService(c, log)
+	if err != nil {
+		return err
+	}
+	log.Info().Str("version", version+commit()).Str("region", c.Region).Int("region_id", c.RegionID).
+		Stringer("redis", c.Redis).Msg("starting")
+	err = s.run(ctx)
+	log.Info().Err(err).Msg("stopped")
+	return err
+}
+
+// service is one `anabranch serve`: everything that runs, wired together.
+type service struct {
+	config  config
+	runID   string
+	backend *backend.Backend
+	syncer  *syncer.Syncer
+	proxy   *proxy.Server
+	admin   *admin
+}
+
+// newService allocates and validates; nothing is dialled or listened to.
+func newService(c config, log zerolog.Logger) (*service, error) {
+	s := &service{config: c, runID: newRunID()}
+	var err error
+	if s.backend, err = backend.New(backendConfig(c, log)); err != nil {
+		return nil, fmt.Errorf("backend: %w", err)
+	}
+	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
+		return nil, err
+	}
+	control := &control{s.syncer}
+	proxyConfig := proxyConfig(c, log)
+	proxyConfig.Backend, proxyConfig.Control = s.backend, control
+	if proxyConfig.TLS, err = clientTLS(c); err != nil {
+		return nil, &usageError{err}
+	}
+	if s.proxy, err = proxy.New(proxyConfig); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	s.admin = newAdmin(c, s.runID, s.backend, control)
+	return s, nil
+}
+
+// run blocks until ctx ends or a part fails. The way to Redis is closed last, since clients are still owed replies.
+func (s *service) run(ctx context.Context) error {
+	backendCtx, endBackend := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBackend()
+	backendEnded := make(chan error, 1)
+	go func() { backendEnded <- s.backend.Run(backendCtx) }() // ends with endBackend, or because Redis cannot be used
+
+	front, ctx := errgroup.WithContext(ctx)
+	front.Go(func() error { return s.proxy.Run(ctx) })
+	front.Go(func() error { return s.syncer.Run(ctx) })
+	front.Go(func() error { return s.admin.run(ctx) })
+	front.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-backendEnded:
+			backendEnded <- nil // for whoever waits below
+			return fmt.Errorf("%s: %w", s.config.Redis, err)
+		}
+	})
+	err := front.Wait()
+	endBackend()
+	<-backendEnded
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func backendConfig(c config, log zerolog.Logger) backend.Config {
+	b := backend.DefaultConfig()
+	b.URL = c.Redis.full
+	b.RegionID, b.RegionName = c.RegionID, c.Region
+	b.Prefix = c.Prefix
+	b.Connections = c.BackendConnections
+	b.PendingBytes = int(c.BackendQueue)
+	b.Hold = c.BackendHold
+	b.Log = log.With().Str("part", "backend").Logger()
+	return b
+}
+
+func proxyConfig(c config, log zerolog.Logger) proxy.Config {
+	p := proxy.DefaultConfig()
+	p.Listen = c.Listen
+	p.Classifier = translate.New(c.Prefix)
+	p.Password = c.Password
+	p.MaxClients = c.MaxClients
+	p.QueryBytes, p.OutputBytes = int(c.QueryLimit), int(c.OutputLimit)
+	p.ShutdownTimeout = c.ShutdownTime
+	p.Log = log.With().Str("part", "proxy").Logger()
+	return p
+}
+
+func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
+	c := s.config
+	peers := map[string][]string{}
+	for _, peer := range c.Peers {
+		peers[peer.Region] = append(peers[peer.Region], peer.Addr)
+	}
+	return syncer.Config{
+		Region:        syncer.Region{Name: c.Region, ID: c.RegionID},
+		RunID:         s.runID,
+		Redis:         s.backend.Client(),
+		Prefix:        c.Prefix,
+		Peers:         peers,
+		PeerListen:    c.PeerListen,
+		InsecurePeers: c.InsecurePeers,
+		Arm:           s.backend.Arm,
+		LeaseTime:     c.LeaseTime,
+		SilenceLimit:  c.PeerSilence,
+		WindowBytes:   int(c.PeerWindow),
+		Log:           log.With().Str("part", "syncer").Logger(),
+	}
+}
+
+// clientTLS is nil for plain TCP.
+func clientTLS(c config) (*tls.Config, error) {
+	if c.TLSCertFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func newLogger(c config, stderr io.Writer) zerolog.Logger {
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	if c.LogFormat == "console" {
+		stderr = zerolog.ConsoleWriter{Out: stderr, NoColor: !isTerminal(stderr), TimeFormat: "15:04:05.000"}
+	}
+	level, err := zerolog.ParseLevel(c.LogLevel)
+	if err != nil {
+		level = zerolog.InfoLevel // options.go has allowed only levels that exist
+	}
+	return zerolog.New(stderr).Level(level).With().Timestamp().Logger()
+}
+
+// newRunID names this process among the proxies of its region, in the form of Redis's run_id.
+func newRunID() string {
+	var random [20]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		panic(err) // crypto/rand never fails on systems that Go supports
+	}
+	return hex.EncodeToString(random[:])
+}
