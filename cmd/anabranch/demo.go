@@ -26,7 +26,7 @@ func runDemo(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	if err := parseFlags(flags, args); err != nil {
 		return err
 	}
-	binary, err := os.Executable()
+	binary, err := ownBinary()
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,18 @@ func runDemo(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return errSilent
 	}
 	return nil
+}
+
+// ownBinary is the program that runs now. After it was replaced or removed, the kernel still has it.
+func ownBinary() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "/proc/self/exe", nil
+	}
+	return path, nil
 }
 
 func playDemo(ctx context.Context, out *screen, deployment *sandbox.Sandbox) (failed int, err error) {

@@ -67,7 +67,8 @@ func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, 
 	if err != nil {
 		return document, &usageError{fmt.Errorf("--admin: %q: expected HOST:PORT", addr)}
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // one request, and no proxy in between
+	response, err := client.Do(request)
 	if err != nil {
 		return document, err
 	}
