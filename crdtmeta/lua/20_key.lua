@@ -278,6 +278,7 @@ do
     local rec, list = S.rec, {}
     if shown ~= 'k' then
       E.offsets(rec, '', list)
+      E.keep_persist(rec)
       E.reset(rec)
     end
     for field, cell in pairs_(cells) do

@@ -406,7 +406,15 @@ do
       end
       E.save(S)
     end
-    if float == 0 and (reply >= EXACT or reply <= -EXACT) then return call('GET', S.k) end
+    if float == 0 and (reply >= EXACT or reply <= -EXACT) then
+      -- Near the limits the sum may be saturated: every region shows what the registers say.
+      local shown, v = call('GET', S.k), E.value(rec)
+      if v and rec.s and v ~= shown then
+        call('SET', S.k, v, 'KEEPTTL')
+        shown = v
+      end
+      return shown
+    end
     return reply
   end
 

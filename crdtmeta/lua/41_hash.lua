@@ -54,6 +54,7 @@ do
     local share = cell.s and cell.s[origin]
     if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
       E.written(S, 'h', {field, call('HGET', k, field)}, 2)
+      cell = {w = {}}
     else
       if S.void then E.fresh(S) end
       E.based(cell, old)
@@ -69,7 +70,14 @@ do
       S.rec.c = true
       E.put(S, {'h' .. field, E.encode(cell)}, 2)
     end
-    if float == 0 and (reply >= EXACT or reply <= -EXACT) then return call('HGET', k, field) end
+    if float == 0 and (reply >= EXACT or reply <= -EXACT) then
+      local shown, v = call('HGET', k, field), E.value(cell)
+      if v and cell.s and v ~= shown then
+        call('HSET', k, field, v)
+        shown = v
+      end
+      return shown
+    end
     return reply
   end
 

@@ -84,9 +84,13 @@ do
     for field, cell in pairs_(S.cells) do E.reset(cell, given and given[field]) end
   end
 
-  -- hidden_only resets the cells of types other than letter, as any write does.
+  -- forget_others resets the cells of types other than letter, as any write does. What a string's write said of the
+  -- TTL stays said.
   local function forget_others(S, letter)
-    if letter ~= 'k' then E.reset(S.rec) end
+    if letter ~= 'k' then
+      E.keep_persist(S.rec)
+      E.reset(S.rec)
+    end
     for field, cell in pairs_(S.cells) do
       if sub(field, 1, 1) ~= letter then E.reset(cell) end
     end
