@@ -46,3 +46,11 @@ func (s *stopwatch) read(sign time.Duration) {
 		s.used[i] += sign * cpuTime(pid)
 	}
 }
+
+// sum is the CPU time of all the processes together.
+func (s *stopwatch) sum() (total time.Duration) {
+	for _, used := range s.used {
+		total += used
+	}
+	return total
+}

@@ -74,6 +74,7 @@ func (c *client) receive(count int) error {
 // loadResult is what one measurement of one target gave.
 type loadResult struct {
 	completed uint64 // commands whose reply arrived inside the measured time
+	all       uint64 // those before it as well: what the other regions have to apply
 	elapsed   time.Duration
 	latencies latencies // of whole batches, counted once per command
 }
@@ -111,6 +112,7 @@ func runLoad(ctx context.Context, addr string, w workload, connections, pipeline
 			mu.Lock()
 			defer mu.Unlock()
 			total.completed += own.completed
+			total.all += own.all
 			total.latencies.merge(&own.latencies)
 			return err
 		})
@@ -141,6 +143,7 @@ func (c *client) drive(ctx context.Context, w workload, pipeline int, seed uint6
 			return own, err
 		}
 		now := time.Now()
+		own.all += uint64(pipeline)
 		if now.After(stop) {
 			return own, nil
 		}

@@ -137,6 +137,14 @@ type targets struct {
 // local is the region that gets the load.
 func (t *targets) local() *sandbox.Region { return t.anabranch.Regions[0] }
 
+// peerPIDs are the processes of the other regions.
+func (t *targets) peerPIDs() (pids []int) {
+	for _, region := range t.anabranch.Regions[1:] {
+		pids = append(pids, region.Redis.PID(), region.ProxyPID())
+	}
+	return pids
+}
+
 func withTargets(ctx context.Context, o options, part func(context.Context, options, *targets) error) error {
 	deployment, err := sandbox.Start(ctx, sandbox.Config{Binary: o.binary, Regions: o.regions, ServeFlags: o.serveFlags})
 	if err != nil {

@@ -16,12 +16,13 @@ type sample struct {
 	p50, p99, p999 time.Duration
 	redisMicros    float64 // CPU of this region's Redis per command
 	proxyMicros    float64 // CPU of the proxy per command
+	peerMicros     float64 // CPU of another region, Redis and proxy, per command
 }
 
 func reportThroughput(ctx context.Context, o options, t *targets) error {
 	fmt.Printf("\n### Throughput and latency\n\n")
-	fmt.Println("| command | conns | pipeline | Redis /s | Anabranch /s | ratio | p50 µs | p99 µs | p99.9 µs | Redis CPU µs | proxy CPU µs | all |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Println("| command | conns | pipeline | Redis /s | Anabranch /s | ratio | p50 µs | p99 µs | p99.9 µs | Redis CPU µs | proxy CPU µs | all | peer CPU µs |")
+	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, addr := range []string{t.plain.Addr, t.local().Addr} {
 		if err := fill(addr); err != nil {
 			return err
@@ -39,7 +40,8 @@ func reportThroughput(ctx context.Context, o options, t *targets) error {
 			}
 		}
 	}
-	fmt.Println("\nLatency and CPU: plain Redis → Anabranch. CPU is per command; \"all\" is Redis and proxy together against plain Redis.")
+	fmt.Println("\nLatency and CPU: plain Redis → Anabranch. CPU is per command; \"all\" is Redis and proxy together against plain Redis;\n" +
+		"\"peer\" is what each other region spends to apply it, until it has caught up.")
 	return nil
 }
 
@@ -55,15 +57,20 @@ func measureRow(ctx context.Context, o options, t *targets, w workload, connecti
 		}
 		plains = append(plains, reduce(result, redis))
 
+		peers := newStopwatch(t.peerPIDs()...)
+		peers.begin()
 		both := newStopwatch(t.local().Redis.PID(), t.local().ProxyPID())
 		result, err = runLoad(ctx, t.local().Addr, w, connections, pipeline, o.duration(), both.begin, both.end)
 		if err != nil {
 			return plain, ours, fmt.Errorf("anabranch: %w", err)
 		}
-		all = append(all, reduce(result, both))
 		if err := settle(t, o.regions-1); err != nil {
 			return plain, ours, err
 		}
+		peers.end()
+		one := reduce(result, both)
+		one.peerMicros = peers.sum().Seconds() * 1e6 / float64(max(result.all, 1)) / float64(max(o.regions-1, 1))
+		all = append(all, one)
 	}
 	return median(plains), median(all), nil
 }
@@ -93,6 +100,7 @@ func median(samples []sample) sample {
 		p999:        middle(samples, func(s sample) time.Duration { return s.p999 }),
 		redisMicros: middle(samples, func(s sample) float64 { return s.redisMicros }),
 		proxyMicros: middle(samples, func(s sample) float64 { return s.proxyMicros }),
+		peerMicros:  middle(samples, func(s sample) float64 { return s.peerMicros }),
 	}
 }
 
@@ -109,10 +117,10 @@ func printRow(name string, connections, pipeline int, plain, ours sample) {
 	micros := func(a, b time.Duration) string {
 		return fmt.Sprintf("%d → %d", a.Microseconds(), b.Microseconds())
 	}
-	fmt.Printf("| %s | %d | %d | %s | %s | %.2f | %s | %s | %s | %.1f → %.1f | %.1f | %.2f |\n",
+	fmt.Printf("| %s | %d | %d | %s | %s | %.2f | %s | %s | %s | %.1f → %.1f | %.1f | %.2f | %.1f |\n",
 		name, connections, pipeline, thousands(plain.perSecond), thousands(ours.perSecond), ours.perSecond/plain.perSecond,
 		micros(plain.p50, ours.p50), micros(plain.p99, ours.p99), micros(plain.p999, ours.p999),
-		plain.redisMicros, ours.redisMicros, ours.proxyMicros, (ours.redisMicros+ours.proxyMicros)/plain.redisMicros)
+		plain.redisMicros, ours.redisMicros, ours.proxyMicros, (ours.redisMicros+ours.proxyMicros)/plain.redisMicros, ours.peerMicros)
 }
 
 func thousands(n float64) string { return fmt.Sprintf("%.1f k", n/1000) }
