@@ -259,13 +259,9 @@ do
     end
     if not wrote then return reply end
     if keep then
-      if S.rec.c or S.form == 'h' then
-        -- Another type became a string: all of it is overwritten, only the TTL stays.
-        local at = call('PEXPIRETIME', k)
-        E.overwritten(S, argv[i + 2], at > 0 and at or nil)
-      else
-        E.edited(S)
-      end
+      -- Where another type became a string, its elements go and only the TTL stays.
+      if S.form == 'h' then E.drop_hidden(S, 'k') end
+      E.edited(S)
     elseif timed then
       local at = call('PEXPIRETIME', k)
       if at == -2 then
