@@ -25,8 +25,9 @@ type applier struct {
 	mode    applierMode
 	missing crdtmeta.Origin // waiting: what the next entry needs…
 	needs   crdtmeta.Time   // …and up to where
-	db      int64           // fetching
+	db      int64           // fetching: the newest key that the engine asked for
 	key     []byte          // fetching
+	fetched bool            // db and key were asked for since the last entry was done
 	fail    failure         // delayed
 	cause   error           // delayed: the last error
 	delay   time.Duration   // delayed: grows with each failure
@@ -70,6 +71,8 @@ type action struct {
 	arm      bool      // arm the engine, then try again
 	until    time.Time // nothing to do before; zero: until something happens
 }
+
+var errRefetch = fmt.Errorf("%w: a key's state was not enough", errReply)
 
 // errGap ends a link: what it carries does not follow on what is applied here.
 var errGap = errors.New("the log does not continue where this region's frontier ends")
@@ -159,7 +162,7 @@ func (a *applier) replied(now time.Time, act action, r reply, took time.Duration
 		a.queue = nil
 	}
 	if r.done > 0 {
-		a.delay, a.cause = 0, nil
+		a.delay, a.cause, a.fetched = 0, nil, false
 	}
 	if r.status != replyGap && (r.done > 0 || r.frontier > a.positions[act.origin]) {
 		a.positions[act.origin] = r.frontier
@@ -181,14 +184,29 @@ func (a *applier) enter(now time.Time, act action, r reply) (err error) {
 	case replyPaused:
 		a.mode, a.due = modeHeld, now.Add(a.limits.pausePoll)
 	case replyFetch:
-		a.mode = modeFetching
-		a.db, a.key, err = parseFetch(r.detail)
+		return a.enterFetch(now, r)
 	case replyGap:
 		err = a.gap(act, r)
 	default:
 		err = fmt.Errorf("%w: status %.40q", errReply, r.status)
 	}
 	return err
+}
+
+// enterFetch asks for one key. A key that is asked for twice in a row was not helped by its state: that is no reason to
+// go on asking as fast as the link can.
+func (a *applier) enterFetch(now time.Time, r reply) error {
+	db, key, err := parseFetch(r.detail)
+	if err != nil {
+		return err
+	}
+	if a.fetched && a.db == db && string(a.key) == string(key) {
+		a.fetched = false
+		a.failed(now, errRefetch)
+		return nil
+	}
+	a.mode, a.db, a.key, a.fetched = modeFetching, db, key, true
+	return nil
 }
 
 // gap: somebody else moved the frontier (another leader), or it went back (the region's Redis lost writes). What lies

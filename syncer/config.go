@@ -63,6 +63,8 @@ type Config struct {
 	ChunkTime    time.Duration // 2 ms: calls that take longer make the next ones smaller
 	MaxLinks     int           // 128 peers connected at once
 	ExpireKeys   int           // 100 due keys in one engine call
+
+	negative bool // some limit or interval is below zero
 }
 
 var errConfig = errors.New("syncer")
@@ -97,6 +99,7 @@ func (c Config) withDefaults() Config {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
+		c.negative = c.negative || *d.field < 0
 	}
 	for _, n := range []struct {
 		field *int
@@ -115,6 +118,7 @@ func (c Config) withDefaults() Config {
 		if *n.field == 0 {
 			*n.field = n.value
 		}
+		c.negative = c.negative || *n.field < 0
 	}
 	return c
 }
@@ -137,6 +141,8 @@ func (c Config) Validate() error {
 		return bad("Redis is missing")
 	case len(c.Peers) >= crdtmeta.MaxRegion:
 		return bad("Peers: %d regions, at most %d can be", len(c.Peers)+1, crdtmeta.MaxRegion)
+	case c.negative:
+		return bad("limits and intervals cannot be negative")
 	case c.SilenceLimit <= c.BeatInterval:
 		return bad("SilenceLimit %v must be longer than BeatInterval %v", c.SilenceLimit, c.BeatInterval)
 	case c.BatchBytes > c.FrameBytes/2:

@@ -175,19 +175,20 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// synced waits until every region has applied what every other one has logged.
+// synced waits until every peer of these regions has applied what they have logged.
 func synced(t testing.TB, regions ...*testRegion) {
 	t.Helper()
 	for _, r := range regions {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		n, err := r.Wait(ctx, len(regions)-1, 15*time.Second)
+		want := len(r.cfg.Peers)
+		n, err := r.Wait(ctx, want, 15*time.Second)
 		cancel()
-		if err != nil || n != len(regions)-1 {
+		if err != nil || n != want {
 			for _, other := range regions {
 				status, _ := other.PeerStatuses(context.Background())
 				t.Logf("%s: %+v", other.name, status)
 			}
-			t.Fatalf("%s: %d regions have applied its log, want %d: %v", r.name, n, len(regions)-1, err)
+			t.Fatalf("%s: %d regions have applied its log, want %d: %v", r.name, n, want, err)
 		}
 	}
 }

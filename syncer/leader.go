@@ -36,7 +36,7 @@ func (s *Syncer) lead(ctx context.Context) {
 
 // prepare waits until the region's Redis answers and notes our own name and id. It is false when ctx ended first.
 func (l *leader) prepare(ctx context.Context) bool {
-	for ctx.Err() == nil {
+	for last := ""; ctx.Err() == nil; sleep(ctx, time.Second) {
 		err := l.members.learn(ctx, l.cfg.Region.Name, l.cfg.Region.ID)
 		if err == nil {
 			err = l.view.load(ctx, l.region.frontier)
@@ -44,8 +44,10 @@ func (l *leader) prepare(ctx context.Context) bool {
 		if err == nil {
 			return true
 		}
-		l.cfg.Log.Warn().Err(err).Msg("leading must wait")
-		sleep(ctx, time.Second)
+		if text := plain(err); text != last {
+			last = text
+			l.cfg.Log.Warn().Str("cause", text).Msg("leading must wait")
+		}
 	}
 	return false
 }
@@ -65,9 +67,9 @@ func (l *leader) every(ctx context.Context, interval time.Duration, work func(co
 			continue
 		}
 		pause = max(interval, time.Second)
-		if text := err.Error(); text != last && ctx.Err() == nil {
+		if text := plain(err); text != last && ctx.Err() == nil {
 			last = text
-			l.cfg.Log.Warn().Err(err).Msg("housekeeping")
+			l.cfg.Log.Warn().Str("cause", text).Msg("housekeeping")
 		}
 	}
 }

@@ -83,10 +83,7 @@ func (s *linkStatus) disconnected(addr string, state State, err error) bool {
 	defer s.mu.Unlock()
 	s.status.Addr, s.status.Connected = "", time.Time{}
 	s.status.WaitsFor = ""
-	cause := ""
-	if err != nil {
-		cause = err.Error()
-	}
+	cause := plain(err)
 	s.status.LastError = cause
 	return s.set(state, cause)
 }
@@ -145,11 +142,7 @@ func (s *linkStatus) report(a *applier) {
 	case modeHeld:
 		s.set(StatePaused, "")
 	case modeDelayed:
-		cause := a.fail.String()
-		if a.cause != nil {
-			cause = a.cause.Error()
-		}
-		s.set(StateStalled, cause)
+		s.set(StateStalled, a.fail.String()+": "+plain(a.cause))
 	}
 }
 

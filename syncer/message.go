@@ -2,7 +2,9 @@ package syncer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 
 	"anabranch/crdtmeta"
 )
@@ -58,6 +60,19 @@ func (e *peerError) Error() string { return e.text }
 
 func refuse(code, format string, args ...any) *peerError {
 	return &peerError{code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// plain is an error's text without the addresses and ports of connections, which differ each time: a text is logged
+// when it is new.
+func plain(err error) string {
+	if err == nil {
+		return ""
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "dial" {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }
 
 // maxErrorBytes bounds the text of a peer's error in logs and status.

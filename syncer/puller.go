@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -73,6 +74,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 		return false, err
 	}
 	p.connected(addr)
+	p.cfg.Log.Info().Str("peer", p.name).Int("id", p.id).Str("addr", addr).Stringer("after", p.start).Msg("link to region is up")
 	return true, l.run(ctx)
 }
 
@@ -116,6 +118,9 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (*link, error
 // expectReply reads the next frame of the handshake.
 func expectReply(frames *frameConn, verb string) (frame, error) {
 	f, err := frames.read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("peer closed the connection during the handshake")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +219,6 @@ func (p *puller) lost(addr string, streamed bool, err error) {
 		}
 	}
 	if p.disconnected(addr, state, err) || streamed {
-		p.cfg.Log.Warn().Str("peer", p.name).Str("addr", addr).Str("state", string(state)).AnErr("cause", err).Msg("no link to region")
+		p.cfg.Log.Warn().Str("peer", p.name).Str("addr", addr).Str("state", string(state)).Str("cause", plain(err)).Msg("no link to region")
 	}
 }

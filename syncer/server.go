@@ -11,15 +11,11 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // server ships this region's log to the peers that connect.
 type server struct {
 	*Syncer
-	blocking *redis.Client
-
 	links sync.WaitGroup
 }
 
@@ -43,7 +39,9 @@ func (s *server) accept(ctx context.Context, listener net.Listener) error {
 		select {
 		case places <- struct{}{}:
 		default:
-			_ = conn.Close()
+			frames := newFrameConn(conn, time.Now().Add(lastWord))
+			_ = frames.write(verbError, codeBusy, "too many links")
+			frames.close()
 			continue
 		}
 		s.links.Go(func() { // ends with its connection, which ends with ctx
@@ -69,28 +67,31 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 		s.noteRefusal(name, nil)
 		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Stringer("after", shipment.after).Msg("peer pulls our log")
 		err = shipment.run(ctx)
-		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).AnErr("cause", err).Msg("peer stopped pulling")
+		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Str("cause", plain(err)).Msg("peer stopped pulling")
 	} else if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		s.counters.streamsRefused.Add(1)
 		s.noteRefusal(name, err)
 	}
 	var refusal *peerError
 	if errors.As(err, &refusal) {
+		if refusal.code == codeBehind {
+			s.counters.mergesRequested.Add(1)
+		}
 		_ = frames.write(verbError, refusal.code, refusal.text)
 	}
 }
 
 // greet is the handshake. It sets name once the peer has said who it is.
 func (s *server) greet(ctx context.Context, frames *frameConn, conn net.Conn, name *string) (*shipment, error) {
-	if !s.cfg.InsecurePeers && !remoteIsLoopback(conn) {
-		return nil, refuse(codeInsecure, "region '%s' takes peers from loopback only: nothing authenticates them", s.cfg.Region.Name)
-	}
 	request, err := frames.read()
 	if err != nil {
 		return nil, err
 	}
 	if request.verb() != verbHello {
 		return nil, refuse(codeProtocol, "expected %s", verbHello)
+	}
+	if !s.cfg.InsecurePeers && !remoteIsLoopback(conn) {
+		return nil, refuse(codeInsecure, "region '%s' takes peers from loopback only: nothing authenticates them", s.cfg.Region.Name)
 	}
 	if version, err := request.number(1); err != nil || version != protocolVersion {
 		return nil, refuse(codeVersion, "region '%s' speaks version %d of the peer protocol, not %.20q", s.cfg.Region.Name, protocolVersion, request.text(1))
@@ -187,7 +188,7 @@ func (s *server) readHistory(ctx context.Context) (logInfo, error) {
 func (s *Syncer) noteRefusal(name string, err error) {
 	text := ""
 	if err != nil {
-		text = err.Error()
+		text = plain(err)
 	}
 	s.mu.Lock()
 	changed := s.refused[name] != text

@@ -65,9 +65,7 @@ func (p *shipment) begin(ctx context.Context) error {
 	if info, err = p.readHistory(ctx); err != nil {
 		return err
 	}
-	p.after, err = chooseStart(p.applied.Of(p.cfg.Region.ID, p.cfg.Shard), info.history)
-	if err != nil {
-		p.counters.mergesRequested.Add(1)
+	if p.after, err = chooseStart(p.applied.Of(p.cfg.Region.ID, p.cfg.Shard), info.history); err != nil {
 		return err
 	}
 	p.origin = info.origin
@@ -95,7 +93,11 @@ func (p *shipment) run(ctx context.Context) error {
 
 // ship follows the log.
 func (p *shipment) ship(ctx context.Context) error {
-	reader := &logReader{rdb: p.blocking, key: p.keys.log, after: p.after}
+	client := p.blockingClient()
+	defer client.Close()
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() }) // ends a read that blocks
+	defer stop()
+	reader := &logReader{rdb: client, key: p.keys.log, after: p.after}
 	pieces := &pieceWriter{shipment: p}
 	for first := true; ctx.Err() == nil; {
 		entries, skipped, err := reader.next(ctx)

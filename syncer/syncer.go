@@ -60,17 +60,11 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	blocking := s.blockingClient()
 	group, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { // ends reads of the log that block, and the accept loop
-		_ = blocking.Close()
-		if listener != nil {
-			_ = listener.Close()
-		}
-	})
-	defer stop()
 	if listener != nil {
-		server := &server{Syncer: s, blocking: blocking}
+		stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends the accept loop
+		defer stop()
+		server := &server{Syncer: s}
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error {
@@ -81,9 +75,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		})
 		return nil
 	})
-	err = group.Wait()
-	_ = blocking.Close()
-	return err
+	return group.Wait()
 }
 
 func (s *Syncer) listen() (net.Listener, error) {
@@ -113,22 +105,27 @@ func (s *Syncer) PeerAddr() string {
 // Leading says whether this proxy pulls for the region at the moment.
 func (s *Syncer) Leading() bool { return s.leading.Load() }
 
-// blockingClient has connections of its own for reads that block, one per link, so that they never use up the pool of
-// everybody else.
+// blockingClient has one new connection for reads that block. A new one leads to the primary of the moment, not to one
+// that was primary when a pool was filled; and closing the client ends the read.
 func (s *Syncer) blockingClient() *redis.Client {
 	options := *s.cfg.Redis.Options()
-	options.PoolSize = s.cfg.MaxLinks + 1
-	options.MinIdleConns = 0
-	options.MaxIdleConns = 2
+	options.PoolSize, options.MaxActiveConns = 1, 1
+	options.MinIdleConns, options.MaxIdleConns = 0, 0
 	return redis.NewClient(&options)
 }
 
-// membership is the one in Redis, at most a second old.
+// membership is the one in Redis, at most a second old, or less while a peer was never met.
 func (s *Syncer) membership(ctx context.Context) (membership, error) {
 	s.mu.Lock()
 	known, at := s.known, s.knownAt
 	s.mu.Unlock()
-	if time.Since(at) < time.Second && len(known.ids) > len(s.cfg.Peers) {
+	limit := time.Second
+	for name := range s.cfg.Peers {
+		if known.ids[name] == 0 {
+			limit = 50 * time.Millisecond
+		}
+	}
+	if time.Since(at) < limit {
 		return known, nil
 	}
 	known, err := s.members.load(ctx)
