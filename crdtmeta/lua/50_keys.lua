@@ -220,55 +220,29 @@ do
     return list
   end
 
-  -- flush_one removes everything of one database as this region has seen it. What counters have seen of each other must
-  -- be said, so that increments made elsewhere at this moment count, and only they.
-  local function flush_one(d, mode, offsets)
+  -- flush_one removes everything of one database as this region has seen it. What it has seen of counters must be said, so
+  -- that increments made elsewhere at this moment count, and only they; and dead shares must outlive the flush.
+  local function flush_one(d, mode, offsets, counters)
     E.select(d)
-    for ck, k in pairs_(E.companions()) do
+    for _, k in pairs_(E.companions()) do
       local S = E.open(k)
-      if S.form and (S.rec.s or S.rec.c) then
+      if S.rec.s or S.rec.c then
         local list = E.offsets(S.rec, '', {})
-        if S.rec.c then
-          for field, cell in pairs_(E.load_cells(S)) do E.offsets(cell, field, list) end
+        E.reset(S.rec)
+        for field, cell in pairs_(E.load_cells(S)) do
+          E.offsets(cell, field, list)
+          E.reset(cell)
         end
         for p = 1, #list, 7 do
           local q = #offsets
           offsets[q + 1] = d .. ':' .. k
           for j = 0, 6 do offsets[q + 2 + j] = list[p + j] end
         end
+        S.db, S.form, S.raw = d, nil, nil
+        counters[#counters + 1] = S
       end
     end
     E.empty(mode)
-  end
-
-  -- Dead shares must outlive the flush: an increment that has not seen it may still come.
-  local function keep_dead_shares(offsets)
-    local by_key = {}
-    for p = 1, #offsets, 8 do
-      local name = offsets[p]
-      by_key[name] = by_key[name] or {}
-      local list = by_key[name]
-      list[#list + 1] = p
-    end
-    for name, list in pairs_(by_key) do
-      local colon = find(name, ':', 1, true)
-      E.select(tonumber_(sub(name, 1, colon - 1)))
-      local S = E.open(sub(name, colon + 1))
-      E.load_cells(S)
-      for _, p in pairs_(list) do
-        local field = offsets[p + 1]
-        local cell = S.rec
-        if field ~= '' then
-          cell = S.cells[field] or {w = {}}
-          S.cells[field] = cell
-        end
-        cell.s = cell.s or {}
-        local sum = offsets[p + 7]
-        cell.s[offsets[p + 2]] = {offsets[p + 3], offsets[p + 4], offsets[p + 5], offsets[p + 6], sum, offsets[p + 5], offsets[p + 6], sum}
-      end
-      S.rec.x = {origin, t, op}
-      E.write_companion(S)
-    end
   end
 
   local function flush(argv, i, n, dbs, target)
@@ -279,8 +253,8 @@ do
     elseif n > 2 then
       return {err = 'ERR syntax error'}
     end
-    local here, offsets = db, {}
-    for _, d in pairs_(dbs) do flush_one(d, mode, offsets) end
+    local here, offsets, counters = db, {}, {}
+    for _, d in pairs_(dbs) do flush_one(d, mode, offsets, counters) end
     E.select(here)
     for name in pairs_(ttl_queue) do
       if target < 0 or find(name, target .. ':', 1, true) == 1 then ttl_queue[name] = nil end
@@ -297,7 +271,12 @@ do
     end
     E.select(here)
     E.emit('F', target, offsets)
-    keep_dead_shares(offsets)
+    for i = 1, #counters do
+      local S = counters[i]
+      E.select(S.db)
+      S.rec.T, S.rec.y, S.rec.x = nil, nil, {origin, t, op}
+      E.write_companion(S)
+    end
     E.select(here)
     return {ok = 'OK'}
   end

@@ -601,7 +601,7 @@ do
       for _, k in pairs_(E.companions()) do
         local S = E.open(k)
         local name = d .. ':' .. k
-        if given[name] or not all_seen(S.rec) or (S.form == 'h' and not elements_seen(S)) then
+        if given[name] or S.rec.s or S.rec.c or not all_seen(S.rec) or (S.form == 'h' and not elements_seen(S)) then
           E.lift(S)
           survivors[#survivors + 1] = S
         end
