@@ -171,7 +171,7 @@ do
   -- replaced records that a command overwrote the whole key. existed says whether it was there before.
   function E.replaced(k, existed)
     local S = E.open(k)
-    if existed or (S.form and not S.rec.x) then E.remove_local(S) end
+    if existed or S.form then E.remove_local(S) end
     E.content(S)
   end
 
