@@ -403,11 +403,10 @@ do
       E.save(S)
     end
     if float == 0 and (reply >= EXACT or reply <= -EXACT) then
-      -- Near the limits the sum may be saturated: every region shows what the registers say.
+      -- Near the limits the sum may be saturated: the reply is Redis's, every region shows what the registers say.
       local shown, v = call('GET', S.k), E.value(rec)
       if v and rec.s and v ~= shown then
         call('SET', S.k, v, 'KEEPTTL')
-        shown = v
       end
       return shown
     end

@@ -74,7 +74,6 @@ do
       local shown, v = call('HGET', k, field), E.value(cell)
       if v and cell.s and v ~= shown then
         call('HSET', k, field, v)
-        shown = v
       end
       return shown
     end
