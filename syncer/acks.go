@@ -27,7 +27,7 @@ type acks struct {
 
 // While the region that acknowledges is in the same epoch, an acknowledgement never goes back. After a fail-over there
 // it may have lost what it acknowledged, so the first one of a new epoch replaces all that was said before.
-var ackStore = redis.NewScript(`
+var ackStore = newScript(`
 local new = cmsgpack.unpack(ARGV[2])
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 local old = text and cmsgpack.unpack(text)

@@ -48,6 +48,7 @@ type Config struct {
 	StatusInterval time.Duration // 1 s between publications of the status
 	ExpireInterval time.Duration // 100 ms between calls that turn due TTLs into effects
 	TrimInterval   time.Duration // 2 s between trims of the log
+	KeepTime       time.Duration // 60 s of log stay although every peer has them, see KeepBytes
 	PausePoll      time.Duration // 10 ms between looks whether a paused region was resumed
 	WaitPoll       time.Duration // 100 ms between attempts of an entry whose context has not arrived
 	AckPoll        time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
@@ -61,8 +62,11 @@ type Config struct {
 	ChunkEntries int           // 128 entries in one engine call
 	ChunkBytes   int           // 256 KiB in one engine call; a single larger entry goes alone
 	ChunkTime    time.Duration // 2 ms: calls that take longer make the next ones smaller
-	MaxLinks     int           // 128 peers connected at once
-	ExpireKeys   int           // 100 due keys in one engine call
+	// KeepBytes is 64 MiB: a log that is larger is trimmed also within KeepTime. What is kept serves a peer whose Redis
+	// failed over and lost what it had acknowledged: without it, the peer would need a merge.
+	KeepBytes  int
+	MaxLinks   int // 128 peers connected at once
+	ExpireKeys int // 100 due keys in one engine call
 
 	negative bool // some limit or interval is below zero
 }
@@ -90,6 +94,7 @@ func (c Config) withDefaults() Config {
 		{&c.StatusInterval, time.Second},
 		{&c.ExpireInterval, 100 * time.Millisecond},
 		{&c.TrimInterval, 2 * time.Second},
+		{&c.KeepTime, 60 * time.Second},
 		{&c.PausePoll, 10 * time.Millisecond},
 		{&c.WaitPoll, 100 * time.Millisecond},
 		{&c.AckPoll, 3 * time.Millisecond},
@@ -112,6 +117,7 @@ func (c Config) withDefaults() Config {
 		{&c.CompressFrom, 1 << 10},
 		{&c.ChunkEntries, 128},
 		{&c.ChunkBytes, 256 << 10},
+		{&c.KeepBytes, 64 << 20},
 		{&c.MaxLinks, 128},
 		{&c.ExpireKeys, 100},
 	} {

@@ -29,7 +29,6 @@ type testRegion struct {
 	rdb    *redis.Client
 	listen string
 	logs   *testLog
-	change func(*Config)
 
 	*Syncer
 	stop func()
@@ -38,11 +37,13 @@ type testRegion struct {
 var regionNames = []string{"alpha", "beta", "gamma", "delta"}
 
 // newRegions starts n Redis servers and arms them. No syncer runs yet.
-func newRegions(t testing.TB, n int) []*testRegion {
+func newRegions(t testing.TB, n int) []*testRegion { return newRegionsWith(t, n) }
+
+func newRegionsWith(t testing.TB, n int, opts ...redistest.Option) []*testRegion {
 	t.Helper()
 	regions := make([]*testRegion, n)
 	for i := range regions {
-		server := redistest.Start(t)
+		server := redistest.Start(t, opts...)
 		r := &testRegion{
 			t: t, name: regionNames[i], id: i + 1, server: server, rdb: server.Client(),
 			listen: "127.0.0.1:" + strconv.Itoa(redistest.FreePort(t)), logs: &testLog{t: t, name: regionNames[i]}, stop: func() {},
@@ -113,6 +114,12 @@ func (r *testRegion) config(peers map[string][]string) Config {
 // run starts the syncer. It is stopped when the test ends, or by r.stop.
 func (r *testRegion) run(peers map[string][]string, change ...func(*Config)) {
 	r.t.Helper()
+	r.start(peers, "", change...)
+}
+
+// start can give the syncer a lease of its own.
+func (r *testRegion) start(peers map[string][]string, lease string, change ...func(*Config)) {
+	r.t.Helper()
 	cfg := r.config(peers)
 	for _, f := range change {
 		f(&cfg)
@@ -122,6 +129,9 @@ func (r *testRegion) run(peers map[string][]string, change ...func(*Config)) {
 		r.t.Fatal(err)
 	}
 	r.Syncer = s
+	if lease != "" {
+		s.keys.lease = lease
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

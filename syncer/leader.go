@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,8 @@ type leader struct {
 	news    signal // a link changed its state
 	links   []*linkStatus
 	drifted map[string]bool // peers whose clock is known to be off, so that it is logged once
+
+	logBytes atomic.Int64 // of the log, as the newest trim measured it
 }
 
 // lead pulls from all peers, independently of each other, and keeps house, until ctx ends.

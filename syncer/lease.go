@@ -17,13 +17,13 @@ type lease struct {
 }
 
 // A lease that got lost with Redis's memory is simply taken again.
-var leaseTake = redis.NewScript(`
+var leaseTake = newScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`)
 
-var leaseDrop = redis.NewScript(`
+var leaseDrop = newScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`)
 

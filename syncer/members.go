@@ -31,7 +31,7 @@ type memberRecord struct {
 
 // A wrong id can be corrected while nothing of that region was applied and it acknowledged nothing; after that, the id
 // is part of every stamp.
-var memberLearn = redis.NewScript(`
+var memberLearn = newScript(`
 local id, name, packed, mark = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local all = redis.call('HGETALL', KEYS[1])
 local known = false

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // The ids are looked up in the same step, so that a region that is met for the first time at this very moment cannot
 // slip through.
-var pauseSet = redis.NewScript(`
+var pauseSet = newScript(`
 local ids = {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do

@@ -5,28 +5,16 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // newsPause bounds how often a change of state is published at once.
 const newsPause = 50 * time.Millisecond
 
-// logBytesEvery is how many publications share one measurement of the log's size.
-const logBytesEvery = 10
-
 // publishing writes the status each interval and soon after a change.
 func (l *leader) publishing(ctx context.Context) {
-	var logBytes int64
-	for n := 0; ctx.Err() == nil; n++ {
+	for ctx.Err() == nil {
 		news := l.news.next()
-		if n%logBytesEvery == 0 {
-			// Sampled by Redis; an error leaves the old number.
-			if size, err := l.cfg.Redis.MemoryUsage(ctx, l.keys.log).Result(); err == nil {
-				logBytes = size
-			}
-		}
-		if err := l.publish(ctx, logBytes); err != nil && ctx.Err() == nil {
+		if err := l.publish(ctx); err != nil && ctx.Err() == nil {
 			l.cfg.Log.Debug().Err(err).Msg("publishing the status")
 		}
 		_ = l.view.load(ctx, l.region.frontier) // an error leaves what we knew
@@ -42,7 +30,7 @@ func (l *leader) publishing(ctx context.Context) {
 }
 
 // publish replaces the whole hash, so that no region stays in it that is no peer any more.
-func (l *leader) publish(ctx context.Context, logBytes int64) error {
+func (l *leader) publish(ctx context.Context) error {
 	info, err := l.region.history(ctx)
 	if err != nil {
 		return err
@@ -54,7 +42,7 @@ func (l *leader) publish(ctx context.Context, logBytes int64) error {
 	now := time.Now()
 	fields := []any{ownField, encodeJSON(RegionStatus{
 		Leader: l.cfg.RunID, At: now, Origin: info.origin.String(), Clock: info.last,
-		LogEntries: info.length, LogBytes: logBytes, LogFirst: info.first,
+		LogEntries: info.length, LogBytes: l.logBytes.Load(), LogFirst: info.first,
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 	})}
 	for _, link := range l.links {
@@ -70,13 +58,12 @@ func (l *leader) publish(ctx context.Context, logBytes int64) error {
 		}
 		fields = append(fields, field, encodeJSON(peer))
 	}
-	_, err = l.cfg.Redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.Del(ctx, l.keys.status)
-		pipe.HSet(ctx, l.keys.status, fields...)
-		return nil
-	})
-	return err
+	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status}, fields...).Err()
 }
+
+var statusReplace = newScript(`
+redis.call('DEL', KEYS[1])
+return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 
 // ackedOf is the place in our log up to which a region has everything.
 func ackedOf(ack crdtmeta.Frontier, info logInfo) crdtmeta.Time {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"anabranch/crdtmeta"
 
@@ -69,68 +68,56 @@ type logInfo struct {
 
 // history reads self, epochs and the log's ends in one step, so that they belong together.
 func (r region) history(ctx context.Context) (logInfo, error) {
-	var self *redis.StringCmd
-	var epochs *redis.MapStringStringCmd
-	var stream *redis.Cmd
-	_, err := r.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		self = pipe.Get(ctx, r.keys.self)
-		epochs = pipe.HGetAll(ctx, r.keys.epochs)
-		stream = pipe.Do(ctx, "XINFO", "STREAM", r.keys.log)
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) && !isNoKey(err) {
-		return logInfo{}, err
-	}
 	var info logInfo
-	body, err := self.Bytes()
-	switch {
-	case errors.Is(err, redis.Nil):
+	parts, err := readRegion.Run(ctx, r.rdb, []string{r.keys.self, r.keys.epochs, r.keys.log}).Slice()
+	if errors.Is(err, redis.Nil) {
+		return info, nil // never armed
+	}
+	if err != nil {
+		return info, err
+	}
+	if len(parts) != 3 {
+		return info, fmt.Errorf("%w: %d parts of a region", errFormat, len(parts))
+	}
+	body, _ := parts[0].(string)
+	if info.origin, err = r.parseSelf([]byte(body)); err != nil {
+		return info, err
+	}
+	epochs, _ := parts[1].([]any)
+	if info.epochs, err = parseEpochs(epochs); err != nil {
+		return info, err
+	}
+	stream, _ := parts[2].([]any)
+	if len(stream) == 0 {
 		return info, nil
-	case err != nil:
-		return info, err
 	}
-	if info.origin, err = r.parseSelf(body); err != nil {
-		return info, err
-	}
-	if info.epochs, err = parseEpochs(epochs.Val()); err != nil {
-		return info, err
-	}
-	if err := stream.Err(); isNoKey(err) {
-		return info, nil
-	} else if err != nil {
-		return info, err
-	}
-	return info, info.parseStream(stream.Val())
+	return info, info.parseStream(stream)
 }
 
-func isNoKey(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "ERR no such key") }
+var readRegion = newScript(`
+local self = redis.call('GET', KEYS[1])
+if not self then return nil end
+local stream = redis.pcall('XINFO', 'STREAM', KEYS[3])
+if stream.err then stream = {} end
+return {self, redis.call('HGETALL', KEYS[2]), stream}`)
 
-func parseEpochs(hash map[string]string) (map[string]crdtmeta.Time, error) {
-	epochs := make(map[string]crdtmeta.Time, len(hash))
-	for epoch, value := range hash {
-		t, err := crdtmeta.ParseTime(value)
+func parseEpochs(pairs []any) (map[string]crdtmeta.Time, error) {
+	epochs := make(map[string]crdtmeta.Time, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		t, err := crdtmeta.ParseTime(fmt.Sprint(pairs[i+1]))
 		if err != nil {
 			return nil, fmt.Errorf("epochs: %w", err)
 		}
-		epochs[epoch] = t
+		epochs[fmt.Sprint(pairs[i])] = t
 	}
 	return epochs, nil
 }
 
-// parseStream reads the reply of XINFO STREAM, in the form of RESP2 or RESP3.
-func (info *logInfo) parseStream(reply any) error {
+// parseStream reads the reply of XINFO STREAM.
+func (info *logInfo) parseStream(reply []any) error {
 	fields := map[string]any{}
-	switch reply := reply.(type) {
-	case []any:
-		for i := 0; i+1 < len(reply); i += 2 {
-			fields[fmt.Sprint(reply[i])] = reply[i+1]
-		}
-	case map[any]any:
-		for name, value := range reply {
-			fields[fmt.Sprint(name)] = value
-		}
-	default:
-		return fmt.Errorf("XINFO STREAM: %T", reply)
+	for i := 0; i+1 < len(reply); i += 2 {
+		fields[fmt.Sprint(reply[i])] = reply[i+1]
 	}
 	info.length, _ = fields["length"].(int64)
 	info.added, _ = fields["entries-added"].(int64)

@@ -115,8 +115,14 @@ func (p *shipment) ship(ctx context.Context) error {
 			first = false
 		}
 		for _, e := range entries {
-			if err := p.window.enter(ctx, e); err != nil {
-				return err
+			if !p.window.take(e) {
+				// What is acknowledged first must have been sent first.
+				if err := pieces.flush(); err != nil {
+					return err
+				}
+				if err := p.window.enter(ctx, e); err != nil {
+					return err
+				}
 			}
 			if err := pieces.add(e); err != nil {
 				return err

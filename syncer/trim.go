@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"anabranch/crdtmeta"
 )
@@ -17,6 +18,11 @@ func (l *leader) trim(ctx context.Context) error {
 	if err != nil || info.origin.IsZero() {
 		return err
 	}
+	bytes, err := l.cfg.Redis.MemoryUsage(ctx, l.keys.log).Result()
+	if err != nil {
+		return fmt.Errorf("measuring the log: %w", err)
+	}
+	l.logBytes.Store(bytes)
 	known, err := l.membership(ctx)
 	if err != nil {
 		return err
@@ -37,7 +43,22 @@ func (l *leader) trim(ctx context.Context) error {
 	if !ok || cut <= info.first {
 		return nil
 	}
+	cut = min(cut, keepFrom(info.history, bytes, time.Now().Add(-l.cfg.KeepTime), int64(l.cfg.KeepBytes)))
+	if cut <= info.first {
+		return nil
+	}
 	return l.cutLog(ctx, cut)
+}
+
+// keepFrom is the oldest entry to keep for peers that may lose what they acknowledged: as far back as since, but not
+// more than about limit bytes, taking the entries as evenly spread over time.
+func keepFrom(h history, bytes int64, since time.Time, limit int64) crdtmeta.Time {
+	from := crdtmeta.TimeAt(since.UnixMilli())
+	if bytes > limit {
+		excess := float64(bytes-limit) / float64(bytes)
+		from = max(from, h.first+crdtmeta.Time(excess*float64(h.last-h.first)))
+	}
+	return from
 }
 
 // trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays
