@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -46,9 +47,10 @@ func (e *usageError) Unwrap() error { return e.reason }
 var errSilent = errors.New("failed")
 
 func main() {
-	// SIGTERM and Ctrl-C end the context; a second one kills, because the first handler is gone by then.
+	// SIGTERM and Ctrl-C end the context. A second one kills, because the handler is gone by then; but not at once, since
+	// some senders, such as timeout(1), signal the process and then its group.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
