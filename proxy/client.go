@@ -155,8 +155,8 @@ func (s *session) describe() string {
 	fmt.Fprintf(&line, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d", s.id, address(s.conn.RemoteAddr()),
 		address(s.conn.LocalAddr()), s.fd, name, max(0, now-s.since.Unix()), max(0, now-s.lastUse.Load()), flags, v.db)
 	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=0 qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
-		v.patterns, v.shards, readBytes)
-	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=-1 resp=%d", pending, pending+readBytes,
+		v.patterns, v.shards, firstBytes)
+	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=-1 resp=%d", pending, pending+firstBytes,
 		command, defaultUser, v.proto)
 	return line.String()
 }

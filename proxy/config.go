@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,6 +33,10 @@ type Config struct {
 	// Password of the default user; empty for none.
 	Password string
 
+	// Loops is how many goroutines read clients' commands. 0 gives each client a goroutine of its own, which costs more.
+	// Default: half of GOMAXPROCS, at least 1; the rest is for those who read replies.
+	Loops int
+
 	// MaxClients is how many clients may be connected; the next one gets an error. Default 10,000.
 	MaxClients int
 
@@ -56,6 +61,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen:          "127.0.0.1:6380",
+		Loops:           max(1, runtime.GOMAXPROCS(0)/2),
 		MaxClients:      10000,
 		QueryBytes:      1 << 30,
 		OutputBytes:     256 << 20,
@@ -72,6 +78,8 @@ func (c Config) Validate() error {
 		return errors.New("Listen: must not be empty")
 	case c.Backend == nil:
 		return errors.New("Backend: is required")
+	case c.Loops < 0:
+		return fmt.Errorf("Loops %d: must not be negative", c.Loops)
 	case c.MaxClients < 1:
 		return fmt.Errorf("MaxClients %d: must be at least 1", c.MaxClients)
 	case c.QueryBytes < 1<<20:

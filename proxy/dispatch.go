@@ -8,13 +8,14 @@ import (
 	"anabranch/translate"
 )
 
-// dispatch sends the command in buf[from:to] on its way. Its arguments are in s.scan.
-func (s *session) dispatch(from, to int) {
+// dispatch sends the command in buf[from:to] on its way. Its arguments are in s.scan. false means that it may block, and
+// nothing was done because the session runs inline.
+func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
 	if s.careful && !s.allowed(&plan) {
-		return
+		return true
 	}
 	switch plan.Class {
 	case translate.Read:
@@ -30,9 +31,12 @@ func (s *session) dispatch(from, to int) {
 	case translate.Refused:
 		s.replyError(plan.Err)
 	default:
-		s.special(&plan)
+		if !s.special(&plan) {
+			return false
+		}
 	}
 	s.skipNext, s.skipBegins = s.skipBegins, false
+	return true
 }
 
 // read passes a command on as it is. Neighbours in the read buffer travel as one run.
@@ -61,11 +65,14 @@ func (s *session) pass(shape translate.Shape, discard bool, replies int, raw []b
 	s.ops = append(s.ops, backend.Op{Kind: backend.OpRead, Shape: shape, Discard: discard, Count: replies, Bytes: raw})
 }
 
-// special deals with what is neither a plain read nor a write.
-func (s *session) special(plan *translate.Plan) {
-	if handle, ok := handlers[plan.Command.Name]; ok {
-		handle(s, s.scan.Args)
-		return
+// special deals with what is neither a plain read nor a write. It returns what dispatch does.
+func (s *session) special(plan *translate.Plan) bool {
+	if h, ok := handlers[plan.Command.Name]; ok {
+		if h.blocks && s.inline != nil {
+			return false
+		}
+		h.run(s, s.scan.Args)
+		return true
 	}
 	switch plan.Class {
 	case translate.Admin, translate.Local, translate.PubSub:
@@ -73,6 +80,7 @@ func (s *session) special(plan *translate.Plan) {
 	default:
 		s.replyError(fmt.Sprintf(errNotAvailable, plan.Command.FullName()))
 	}
+	return true
 }
 
 // silent reports whether the client wants no reply to this command.

@@ -1,52 +1,59 @@
 package proxy
 
-// handlers answer the commands that the proxy deals with itself, by their names in the command table. What the table
-// calls Admin, Local or PubSub and is not here passes to the server as it is.
-var handlers map[string]func(s *session, args [][]byte)
+// handler answers a command that the proxy deals with itself. One that blocks waits for the session's earlier replies or
+// for the control plane, so it never runs inline.
+type handler struct {
+	blocks bool
+	run    func(s *session, args [][]byte)
+}
+
+// handlers has them by their names in the command table. What the table calls Admin, Local or PubSub and is not here passes
+// to the server as it is.
+var handlers map[string]handler
 
 func init() {
-	handlers = map[string]func(s *session, args [][]byte){
-		"PING":   (*session).ping,
-		"ECHO":   (*session).echo,
-		"AUTH":   (*session).auth,
-		"HELLO":  (*session).hello,
-		"SELECT": (*session).selectDatabase,
-		"QUIT":   (*session).quit,
-		"RESET":  (*session).reset,
+	handlers = map[string]handler{
+		"PING":   {run: (*session).ping},
+		"ECHO":   {run: (*session).echo},
+		"AUTH":   {run: (*session).auth},
+		"HELLO":  {blocks: true, run: (*session).hello},
+		"SELECT": {blocks: true, run: (*session).selectDatabase},
+		"QUIT":   {run: (*session).quit},
+		"RESET":  {blocks: true, run: (*session).reset},
 
-		"CLIENT ID":           (*session).clientID,
-		"CLIENT GETNAME":      (*session).clientGetName,
-		"CLIENT SETNAME":      (*session).clientSetName,
-		"CLIENT INFO":         (*session).clientInfo,
-		"CLIENT LIST":         (*session).clientList,
-		"CLIENT KILL":         (*session).clientKill,
-		"CLIENT REPLY":        (*session).clientReply,
-		"CLIENT NO-EVICT":     (*session).clientNoEvict,
-		"CLIENT GETREDIR":     (*session).clientGetRedir,
-		"CLIENT TRACKINGINFO": (*session).clientTrackingInfo,
-		"CLIENT UNBLOCK":      (*session).clientUnblock,
-		"CLIENT UNPAUSE":      (*session).clientUnpause,
-		"CLIENT HELP":         (*session).clientHelp,
+		"CLIENT ID":           {run: (*session).clientID},
+		"CLIENT GETNAME":      {run: (*session).clientGetName},
+		"CLIENT SETNAME":      {run: (*session).clientSetName},
+		"CLIENT INFO":         {run: (*session).clientInfo},
+		"CLIENT LIST":         {run: (*session).clientList},
+		"CLIENT KILL":         {run: (*session).clientKill},
+		"CLIENT REPLY":        {run: (*session).clientReply},
+		"CLIENT NO-EVICT":     {run: (*session).clientNoEvict},
+		"CLIENT GETREDIR":     {run: (*session).clientGetRedir},
+		"CLIENT TRACKINGINFO": {run: (*session).clientTrackingInfo},
+		"CLIENT UNBLOCK":      {run: (*session).clientUnblock},
+		"CLIENT UNPAUSE":      {run: (*session).clientUnpause},
+		"CLIENT HELP":         {run: (*session).clientHelp},
 
-		"SUBSCRIBE":    (*session).subscribe,
-		"PSUBSCRIBE":   (*session).subscribe,
-		"SSUBSCRIBE":   (*session).subscribe,
-		"UNSUBSCRIBE":  (*session).unsubscribe,
-		"PUNSUBSCRIBE": (*session).unsubscribe,
-		"SUNSUBSCRIBE": (*session).unsubscribe,
+		"SUBSCRIBE":    {blocks: true, run: (*session).subscribe},
+		"PSUBSCRIBE":   {blocks: true, run: (*session).subscribe},
+		"SSUBSCRIBE":   {blocks: true, run: (*session).subscribe},
+		"UNSUBSCRIBE":  {blocks: true, run: (*session).unsubscribe},
+		"PUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
+		"SUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
 
-		"INFO":       (*session).info,
-		"CONFIG SET": (*session).configSet,
-		"ACL WHOAMI": (*session).whoAmI,
+		"INFO":       {blocks: true, run: (*session).info},
+		"CONFIG SET": {run: (*session).configSet},
+		"ACL WHOAMI": {run: (*session).whoAmI},
 
-		"CRDT PAUSE":     (*session).crdtPause,
-		"CRDT RESUME":    (*session).crdtResume,
-		"CRDT WAIT":      (*session).crdtWait,
-		"CRDT PEERS":     (*session).crdtPeers,
-		"CRDT INFO":      (*session).crdtInfo,
-		"CRDT STATUS":    (*session).crdtStatus,
-		"CRDT EXPLAIN":   (*session).crdtExplain,
-		"CRDT CONFLICTS": (*session).crdtConflicts,
-		"CRDT HELP":      (*session).crdtHelp,
+		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},
+		"CRDT RESUME":    {blocks: true, run: (*session).crdtResume},
+		"CRDT WAIT":      {blocks: true, run: (*session).crdtWait},
+		"CRDT PEERS":     {blocks: true, run: (*session).crdtPeers},
+		"CRDT INFO":      {blocks: true, run: (*session).crdtInfo},
+		"CRDT STATUS":    {blocks: true, run: (*session).crdtStatus},
+		"CRDT EXPLAIN":   {run: (*session).crdtExplain},
+		"CRDT CONFLICTS": {blocks: true, run: (*session).crdtConflicts},
+		"CRDT HELP":      {run: (*session).crdtHelp},
 	}
 }

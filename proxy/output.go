@@ -1,42 +1,40 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
-	"syscall"
-	"unsafe"
+	"time"
+
+	"anabranch/internal/sock"
 )
 
 // output writes the replies of one client. It never blocks its callers: what the client's socket does not take at once is
 // kept, and a goroutine that lives only as long as there is something to write brings it out.
 type output struct {
-	conn  net.Conn
-	raw   syscall.RawConn // nil when the bytes cannot go to the socket as they are (TLS)
-	limit int             // bytes that may wait
+	conn    net.Conn
+	sock    *sock.Sock // nil when the bytes cannot go to the socket as they are (TLS)
+	bare    *sock.Sock // of the connection below TLS, to look at it and to end it
+	limit   int        // bytes that may wait
+	linger  time.Duration
+	onLimit func(bytes int)
+	onClose func()
 
 	mu       sync.Mutex
 	waiting  []byte // not written yet, in order
 	spare    []byte // the buffer that was written last
 	writing  int    // bytes that the goroutine has in hand
 	draining bool   // the goroutine runs
-	closing  bool   // close when everything is written
-	closed   bool
-	onLimit  func(bytes int)
-
-	// The argument and result of attempt, which is made once so that a write allocates nothing.
-	piece   []byte
-	wrote   int
-	attempt func(fd uintptr) bool
+	ended    bool   // nothing more is accepted
+	closing  bool   // the goroutine closes when everything is written
 }
 
-func newOutput(conn net.Conn, limit int, onLimit func(bytes int)) *output {
-	o := &output{conn: conn, limit: limit, onLimit: onLimit}
-	if plain, ok := conn.(syscall.Conn); ok {
-		if raw, err := plain.SyscallConn(); err == nil {
-			o.raw = raw
-		}
+func newOutput(conn net.Conn, limit int) *output {
+	o := &output{conn: conn, limit: limit, sock: sock.New(conn)}
+	o.bare = o.sock
+	if secure, ok := conn.(*tls.Conn); ok {
+		o.bare = sock.New(secure.NetConn())
 	}
-	o.attempt = o.send
 	return o
 }
 
@@ -44,12 +42,16 @@ func newOutput(conn net.Conn, limit int, onLimit func(bytes int)) *output {
 func (o *output) Deliver(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed || len(p) == 0 {
+	if o.ended || len(p) == 0 {
 		return
 	}
-	if !o.draining && o.raw != nil {
-		p = p[o.tryWrite(p):]
-		if len(p) == 0 {
+	if !o.draining && o.sock != nil {
+		n, err := o.sock.Send(p)
+		if err != nil {
+			o.abort()
+			return
+		}
+		if p = p[n:]; len(p) == 0 {
 			return
 		}
 	}
@@ -61,57 +63,36 @@ func (o *output) Deliver(p []byte) {
 	o.waiting = append(o.waiting, p...)
 	if !o.draining {
 		o.draining = true
-		go o.drain() // ends when nothing is waiting, or the connection is closed
+		go o.drain() // ends when nothing is waiting, or the connection has ended
 	}
-}
-
-// tryWrite offers bytes to the socket once and returns how many it took. An error counts as none: the goroutine meets
-// it again and deals with it.
-func (o *output) tryWrite(p []byte) int {
-	o.piece, o.wrote = p, 0
-	if o.raw.Write(o.attempt) != nil {
-		return 0
-	}
-	return o.wrote
-}
-
-// send runs with the descriptor held. The system call goes past the scheduler's bookkeeping, because it never blocks.
-func (o *output) send(fd uintptr) bool {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(o.piece))),
-		uintptr(len(o.piece)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
-	if errno == 0 {
-		o.wrote = int(n)
-	}
-	o.piece = nil
-	return true
 }
 
 // drain writes what is waiting, however long the client takes.
 func (o *output) drain() {
-	for {
-		o.mu.Lock()
-		o.writing = 0
-		if len(o.waiting) == 0 || o.closed {
-			o.draining = false
-			o.waiting, o.spare = nil, nil
-			if o.closing && !o.closed {
-				o.abort()
-			}
-			o.mu.Unlock()
-			return
-		}
+	o.mu.Lock()
+	for len(o.waiting) > 0 && !o.isAborted() {
 		piece := o.waiting
 		o.waiting, o.spare = o.spare[:0], piece
 		o.writing = len(piece)
 		o.mu.Unlock()
-
-		if _, err := o.conn.Write(piece); err != nil {
-			o.mu.Lock()
+		_, err := o.conn.Write(piece)
+		o.mu.Lock()
+		o.writing = 0
+		if err != nil {
 			o.abort()
-			o.mu.Unlock()
 		}
 	}
+	o.draining = false
+	o.waiting, o.spare = nil, nil
+	closing := o.closing
+	o.mu.Unlock()
+	if closing {
+		o.close()
+	}
 }
+
+// isAborted tells an end that leaves replies unwritten from finish, which does not.
+func (o *output) isAborted() bool { return o.ended && !o.closing }
 
 // Break implements backend.Output: the stream cannot go on.
 func (o *output) Break() {
@@ -120,22 +101,39 @@ func (o *output) Break() {
 	o.abort()
 }
 
-// finish closes the connection when everything that was delivered has been written.
-func (o *output) finish() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closing = true
-	if !o.draining {
-		o.abort()
+// abort ends the connection. Whoever reads it meets its end and calls finish. The lock must be held.
+func (o *output) abort() {
+	if o.ended && !o.closing {
+		return
+	}
+	o.ended, o.closing = true, o.closing && o.draining
+	o.waiting = nil
+	if o.bare != nil {
+		o.bare.Shutdown()
+	} else {
+		o.conn.Close()
 	}
 }
 
-// abort closes the connection. The lock must be held.
-func (o *output) abort() {
-	if !o.closed {
-		o.closed = true
-		o.conn.Close()
+// finish closes the connection when everything that was delivered has been written, or the client has taken too long.
+// Nobody may read the connection any more.
+func (o *output) finish() {
+	o.mu.Lock()
+	o.ended = true
+	o.closing = o.draining
+	closing := o.closing
+	if closing {
+		o.conn.SetWriteDeadline(time.Now().Add(o.linger))
 	}
+	o.mu.Unlock()
+	if !closing {
+		o.close()
+	}
+}
+
+func (o *output) close() {
+	o.conn.Close()
+	o.onClose()
 }
 
 // pending is how many bytes the client has not taken yet.

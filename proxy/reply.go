@@ -5,38 +5,31 @@ import (
 	"anabranch/internal/resp"
 )
 
-// reply answers the command at hand with ready bytes, in order with everything before it: behind the commands of the
-// same read, or at once when nothing is under way.
+// reply answers the command at hand with ready bytes, in order with everything before it: at once when nothing is under
+// way, else behind the replies of the same submission.
 func (s *session) reply(p []byte) {
 	if s.silent() {
 		return
 	}
-	switch {
-	case len(s.ops) > 0:
-		s.appendLiteral(p)
-	case s.private != nil:
-		// Messages arrive on this lane at any time. An answer of the server's own gives this one its place between them.
-		s.pass(0, true, 1, pingCommand)
-		s.appendLiteral(p)
-	default:
-		if len(s.direct) == 0 {
-			s.caller.Drain()
-		}
+	if len(s.ops) == 0 && s.private == nil && (len(s.direct) > 0 || s.caller.Idle()) {
 		s.direct = append(s.direct, p...)
 		if len(s.direct) >= directBytes {
 			s.flush()
 		}
+		return
 	}
-}
-
-var pingCommand = resp.AppendCommandStrings(nil, "PING")
-
-func (s *session) appendLiteral(p []byte) {
+	if len(s.ops) == 0 {
+		// Replies of earlier reads are still to come, or messages may come at any time. An answer of the server's own
+		// gives this one its place among them.
+		s.pass(0, true, 1, pingCommand)
+	}
 	start := len(s.literals)
 	s.literals = append(s.literals, p...)
 	s.runEnd = 0
 	s.ops = append(s.ops, backend.Op{Kind: backend.OpLiteral, Bytes: s.literals[start:len(s.literals):len(s.literals)]})
 }
+
+var pingCommand = resp.AppendCommandStrings(nil, "PING")
 
 // The answers below share one scratch buffer.
 

@@ -24,7 +24,8 @@ type Server struct {
 	sessions map[int64]*session
 	nextID   int64
 
-	clients  sync.WaitGroup
+	clients  sync.WaitGroup // sessions that are not closed yet
+	loops    []*loop
 	stopping atomic.Bool
 	lifetime context.Context
 	seconds  atomic.Int64 // Unix time, coarse: read at each command, so it must cost nothing
@@ -80,13 +81,25 @@ func (s *Server) Run(ctx context.Context) error {
 	s.cfg.Log.Info().Stringer("addr", addr).Msg("listening for clients")
 
 	var helpers sync.WaitGroup
-	helpers.Go(func() { s.keepTime(lifetime) })
+	helpers.Go(func() { s.keepTime(lifetime) }) // ends with lifetime
+	for range s.cfg.Loops {
+		l, err := newLoop()
+		if err != nil {
+			s.cfg.Log.Warn().Err(err).Msg("no poller: each client gets a goroutine of its own")
+			break
+		}
+		s.loops = append(s.loops, l)
+		helpers.Go(func() { l.run() }) // ends when its poller is closed
+	}
 	stopAccepting := context.AfterFunc(ctx, func() { s.listener.Close() })
 	err = s.accept(ctx)
 	stopAccepting()
 	s.listener.Close()
 
 	s.drain(cancel)
+	for _, l := range s.loops {
+		l.poller.Close()
+	}
 	helpers.Wait()
 	return err
 }
@@ -107,12 +120,22 @@ func (s *Server) accept(ctx context.Context) error {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		client := s.admit(conn)
-		if client == nil {
-			continue
+		if client := s.admit(conn); client != nil {
+			s.serve(client)
 		}
-		s.clients.Go(client.run) // ends when the client or the server goes
 	}
+}
+
+// serve makes the session a member of a loop, or gives it a goroutine.
+func (s *Server) serve(client *session) {
+	if len(s.loops) > 0 && client.out.sock != nil {
+		client.loop = s.loops[int(client.id)%len(s.loops)]
+		if client.loop.poller.Add(client.out.sock, client) == nil {
+			return
+		}
+		client.loop = nil
+	}
+	go client.alone() // ends when the client or the server goes
 }
 
 // admit makes a session, or sends the client away.
@@ -132,20 +155,28 @@ func (s *Server) admit(conn net.Conn) *session {
 	s.nextID++
 	client := newSession(s, conn, s.nextID)
 	s.sessions[client.id] = client
+	s.clients.Add(1)
 	return client
 }
 
+// forget is called when a session's connection has been closed.
 func (s *Server) forget(client *session) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.sessions, client.id)
+	s.mu.Unlock()
+	s.clients.Done()
 }
 
 // drain asks every session to end, and closes what has not ended in time.
 func (s *Server) drain(cancel context.CancelFunc) {
 	s.stopping.Store(true)
 	for _, client := range s.snapshot() {
-		client.conn.SetReadDeadline(time.Now()) // wakes the session, which finishes by itself
+		if client.loop == nil {
+			client.conn.SetReadDeadline(time.Now()) // wakes the session, which ends by itself
+		}
+	}
+	for _, l := range s.loops {
+		l.stop()
 	}
 	timer := time.AfterFunc(s.cfg.ShutdownTimeout, func() {
 		cancel()

@@ -10,15 +10,9 @@ import (
 	"anabranch/translate"
 )
 
-// Sizes of a session's buffers.
-const (
-	readBytes   = 16 << 10 // first read buffer; grows with the commands
-	keptBytes   = 64 << 10 // a buffer that grew beyond this is let go when it is empty
-	directBytes = 64 << 10 // local answers are written when they have become this many
-)
-
-// session is one client. One goroutine reads its commands and owns all fields but those that are said to be shared;
-// replies are written by whoever has them.
+// session is one client. One goroutine at a time reads its commands and owns all fields but those that are said to be
+// shared: the loop that it is a member of, or one of its own while a command may block (alone.go). Replies are
+// written by whoever has them.
 type session struct {
 	server *Server
 	conn   net.Conn
@@ -28,12 +22,14 @@ type session struct {
 	fd     int
 	since  time.Time
 
-	buf        []byte // buf[:have] was read, buf[next:have] is not consumed yet
-	next, have int
-	scan       resp.Scanner
+	loop   *loop // nil: the session always has a goroutine of its own
+	inline *loop // the loop that runs it at the moment, which flushes afterwards and must not block
+
+	input
+	scan resp.Scanner
 
 	ops      []backend.Op // of this read, for one submission
-	runEnd   int          // where in buf the last run of reads ends, 0 when there is none to go on with
+	runEnd   int          // where in the buffer the last run of reads ends, 0 when there is none to go on with
 	literals []byte       // bytes of ready answers among ops
 	direct   []byte       // answers while nothing is under way
 	scratch  []byte
@@ -41,6 +37,7 @@ type session struct {
 
 	lane    *backend.Lane // where commands go: a shared lane, or private
 	private *backend.Lane // while subscribed
+	noRoom  bool          // the lane wants a pause
 	subs    subscriptions
 	db      int
 	proto   int
@@ -52,12 +49,14 @@ type session struct {
 	skipBegins bool // this command is CLIENT REPLY SKIP
 	ending     bool // nothing more is read
 
-	// Shared with CLIENT LIST and CLIENT KILL of other sessions.
+	// Shared with CLIENT LIST of other sessions.
 	name    atomic.Pointer[string]
 	lastUse atomic.Int64 // Unix seconds
 	lastCmd atomic.Pointer[translate.Command]
 	view    atomic.Pointer[view]
 }
+
+const directBytes = 64 << 10 // local answers are written when they have become this many
 
 func newSession(server *Server, conn net.Conn, id int64) *session {
 	s := &session{
@@ -65,12 +64,13 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 		proto:      resp.RESP2,
 		authorized: server.cfg.Password == "",
 	}
-	s.out = newOutput(conn, server.cfg.OutputBytes, s.tooSlow)
-	if s.out.raw != nil {
-		s.out.raw.Control(func(fd uintptr) { s.fd = int(fd) })
+	s.out = newOutput(conn, server.cfg.OutputBytes)
+	s.out.linger, s.out.onLimit = server.cfg.ShutdownTimeout, s.tooSlow
+	s.out.onClose = func() { server.forget(s) }
+	if s.out.bare != nil {
+		s.fd = s.out.bare.FD()
 	}
 	s.caller = backend.NewCaller(s.out)
-	s.buf = make([]byte, readBytes)
 	s.lane = s.shared()
 	s.lastUse.Store(server.seconds.Load())
 	s.watchOut()
@@ -78,40 +78,14 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 	return s
 }
 
-// run serves the client until it goes, or the server does.
-func (s *session) run() {
-	defer s.end()
-	for !s.ending {
-		n, err := s.conn.Read(s.buf[s.have:])
-		if n > 0 {
-			s.have += n
-			s.consume()
-		}
-		if err != nil {
-			return
-		}
-		if !s.makeRoom() {
-			return
-		}
-	}
-}
-
-// end lets everything that was asked for be answered, and closes. Replies to a client that is gone are thrown away.
-func (s *session) end() {
-	s.barrier()
-	if s.private != nil {
-		s.private.Close()
-	}
-	s.out.finish()
-	s.server.forget(s)
-}
-
-// consume acts on all complete commands in the buffer, as one submission.
-func (s *session) consume() {
+// consume acts on all complete commands in the buffer, as one submission. When it runs inline it stops before a command
+// that may block, and returns false: go on in another goroutine.
+func (s *session) consume() (done bool) {
 	s.lastUse.Store(s.server.seconds.Load())
 	if s.careful || !s.server.cfg.Backend.Ready() {
 		s.watchOut()
 	}
+	done = true
 	for s.next < s.have && !s.ending {
 		n, err := s.scan.Scan(s.buf[s.next:s.have])
 		if err != nil {
@@ -122,8 +96,9 @@ func (s *session) consume() {
 		if n == 0 {
 			break
 		}
-		if len(s.scan.Args) > 0 {
-			s.dispatch(s.next, s.next+n)
+		if len(s.scan.Args) > 0 && !s.dispatch(s.next, s.next+n) {
+			done = false
+			break
 		}
 		s.next += n
 	}
@@ -131,53 +106,26 @@ func (s *session) consume() {
 	if s.current != s.lastCmd.Load() {
 		s.lastCmd.Store(s.current)
 	}
+	return done
 }
 
-// makeRoom prepares the buffer for the next read. false means that a command is longer than allowed.
-func (s *session) makeRoom() bool {
-	if s.next == s.have {
-		s.next, s.have = 0, 0
-		if len(s.buf) > keptBytes {
-			s.buf = make([]byte, readBytes)
-			clear(s.ops[:cap(s.ops)]) // their spans would keep the old one alive
-		}
-		return true
-	}
-	unread := s.have - s.next
-	if unread >= s.server.cfg.QueryBytes {
-		s.server.cfg.Log.Warn().Int64("client", s.id).Int("bytes", unread).Msg("client closed: query buffer limit")
-		return false
-	}
-	if len(s.buf)-s.have >= len(s.buf)/2 {
-		return true
-	}
-	if s.next > 0 && unread <= len(s.buf)/2 {
-		s.have = copy(s.buf, s.buf[s.next:s.have])
-		s.next = 0
-		s.scan.Reset() // its spans have moved
-		return true
-	}
-	// A new buffer: the spans of the unfinished command stay valid in the old one, which nobody writes to any more. It
-	// grows with what has arrived, not with what a client has announced.
-	grown := make([]byte, 2*len(s.buf))
-	s.have = copy(grown, s.buf[s.next:s.have])
-	s.next = 0
-	s.buf = grown
-	return true
-}
-
-// flush brings out what this read has led to.
+// flush brings out what this read has led to. The bytes of the read buffer are no longer needed then.
 func (s *session) flush() {
 	if len(s.direct) > 0 {
 		s.out.Deliver(s.direct)
 		s.direct = s.direct[:0]
-		if cap(s.direct) > keptBytes {
+		if cap(s.direct) > directBytes {
 			s.direct = nil
 		}
 	}
 	if len(s.ops) > 0 {
-		s.lane.Submit(s.caller, s.ops)
-		if cap(s.ops) > 4096 {
+		s.noRoom = !s.lane.Submit(s.caller, s.ops)
+		if s.inline != nil {
+			s.inline.touch(s.lane)
+		} else {
+			s.lane.Kick()
+		}
+		if cap(s.ops) > maxKeptOps {
 			s.ops = nil
 		}
 		s.ops = s.ops[:0]
@@ -186,10 +134,22 @@ func (s *session) flush() {
 	s.runEnd = 0
 }
 
-// barrier waits until everything so far has been answered.
+const maxKeptOps = 1 << 10
+
+// barrier waits until everything so far has been answered. It may not be called inline.
 func (s *session) barrier() {
 	s.flush()
 	s.caller.Drain()
+}
+
+// end lets everything that was asked for be answered, and closes. Replies to a client that is gone are thrown away. It may
+// not be called inline.
+func (s *session) end() {
+	s.barrier()
+	if s.private != nil {
+		s.private.Close()
+	}
+	s.out.finish()
 }
 
 // shared returns the shared lane for the session's database and protocol.

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"anabranch/internal/resp"
+	"anabranch/internal/sock"
 )
 
 // run keeps the lane connected until ctx ends, or a private lane's connection does.
@@ -108,19 +109,26 @@ func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
 	if l.closed {
 		conn.Close()
 	}
-	l.conn, l.connected, l.down = conn, true, false
+	l.conn, l.sock, l.connected, l.down = conn, sock.New(conn), true, false
+	l.kicked = true // something may have waited for the connection
 	l.mu.Unlock()
 
 	var writer sync.WaitGroup
-	writer.Go(func() { l.writeFlushes(conn) }) // ends when connected is false
+	writer.Go(func() { l.write(conn) }) // ends when connected is false
 	err := l.readReplies(conn)
 
 	conn.Close()
 	l.mu.Lock()
-	l.conn, l.connected = nil, false
+	l.connected = false
 	l.canSend.Broadcast()
 	l.mu.Unlock()
 	writer.Wait()
+	l.mu.Lock()
+	for l.sending {
+		l.canSend.Wait() // somebody still has bytes of segments in hand
+	}
+	l.conn, l.sock = nil, nil
+	l.mu.Unlock()
 	l.failInflight()
 	return err
 }
@@ -164,7 +172,7 @@ func (l *Lane) setDown() {
 	}
 	l.pending, l.pendingBytes, l.pendingReplies = nil, 0, 0
 	l.open = [3]*segment{}
-	l.canSubmit.Broadcast()
+	l.room.Broadcast()
 }
 
 // refusePending answers a segment that was never sent. It runs under the lane's lock, since a caller's next command may

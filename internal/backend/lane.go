@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"anabranch/internal/resp"
+	"anabranch/internal/sock"
 	"anabranch/translate"
 )
 
@@ -17,9 +18,9 @@ type Lane struct {
 	owner   *Caller // of a private lane
 	heads   [3][]byte
 
-	mu        sync.Mutex
-	canSend   sync.Cond // the writer waits for something to send and for room in flight
-	canSubmit sync.Cond // submitters wait for room among the pending
+	mu      sync.Mutex
+	canSend sync.Cond // the writer waits for work, serve for the last sender
+	room    sync.Cond // callers wait until less is pending
 
 	pending        []*segment  // not sent yet, in order
 	open           [3]*segment // by kind, the last pending segment if more may join it
@@ -30,12 +31,17 @@ type Lane struct {
 	nextSeq        uint64
 	free           []*segment
 
-	conn          net.Conn // the present connection, to close it from outside
-	connected     bool     // the writer may send on it
-	writerWaiting bool
-	paused        bool // a refused call waits for the engine to be armed; nothing newer may be sent
-	down          bool // no connection for too long: everything is refused at once
-	closed        bool // for good
+	conn           net.Conn   // the present connection
+	sock           *sock.Sock // the same, nil when it takes no raw bytes (TLS)
+	connected      bool
+	sending        bool        // somebody is writing out
+	out            net.Buffers // what is being written; of whoever is sending
+	rest           bool        // the writer shall write what is left of out
+	kicked         bool        // the writer shall flush
+	paused         bool        // a refused call waits for the engine to be armed; nothing newer may be sent
+	down           bool        // no connection for too long: everything is refused at once
+	closed         bool        // for good
+	waitingForRoom int
 
 	reader
 }
@@ -59,23 +65,21 @@ const inBytes = 64 << 10
 
 func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
 	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1}
-	l.canSend.L, l.canSubmit.L = &l.mu, &l.mu
+	l.canSend.L, l.room.L = &l.mu, &l.mu
 	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
 	l.in = make([]byte, inBytes)
 	return l
 }
 
-// Submit hands in what one caller wants, in its order. It copies all bytes, and blocks while too much is waiting. The
-// caller must be idle when it comes from another lane.
-func (l *Lane) Submit(c *Caller, ops []Op) {
+// Submit hands in what one caller wants, in its order. It copies all bytes and never blocks. The commands leave with the
+// next Flush or Kick, which the submitter calls when it has nothing more to submit at the moment. false means that too
+// much is waiting: call WaitRoom before the next Submit. The caller must be idle when it comes from another lane.
+func (l *Lane) Submit(c *Caller, ops []Op) (room bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for !l.down && (l.pendingBytes >= l.backend.cfg.PendingBytes || l.pendingReplies >= l.backend.cfg.PendingCommands) {
-		l.canSubmit.Wait()
-	}
 	if l.down {
 		refuse(c, ops)
-		return
+		return true
 	}
 	if c.lane != l {
 		c.lane, c.last = l, 0
@@ -100,8 +104,21 @@ func (l *Lane) Submit(c *Caller, ops []Op) {
 	}
 	c.last = seg.seq
 	c.unanswered.Add(answers)
-	if l.writerWaiting && l.sendable() {
-		l.canSend.Signal()
+	return l.hasRoom()
+}
+
+func (l *Lane) hasRoom() bool {
+	return l.down || l.pendingBytes < l.backend.cfg.PendingBytes && l.pendingReplies < l.backend.cfg.PendingCommands
+}
+
+// WaitRoom blocks until less is waiting, or nothing is accepted any more.
+func (l *Lane) WaitRoom() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.hasRoom() {
+		l.waitingForRoom++
+		l.room.Wait()
+		l.waitingForRoom--
 	}
 }
 

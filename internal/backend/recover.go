@@ -71,7 +71,7 @@ func (l *Lane) failHeld(text string) {
 		l.recycle(seg)
 	}
 	l.paused = false
-	l.canSend.Signal()
+	l.kick()
 }
 
 // recover arms the engine once everything in flight has been answered, and puts what was held back in front of what is
@@ -103,5 +103,5 @@ func (l *Lane) recover() {
 	l.pending = append(l.held, l.pending...)
 	l.held = nil
 	l.paused = false
-	l.canSend.Signal()
+	l.kick()
 }

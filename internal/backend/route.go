@@ -15,6 +15,7 @@ func (l *Lane) readReplies(conn net.Conn) error {
 		n, err := conn.Read(l.in[have:])
 		if n > 0 {
 			used, routeErr := l.route(l.in[:have+n])
+			l.Flush() // first, so that Redis works while the replies are written
 			l.deliverDirty()
 			if routeErr != nil {
 				return routeErr
@@ -164,9 +165,6 @@ func (l *Lane) landedLocked(seg *segment) {
 	}
 	seg.flushed = false
 	l.flights--
-	if l.writerWaiting && l.sendable() {
-		l.canSend.Signal()
-	}
 }
 
 // peel reads the beginning of a call's reply: the header of the array, or the error of a call that did not happen.

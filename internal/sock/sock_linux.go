@@ -1,0 +1,151 @@
+package sock
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+)
+
+// Sock makes single attempts on a connection's descriptor. One goroutine at a time may send, one may receive.
+type Sock struct {
+	raw syscall.RawConn
+
+	// The arguments and results of the functions below, which are made once so that a call allocates nothing.
+	send    sendState
+	receive receiveState
+	trySend func(fd uintptr)
+	tryRecv func(fd uintptr)
+}
+
+type sendState struct {
+	vectors []syscall.Iovec
+	n       int
+	errno   syscall.Errno
+}
+
+type receiveState struct {
+	buf   []byte
+	n     int
+	errno syscall.Errno
+}
+
+// New returns the Sock of a connection, or nil when bytes cannot go to its descriptor as they are (TLS, tests' pipes).
+func New(conn net.Conn) *Sock {
+	plain, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := plain.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &Sock{raw: raw}
+	s.trySend = func(fd uintptr) { s.send.run(fd) }
+	s.tryRecv = func(fd uintptr) { s.receive.run(fd) }
+	return s
+}
+
+// Send offers p to the socket once and returns how much it took: 0 and no error when it takes nothing now.
+func (s *Sock) Send(p []byte) (int, error) {
+	var one [1]syscall.Iovec
+	s.send.vectors = append(s.send.vectors[:0], one[:]...)
+	s.send.vectors[0] = vector(p)
+	return s.sendNow()
+}
+
+// maxVectors bounds the pieces of one system call.
+const maxVectors = 64
+
+// SendAll is Send for several pieces, of which it offers the first 64.
+func (s *Sock) SendAll(pieces [][]byte) (int, error) {
+	s.send.vectors = s.send.vectors[:0]
+	for _, p := range pieces[:min(len(pieces), maxVectors)] {
+		s.send.vectors = append(s.send.vectors, vector(p))
+	}
+	return s.sendNow()
+}
+
+func vector(p []byte) syscall.Iovec {
+	v := syscall.Iovec{Base: unsafe.SliceData(p)}
+	v.SetLen(len(p))
+	return v
+}
+
+func (s *Sock) sendNow() (int, error) {
+	err := s.raw.Control(s.trySend)
+	clear(s.send.vectors)
+	switch {
+	case err != nil:
+		return 0, err
+	case s.send.errno == 0:
+		return s.send.n, nil
+	case temporary(s.send.errno):
+		return 0, nil
+	}
+	return 0, s.send.errno
+}
+
+// run makes the call past the scheduler's bookkeeping, because it never blocks.
+func (s *sendState) run(fd uintptr) {
+	const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+	var n uintptr
+	if len(s.vectors) == 1 {
+		v := &s.vectors[0]
+		n, _, s.errno = syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(v.Base)), uintptr(v.Len), flags, 0, 0)
+	} else {
+		msg := syscall.Msghdr{Iov: unsafe.SliceData(s.vectors), Iovlen: uint64(len(s.vectors))}
+		n, _, s.errno = syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&msg)), flags)
+	}
+	s.n = int(n)
+}
+
+// Recv reads once into p: 0 and no error when there is nothing now, io.EOF at the end.
+func (s *Sock) Recv(p []byte) (int, error) {
+	s.receive.buf = p
+	err := s.raw.Control(s.tryRecv)
+	s.receive.buf = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.receive.errno != 0 && temporary(s.receive.errno):
+		return 0, nil
+	case s.receive.errno != 0:
+		return 0, s.receive.errno
+	case s.receive.n == 0:
+		return 0, io.EOF
+	}
+	return s.receive.n, nil
+}
+
+func (r *receiveState) run(fd uintptr) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(r.buf))),
+		uintptr(len(r.buf)), syscall.MSG_DONTWAIT, 0, 0)
+	r.n, r.errno = int(n), errno
+}
+
+// Gone looks whether the other side has hung up, without taking anything from the socket.
+func (s *Sock) Gone() bool {
+	gone := false
+	err := s.raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one[0])), 1,
+			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+		gone = errno == 0 && n == 0 || errno != 0 && !temporary(errno)
+	})
+	return gone || err != nil
+}
+
+// FD is the number of the descriptor, for display only.
+func (s *Sock) FD() int {
+	number := -1
+	s.raw.Control(func(fd uintptr) { number = int(fd) })
+	return number
+}
+
+// Shutdown ends the connection in both directions. Whoever reads it meets its end; the descriptor stays until Close.
+func (s *Sock) Shutdown() {
+	s.raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+}
+
+func temporary(errno syscall.Errno) bool { return errno == syscall.EAGAIN || errno == syscall.EINTR }

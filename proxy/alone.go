@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// detour goes on with a session whose next command may block, and brings it back to its loop afterwards.
+func (s *session) detour() {
+	if s.noRoom {
+		s.lane.WaitRoom()
+	}
+	if s.next < s.have {
+		s.consume()
+	}
+	if s.ending || !s.makeRoom() || s.server.stopping.Load() {
+		s.end()
+		return
+	}
+	if s.noRoom {
+		s.lane.WaitRoom()
+		s.noRoom = false
+	}
+	if s.loop.poller.Add(s.out.sock, s) != nil {
+		s.end()
+		return
+	}
+	// From here on the session belongs to the loop.
+	if s.server.stopping.Load() {
+		s.loop.stop()
+	}
+}
+
+// alone serves a session that has no loop: behind TLS, or where there is no poller.
+func (s *session) alone() {
+	defer s.end()
+	for !s.ending {
+		s.own(firstBytes)
+		n, err := s.conn.Read(s.buf[s.have:])
+		if n > 0 {
+			s.have += n
+			s.consume()
+			if s.noRoom {
+				s.lane.WaitRoom()
+			}
+		}
+		if err != nil || !s.makeRoom() {
+			return
+		}
+	}
+}
+
+// goneInterval is how often a client that waits is looked at.
+const goneInterval = 250 * time.Millisecond
+
+// wait runs something that may take long, and ends its context when the client goes away or the server stops. It blocks
+// this client alone, and may not be called inline.
+func (s *session) wait(do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(s.server.lifetime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }() // ends with ctx at the latest
+	ticker := time.NewTicker(goneInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ticker.C:
+			if s.server.stopping.Load() || s.out.bare != nil && s.out.bare.Gone() {
+				cancel()
+				return <-done
+			}
+		}
+	}
+}
