@@ -1,7 +1,7 @@
 -- Cells: the unit that merges. A string key, a hash field, a set member and a sorted-set member each are one.
 --
 -- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y and c (docs/engine.md, 2).
--- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum}.
+-- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum, float}.
 -- This file is the one place that decides what survives and which value is shown.
 
 local EMPTY_RECORD
@@ -35,7 +35,8 @@ do
   function E.seen(o, at, n)
     local r = remote
     if not r or o == '' then return true end
-    if o == r.o then return at < r.t or (at == r.t and n < r.op) end
+    -- An effect has also seen itself: should a call be applied twice after a failure, it replaces what it left.
+    if o == r.o then return at < r.t or (at == r.t and n <= r.op) end
     local top = r.seen[o]
     return top ~= nil and at <= top
   end
@@ -176,10 +177,10 @@ do
 
   -- redis_add lets Redis add two decimals: 64-bit integers saturate, floats are Redis's long doubles, an infinite or
   -- undefined result is 0. It answers nil when a is not a number.
-  local function redis_add(a, b)
+  local function redis_add(a, b, float)
     call('SET', SCRATCH, a)
     local result
-    if whole(a) and whole(b) then
+    if not float and whole(a) and whole(b) then
       local reply = try('INCRBY', SCRATCH, b)
       if type_(reply) == 'number' then
         result = call('GET', SCRATCH)
@@ -205,7 +206,8 @@ do
     if n and n > -EXACT and n < EXACT and format('%.0f', n) == s then return n end
   end
 
-  function E.add(a, b)
+  function E.add(a, b, float)
+    if float then return redis_add(text(a), text(b), true) end
     if type_(a) == 'number' and type_(b) == 'number' then
       local sum = a + b
       if sum > -EXACT and sum < EXACT then return sum end
@@ -240,14 +242,19 @@ do
     local write = E.winner(cell)
     local base = write and write[4]
     if not cell.s then return base end
-    local total = 0
+    local total, float = 0, false
     local order = origins(cell.s)
     for i = 1, #order do
       local s = cell.s[order[i]]
-      if s[6] == 0 then total = E.add(total, s[5])
-      elseif share_live(s) then total = E.add(total, E.add(s[5], negated(s[8]))) end
+      if share_live(s) then
+        float = float or s[9]
+        local part = s[5]
+        if s[6] > 0 then part = E.add(part, negated(s[8]), s[9]) end
+        total = E.add(total, part, float)
+      end
     end
     if not write then return text(total) end
+    if float then return redis_add(base, text(total), true) or base end
     if total == 0 then return base end
     local n = number(base)
     if n and type_(total) == 'number' and n + total > -EXACT and n + total < EXACT then return format('%.0f', n + total) end
@@ -272,7 +279,7 @@ do
 
   -- bump adds delta to this region's share of a cell, as the effect that will be emitted next. It answers the share and
   -- its start as the effect names it: 0, 0 for a share that starts now.
-  function E.bump(cell, delta, plus)
+  function E.bump(cell, delta, plus, float)
     local shares = cell.s
     if not shares then
       shares = {}
@@ -280,11 +287,12 @@ do
     end
     local s = shares[origin]
     if s and share_live(s) then
-      s[5] = plus(s[5], delta)
+      s[9] = s[9] or float
+      s[5] = plus(s[5], delta, s[9])
       s[3], s[4] = t, op + 1
       return s, s[1], s[2]
     end
-    s = {t, op + 1, t, op + 1, delta, 0, 0, 0}
+    s = {t, op + 1, t, op + 1, delta, 0, 0, 0, float}
     shares[origin] = s
     return s, 0, 0
   end
@@ -292,7 +300,7 @@ do
   function E.plus(a, b) return a + b end
 
   -- take_share is the receiving side of an increment.
-  function E.take_share(cell, t0, op0, sum)
+  function E.take_share(cell, t0, op0, sum, float)
     local r = remote
     if t0 == 0 then t0, op0 = r.t, r.op end
     local shares = cell.s
@@ -302,9 +310,9 @@ do
     end
     local old = shares[r.o]
     if old and old[1] == t0 and old[2] == op0 then
-      old[3], old[4], old[5] = r.t, r.op, sum
+      old[3], old[4], old[5], old[9] = r.t, r.op, sum, float == 1
     else
-      shares[r.o] = {t0, op0, r.t, r.op, sum, 0, 0, 0}
+      shares[r.o] = {t0, op0, r.t, r.op, sum, 0, 0, 0, float == 1}
     end
   end
 end

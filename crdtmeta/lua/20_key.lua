@@ -97,6 +97,15 @@ do
     rec.T = #kept > 0 and kept or nil
   end
 
+  -- expiry reads the TTL that a command has just given a key. Deadlines that a Lua number cannot carry, 285,000 years from
+  -- now, become the last one that it can: here too, so that all regions show the same.
+  function E.expiry(k)
+    local at = call('PEXPIRETIME', k)
+    if at < EXACT then return at end
+    call('PEXPIREAT', k, format('%.0f', EXACT - 1))
+    return EXACT - 1
+  end
+
   -- native_ttl gives the user's key the TTL that its record says. It only hides: collection is the owner's.
   function E.native_ttl(S)
     local at = E.deadline(S.rec) or 0
@@ -231,7 +240,7 @@ do
   -- adopt_ttl gives a key that had a TTL before Anabranch came its register: a TTL that every region knows. It is stored
   -- only when a command stores something.
   function E.adopt_ttl(S)
-    local at = call('PEXPIRETIME', S.k)
+    local at = E.expiry(S.k)
     if at > 0 then
       S.rec.T = {{'', 0, 0, at}}
       S.adopted = true

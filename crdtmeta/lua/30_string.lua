@@ -263,7 +263,7 @@ do
       if S.form == 'h' then E.drop_hidden(S, 'k') end
       E.edited(S)
     elseif timed then
-      local at = call('PEXPIRETIME', k)
+      local at = E.expiry(k)
       if at == -2 then
         call('UNLINK', k)
         E.remove_local(S)
@@ -287,7 +287,7 @@ do
     local S = E.open_local(argv[i + 1])
     local reply = native(argv, i, n)
     if type_(reply) == 'table' and reply.ok then
-      local at = call('PEXPIRETIME', S.k)
+      local at = E.expiry(S.k)
       if at > 0 then
         E.overwritten(S, argv[i + 3], at)
       else
@@ -314,10 +314,10 @@ do
 
   function H.GETEX(argv, i, n)
     local S = E.open_local(argv[i + 1])
-    local before = call('PEXPIRETIME', S.k)
+    local before = E.expiry(S.k)
     local reply = native(argv, i, n)
     if type_(reply) ~= 'string' or n == 2 then return reply end
-    local at = call('PEXPIRETIME', S.k)
+    local at = E.expiry(S.k)
     if at == -2 then
       E.remove_local(S)
     elseif at > 0 then
@@ -386,12 +386,12 @@ do
       if #rec.w == 0 then rec.w[1] = {'', 0, 0, old, false} else E.winner(rec)[4] = old end
     end
     local share = rec.s and rec.s[origin]
-    if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
+    if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta, share[9] or float == 1))) then
       E.edited(S)
     else
       if S.void then E.fresh(S) end
-      local s, t0, op0 = E.bump(rec, delta, E.add)
-      E.emit('i', 'k', S.k, '', t0, op0, s[5], float)
+      local s, t0, op0 = E.bump(rec, delta, E.add, float == 1)
+      E.emit('i', 'k', S.k, '', t0, op0, s[5], s[9] and 1 or 0)
       rec.x = nil
       if float == 1 then
         local v = E.value(rec)
@@ -403,10 +403,11 @@ do
       E.save(S)
     end
     if float == 0 and (reply >= EXACT or reply <= -EXACT) then
-      -- Near the limits the sum may be saturated: the reply is Redis's, every region shows what the registers say.
+      -- Near the limits the sum may be saturated: every region shows what the registers say.
       local shown, v = call('GET', S.k), E.value(rec)
       if v and rec.s and v ~= shown then
         call('SET', S.k, v, 'KEEPTTL')
+        shown = v
       end
       return shown
     end
@@ -427,6 +428,6 @@ do
 
   -- plain_float spells a client's float (also 1e3 or 0x10) as Redis would print it.
   function E.plain_float(s)
-    return E.add(0, s)
+    return E.add(0, s, true)
   end
 end

@@ -164,7 +164,7 @@ do
         E.written(S, nt, part, step)
       end
     end
-    local at = call('PEXPIRETIME', S.k)
+    local at = E.expiry(S.k)
     if at > 0 then E.ttl_changed(S, at) end
   end
 

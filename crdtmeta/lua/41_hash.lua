@@ -52,14 +52,14 @@ do
     if S.rec.y then E.drop_hidden(S, 'h') end
     delta = delta(argv[i + 3])
     local share = cell.s and cell.s[origin]
-    if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta))) then
+    if E.too_large(delta) or (share and E.too_large(E.add(share[5], delta, share[9] or float == 1))) then
       E.written(S, 'h', {field, call('HGET', k, field)}, 2)
       cell = {w = {}}
     else
       if S.void then E.fresh(S) end
       E.based(cell, old)
-      local s, t0, op0 = E.bump(cell, delta, E.add)
-      E.emit('i', 'h', k, field, t0, op0, s[5], float)
+      local s, t0, op0 = E.bump(cell, delta, E.add, float == 1)
+      E.emit('i', 'h', k, field, t0, op0, s[5], s[9] and 1 or 0)
       if float == 1 then
         local v = E.value(cell)
         if v ~= reply then
@@ -74,6 +74,7 @@ do
       local shown, v = call('HGET', k, field), E.value(cell)
       if v and cell.s and v ~= shown then
         call('HSET', k, field, v)
+        shown = v
       end
       return shown
     end

@@ -28,7 +28,7 @@ do
     local S = E.open_local(argv[i + 1])
     local reply = native(argv, i, n)
     if reply ~= 1 then return reply end
-    local at = call('PEXPIRETIME', S.k)
+    local at = E.expiry(S.k)
     if at > 0 then
       E.ttl_changed(S, at)
     elseif at == -2 then

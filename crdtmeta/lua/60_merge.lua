@@ -418,7 +418,7 @@ do
     return p + 5
   end
 
-  local function count_string(k, t0, op0, sum)
+  local function count_string(k, t0, op0, sum, float)
     local r, S = remote, E.open(k)
     local rec = S.rec
     if not S.form then E.adopt_ttl(S) end
@@ -428,7 +428,7 @@ do
     if clash then
       full(S, true, function()
         forget_others(S, 'k')
-        E.take_share(rec, t0, op0, sum)
+        E.take_share(rec, t0, op0, sum, float)
         rec.x = nil
       end)
       return
@@ -438,7 +438,7 @@ do
     elseif native and not E.shares_live(rec) then
       rec.w[1] = {'', 0, 0, native, false}
     end
-    E.take_share(rec, t0, op0, sum)
+    E.take_share(rec, t0, op0, sum, float)
     rec.x = nil
     local v = E.value(rec)
     if v ~= native then call('SET', k, v, 'KEEPTTL') end
@@ -446,7 +446,7 @@ do
     E.save(S)
   end
 
-  local function count_element(letter, k, element, t0, op0, sum)
+  local function count_element(letter, k, element, t0, op0, sum, float)
     local S, field = open_for(k), letter .. element
     local function long_way()
       S.cells = nil
@@ -455,7 +455,7 @@ do
         local cell = S.cells[field] or {w = {}}
         S.cells[field] = cell
         cell.x = nil
-        E.take_share(cell, t0, op0, sum)
+        E.take_share(cell, t0, op0, sum, float)
       end)
     end
     if not simple(S) then return long_way() end
@@ -472,7 +472,7 @@ do
     elseif native and not E.shares_live(cell) then
       cell.w[1] = {'', 0, 0, native, true}
     end
-    E.take_share(cell, t0, op0, sum)
+    E.take_share(cell, t0, op0, sum, float)
     cell.x = nil
     local v = shown(letter, cell)
     if v ~= native then
@@ -495,9 +495,9 @@ do
     local letter, k = list[p + 1], list[p + 2]
     touch(k)
     if letter == 'k' then
-      count_string(k, list[p + 4], list[p + 5], list[p + 6])
+      count_string(k, list[p + 4], list[p + 5], list[p + 6], list[p + 7])
     else
-      count_element(letter, k, list[p + 3], list[p + 4], list[p + 5], list[p + 6])
+      count_element(letter, k, list[p + 3], list[p + 4], list[p + 5], list[p + 6], list[p + 7])
     end
     return p + 8
   end
@@ -547,7 +547,7 @@ do
   end
 
   function F.E(list, p)
-    local k, at = list[p + 1], list[p + 2]
+    local k, at = list[p + 1], list[p + 2] < EXACT and list[p + 2] or EXACT - 1
     local r, S = remote, E.open(k)
     touch(k)
     if S.rec.T then S.timed = true end
