@@ -35,42 +35,85 @@ func Snapshot(t testing.TB, c *Conn) Keyspace {
 		if c.Must("DBSIZE").Int() == 0 {
 			continue
 		}
-		for _, key := range c.Must("KEYS", "*").Strings() {
-			if entry, ok := readEntry(t, c, key); ok {
-				space[fmt.Sprintf("%d:%s", db, key)] = entry
-			}
+		for keys := range slices.Chunk(c.Must("KEYS", "*").Strings(), 500) {
+			readEntries(t, c, db, keys, space)
 		}
 	}
 	c.Must("SELECT", "0")
 	return space
 }
 
-// readEntry is false for a key that has expired meanwhile.
-func readEntry(t testing.TB, c *Conn, key string) (Entry, bool) {
+// readCommand is what reads the whole value of a type.
+var readCommand = map[string]func(key string) []string{
+	"string": func(key string) []string { return []string{"GET", key} },
+	"hash":   func(key string) []string { return []string{"HGETALL", key} },
+	"set":    func(key string) []string { return []string{"SMEMBERS", key} },
+	"zset":   func(key string) []string { return []string{"ZRANGE", key, "0", "-1", "WITHSCORES"} },
+	"list":   func(key string) []string { return []string{"LRANGE", key, "0", "-1"} },
+	"stream": func(key string) []string { return []string{"XRANGE", key, "-", "+"} },
+}
+
+// readEntries adds the keys to the space, in two round trips. Keys that have expired meanwhile are left out.
+func readEntries(t testing.TB, c *Conn, db int, keys []string, space Keyspace) {
 	t.Helper()
-	entry := Entry{Type: c.Must("TYPE", key).Text}
-	switch entry.Type {
-	case "none":
-		return entry, false
-	case "string":
-		entry.Value = strconv.Quote(c.Must("GET", key).Text)
-	case "hash":
-		entry.Value = joinPairs(c.Must("HGETALL", key).Strings(), true)
-	case "set":
-		members := c.Must("SMEMBERS", key).Strings()
-		sort.Strings(members)
-		entry.Value = fmt.Sprintf("%q", members)
-	case "zset":
-		entry.Value = joinPairs(c.Must("ZRANGE", key, "0", "-1", "WITHSCORES").Strings(), false)
-	case "list":
-		entry.Value = fmt.Sprintf("%q", c.Must("LRANGE", key, "0", "-1").Strings())
-	case "stream":
-		entry.Value = c.Must("XRANGE", key, "-", "+").String()
-	default:
-		t.Fatalf("redistest: key %q has type %q", key, entry.Type)
+	var asks, reads [][]string
+	for _, key := range keys {
+		asks = append(asks, []string{"TYPE", key}, []string{"PEXPIRETIME", key})
 	}
-	entry.Deadline = c.Must("PEXPIRETIME", key).Int()
-	return entry, entry.Deadline != -2
+	answers := pipeline(t, c, asks)
+	var present []int
+	for i, key := range keys {
+		read := readCommand[answers[2*i].Text]
+		if read == nil {
+			if answers[2*i].Text != "none" {
+				t.Fatalf("redistest: key %q has type %s", key, answers[2*i])
+			}
+			continue
+		}
+		present = append(present, i)
+		reads = append(reads, read(key))
+	}
+	values := pipeline(t, c, reads)
+	for n, i := range present {
+		entry := Entry{Type: answers[2*i].Text, Deadline: answers[2*i+1].Int()}
+		if entry.Deadline == -2 || values[n].Null {
+			continue
+		}
+		entry.Value = canonical(entry.Type, values[n])
+		space[fmt.Sprintf("%d:%s", db, keys[i])] = entry
+	}
+}
+
+func pipeline(t testing.TB, c *Conn, commands [][]string) []Reply {
+	t.Helper()
+	replies, err := c.Pipeline(commands)
+	if err != nil {
+		t.Fatalf("redistest: %s: %v", c.addr, err)
+	}
+	for i, reply := range replies {
+		if reply.IsError() {
+			t.Fatalf("redistest: %s: %.200q: %s", c.addr, commands[i], reply)
+		}
+	}
+	return replies
+}
+
+func canonical(kind string, value Reply) string {
+	switch kind {
+	case "string":
+		return strconv.Quote(value.Text)
+	case "hash":
+		return joinPairs(value.Strings(), true)
+	case "set":
+		members := value.Strings()
+		sort.Strings(members)
+		return fmt.Sprintf("%q", members)
+	case "zset":
+		return joinPairs(value.Strings(), false)
+	case "list":
+		return fmt.Sprintf("%q", value.Strings())
+	}
+	return value.String()
 }
 
 func joinPairs(flat []string, sorted bool) string {

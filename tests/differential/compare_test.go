@@ -29,10 +29,25 @@ func compare(l line, reference, subject redistest.Reply) string {
 	if same {
 		return ""
 	}
-	if reference.String() == subject.String() {
-		return fmt.Sprintf("redis %.300q, anabranch %.300q", reference.Raw, subject.Raw)
+	want, got := reference.String(), subject.String()
+	if want == got {
+		want, got = fmt.Sprintf("%q", reference.Raw), fmt.Sprintf("%q", subject.Raw)
 	}
-	return fmt.Sprintf("redis %s, anabranch %s", reference, subject)
+	return fmt.Sprintf("redis %s, anabranch %s", aroundDifference(want, got), aroundDifference(got, want))
+}
+
+// aroundDifference shows the part of a long text where it begins to differ from the other.
+func aroundDifference(text, other string) string {
+	const most = 240
+	if len(text) <= most {
+		return text
+	}
+	at := 0
+	for at < len(text) && at < len(other) && text[at] == other[at] {
+		at++
+	}
+	from := max(0, at-most/3)
+	return fmt.Sprintf("(%d bytes) …%s…", len(text), text[from:min(len(text), from+most)])
 }
 
 // canonical is the reply with the elements of every array in one order; those of a map stay in pairs.

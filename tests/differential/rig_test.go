@@ -43,7 +43,7 @@ type session struct {
 	reference, subject     *redistest.Conn
 	referenceOwn, pastward *redistest.Conn // for direct lines: they always speak RESP2 and may sit in another database
 	complaints             int
-	broken                 bool // a connection ended; the processes cannot be trusted any more
+	broken                 bool // the processes cannot be trusted any more
 	adopts                 bool // some data came past the proxy, so other regions do not have it
 }
 
@@ -144,6 +144,7 @@ func (r *rig) compareData(s *session) {
 		return
 	}
 	if err := r.cluster.TryConverge(); err != nil {
+		s.broken = true
 		s.t.Fatal(err)
 	}
 	for _, other := range r.cluster.Regions[1:] {

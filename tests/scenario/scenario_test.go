@@ -14,7 +14,14 @@ import (
 // that names two: the third must end equal as well.
 type stage struct {
 	t       *testing.T
+	flags   []string // what every proxy is started with
 	cluster *redistest.Cluster
+}
+
+// requirementFlags is what a scenario's "requires" asks of the proxies; other requirements are met without a flag.
+var requirementFlags = map[string][]string{
+	"xadd-strict":      {"--xadd-ids", "strict"},
+	"xadd-semi-strict": {"--xadd-ids", "semi-strict"},
 }
 
 const stageRegions = 3
@@ -27,7 +34,7 @@ func (s *stage) ready() *redistest.Cluster {
 		}
 		s.cluster.Close()
 	}
-	s.cluster = redistest.StartCluster(s.t, stageRegions)
+	s.cluster = redistest.StartCluster(s.t, stageRegions, redistest.WithFlags(s.flags...))
 	s.cluster.PauseAll()
 	return s.cluster
 }
@@ -64,8 +71,17 @@ func (s *stage) drop() {
 
 func TestScenarios(t *testing.T) {
 	later := laterReasons(t)
-	s := &stage{t: t}
+	stages := map[string]*stage{}
 	for _, scene := range load(t) {
+		var flags []string
+		for _, requirement := range scene.Requires {
+			flags = append(flags, requirementFlags[requirement]...)
+		}
+		name := strings.Join(flags, " ")
+		if stages[name] == nil {
+			stages[name] = &stage{t: t, flags: flags}
+		}
+		s := stages[name]
 		reason, isLater := later[scene.ID]
 		delete(later, scene.ID)
 		t.Run(scene.ID, func(t *testing.T) {
