@@ -49,7 +49,6 @@ func randomHistory(p *play) {
 	g := history.Generator{
 		Numbers:  rapid.SampledFrom([]history.Numbers{history.Integers, history.Fractions}).Draw(p.t, "numbers"),
 		Deadline: deadlines,
-		Calm:     rapid.Bool().Draw(p.t, "calm"),
 		Clash:    rapid.Bool().Draw(p.t, "clash"),
 	}
 	p.adoptSome(g)

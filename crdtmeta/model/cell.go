@@ -93,34 +93,38 @@ func (c *Cell) live() bool {
 	return live
 }
 
-// value is rule 4: the shown write plus what the live shares add to it. Text hides the shares, and so does infinity.
+// value is rules 4 and 5: the shown write plus what the live shares add to it. Integers stop at the limits of 64 bits,
+// after all have been added up. Text hides the shares, and so does infinity; a write to which nothing is added is shown
+// as it was written.
 func (c *Cell) value() string {
 	w, written := c.shown()
-	total, ok := new(big.Rat), true
+	sum, integral := c.added()
+	if !c.live() || written && sum.Sign() == 0 {
+		return w.value
+	}
 	if written {
-		if total, ok = parseNumber(w.value); !ok {
+		base, number := parseNumber(w.value)
+		if !number {
 			return w.value
 		}
+		_, integer := parseInteger(w.value)
+		sum, integral = new(big.Rat).Add(base, sum), integral && integer
 	}
-	_, integral := parseInteger(w.value)
-	integral = integral || !written
-	added := false
+	if integral {
+		sum = saturate(sum)
+	}
+	return formatNumber(sum)
+}
+
+// added is the sum of what no reset has seen, and whether all of it are integers.
+func (c *Cell) added() (sum *big.Rat, integral bool) {
+	sum, integral = new(big.Rat), true
 	for _, origin := range c.origins() {
-		s := c.shares[origin]
-		if !s.live() {
-			continue
+		if s := c.shares[origin]; s.live() {
+			sum, integral = new(big.Rat).Add(sum, s.net()), integral && !s.float
 		}
-		added = true
-		total = new(big.Rat).Add(total, s.net())
-		integral = integral && !s.float
 	}
-	switch {
-	case !added:
-		return w.value
-	case integral:
-		return formatNumber(saturate(total))
-	}
-	return formatNumber(total)
+	return sum, integral
 }
 
 // origins lists the origins of all shares, in the one order in which all regions add them up.

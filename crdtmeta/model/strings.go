@@ -166,7 +166,8 @@ func incrby(c *call, args []string) any {
 	return c.addInteger(String, args[0], "", text, exists, delta, notAnInteger)
 }
 
-// addInteger answers as Redis does, from the value that is shown, and emits the share.
+// addInteger judges and answers as Redis does, from the value that is shown, and emits the share. Where the sum of all
+// regions has left 64 bits, another number is shown afterwards than the answer.
 func (c *call) addInteger(t Type, key, element, text string, exists bool, delta int64, invalid Failure) any {
 	value, valid := int64(0), true
 	if exists {
