@@ -86,7 +86,7 @@ func (l *load) writer(addr, name string, random *rand.Rand) {
 		if err != nil || replies[len(replies)-1].IsError() {
 			time.Sleep(20 * time.Millisecond) // a server that is down answers errors faster than it comes back
 		}
-		time.Sleep(time.Millisecond) // leaves room for the proxies, which share the machine with their load
+		time.Sleep(5 * time.Millisecond) // leaves room for the proxies, which share the machine with their load
 	}
 	if c != nil {
 		c.Close()
