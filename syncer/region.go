@@ -94,12 +94,25 @@ func (r region) history(ctx context.Context) (logInfo, error) {
 	return info, info.parseStream(stream)
 }
 
+// Of the oldest entry only the beginning is sent: that is enough to recognise the very first one. The newest entry is
+// left out, because it may be large and this is asked often.
 var readRegion = newScript(`
 local self = redis.call('GET', KEYS[1])
 if not self then return nil end
 local stream = redis.pcall('XINFO', 'STREAM', KEYS[3])
-if stream.err then stream = {} end
-return {self, redis.call('HGETALL', KEYS[2]), stream}`)
+if stream.err then return {self, redis.call('HGETALL', KEYS[2]), {}} end
+local kept = {}
+for i = 1, #stream, 2 do
+  local name, value = stream[i], stream[i + 1]
+  if name == 'first-entry' and value then
+    for j = 1, #value[2] do value[2][j] = string.sub(value[2][j], 1, 256) end
+  end
+  if name ~= 'last-entry' then
+    kept[#kept + 1] = name
+    kept[#kept + 1] = value
+  end
+end
+return {self, redis.call('HGETALL', KEYS[2]), kept}`)
 
 func parseEpochs(pairs []any) (map[string]crdtmeta.Time, error) {
 	epochs := make(map[string]crdtmeta.Time, len(pairs)/2)

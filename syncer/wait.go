@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -11,10 +10,11 @@ import (
 // Wait blocks until that many peers have applied everything that our log holds now, or until the timeout (0: no limit
 // but ctx), and returns how many have.
 func (s *Syncer) Wait(ctx context.Context, regions int, timeout time.Duration) (int, error) {
-	origin, target, err := s.tail(ctx)
+	info, err := s.region.history(ctx)
 	if err != nil {
 		return 0, err
 	}
+	origin, target := info.origin, info.last // the newest entry is always one of the epoch in force
 	var expired <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -63,22 +63,4 @@ func (s *Syncer) ackedBy(ctx context.Context, origin crdtmeta.Origin, target crd
 		}
 	}
 	return count, nil
-}
-
-// tail is the newest entry of the log and who wrote it.
-func (s *Syncer) tail(ctx context.Context) (crdtmeta.Origin, crdtmeta.Time, error) {
-	messages, err := s.cfg.Redis.XRevRangeN(ctx, s.keys.log, "+", "-", 1).Result()
-	if err != nil || len(messages) == 0 {
-		return crdtmeta.Origin{}, 0, err
-	}
-	t, err := crdtmeta.ParseID(messages[0].ID)
-	if err != nil {
-		return crdtmeta.Origin{}, 0, err
-	}
-	body, _ := messages[0].Values["b"].(string)
-	h, err := crdtmeta.DecodeHeader([]byte(body))
-	if err != nil {
-		return crdtmeta.Origin{}, 0, errors.Join(errFormat, err)
-	}
-	return h.Origin, t, nil
 }
