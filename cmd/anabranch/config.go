@@ -37,6 +37,9 @@ type config struct {
 	PeerWindow  int64 // bytes
 	PeerSilence time.Duration
 	LeaseTime   time.Duration
+	BacklogTime time.Duration
+	BacklogSize int64 // bytes
+	DriftLimit  time.Duration
 	Prefix      string
 
 	LogLevel  string
@@ -66,6 +69,9 @@ func defaultConfig() config {
 		PeerWindow:  8 << 20,
 		PeerSilence: 5 * time.Second,
 		LeaseTime:   3 * time.Second,
+		BacklogTime: time.Minute,
+		BacklogSize: 64 << 20,
+		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
 
 		LogLevel:  "info",

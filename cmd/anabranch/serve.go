@@ -141,6 +141,9 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		LeaseTime:     c.LeaseTime,
 		SilenceLimit:  c.PeerSilence,
 		WindowBytes:   int(c.PeerWindow),
+		KeepTime:      c.BacklogTime,
+		KeepBytes:     int(c.BacklogSize),
+		DriftLimit:    c.DriftLimit,
 		Log:           log.With().Str("part", "syncer").Logger(),
 	}
 }
