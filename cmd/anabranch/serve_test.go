@@ -206,7 +206,7 @@ func TestInterruptedDemoEndsItsServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(700 * time.Millisecond) // in the middle of its steps
-	for range 2 { // timeout(1) signals the process, and then its group
+	for range 2 {                      // timeout(1) signals the process, and then its group
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
