@@ -68,6 +68,7 @@ func (l *loop) touch(lane *backend.Lane) {
 	l.lanes = append(l.lanes, lane)
 }
 
+// finishRound sends what the round has gathered.
 func (l *loop) finishRound() {
 	for i, lane := range l.lanes {
 		lane.Flush()
