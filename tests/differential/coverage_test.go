@@ -13,6 +13,7 @@ var elsewhere = map[string]string{
 	"BGREWRITEAOF":         "starts work in the background of the server",
 	"BGSAVE":               "starts work in the background of the server",
 	"SAVE":                 "writes to the server's disk",
+	"PFSELFTEST":           "takes seconds and tells nothing about data",
 	"LOLWUT":               "shows the version",
 	"INFO":                 "has a section of its own",
 	"MONITOR":              "never ends",
