@@ -406,8 +406,11 @@ do
         end
       end
     end
-    -- Of another type, without cells: what the effect removed is not here.
-    in_parts(REMOVE[letter], k, gone)
+    if in_parts(REMOVE[letter], k, gone) then
+      -- The key shows another type here, of which the effect's origin may have seen something.
+      long_way()
+      return p + 5
+    end
     in_parts(WRITE[letter], k, writes)
     if S.form == 'h' then
       in_parts('HDEL', S.ck, dropped)
