@@ -44,6 +44,8 @@ type applierLimits struct {
 	retryMax     time.Duration
 }
 
+const chunkLeast = 8 // entries
+
 type applierMode int
 
 const (
@@ -250,7 +252,8 @@ func (a *applier) wake() {
 func (a *applier) adapt(sent int, took time.Duration) {
 	switch {
 	case took > a.limits.chunkTime:
-		a.chunk = max(1, min(a.chunk, sent)/2)
+		// Not below what an engine call is worth: on a busy machine every call takes long.
+		a.chunk = max(min(chunkLeast, a.limits.chunkEntries), min(a.chunk, sent)/2)
 	case took < a.limits.chunkTime/2 && sent == a.chunk:
 		a.chunk = min(a.chunk+a.chunk/2+1, a.limits.chunkEntries)
 	}

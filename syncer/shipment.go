@@ -99,7 +99,9 @@ func (p *shipment) ship(ctx context.Context) error {
 	defer stop()
 	reader := &logReader{rdb: client, key: p.keys.log, after: p.after}
 	pieces := &pieceWriter{shipment: p}
+	var pace pacer
 	for first := true; ctx.Err() == nil; {
+		sleep(ctx, pace.pause(time.Now(), p.cfg.GatherTime))
 		entries, skipped, err := reader.next(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
@@ -131,6 +133,7 @@ func (p *shipment) ship(ctx context.Context) error {
 		if err := pieces.flush(); err != nil {
 			return err
 		}
+		pace.sent(time.Now(), len(entries))
 	}
 	return ctx.Err()
 }

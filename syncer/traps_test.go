@@ -293,7 +293,11 @@ func (b *breaker) busy() bool {
 func (b *breaker) freeze() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.frozen = make(chan struct{})
+	select {
+	case <-b.frozen:
+		b.frozen = make(chan struct{})
+	default: // it is frozen already
+	}
 }
 
 func (b *breaker) thaw() {
