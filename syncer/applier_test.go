@@ -222,8 +222,8 @@ func TestChunksFollowTheTimeThatCallsTake(t *testing.T) {
 	}
 	step(10 * time.Millisecond)
 	step(10 * time.Millisecond)
-	if n := step(10 * time.Millisecond); n > 2 {
-		t.Errorf("%d entries in a call after slow ones", n)
+	if n := step(10 * time.Millisecond); n != chunkLeast {
+		t.Errorf("%d entries in a call after slow ones, want %d", n, chunkLeast)
 	}
 	for range 8 {
 		step(0)
