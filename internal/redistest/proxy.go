@@ -146,3 +146,9 @@ func (p *Proxy) cleanup() {
 		p.t.Logf("proxy %s at %s:\n%s", p.name, p.Addr, p.Log())
 	}
 }
+
+// AddFlags adds arguments for the next start.
+func (p *Proxy) AddFlags(flags ...string) { p.args = append(p.args, flags...) }
+
+// PID is the process id of the running proxy.
+func (p *Proxy) PID() int { return p.proc.cmd.Process.Pid }
