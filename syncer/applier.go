@@ -3,7 +3,6 @@ package syncer
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -265,27 +264,4 @@ func (a *applier) head() (item, bool) {
 		return item{}, false
 	}
 	return a.queue[0], true
-}
-
-// parseMissing reads "<origin> <t>".
-func parseMissing(detail string) (crdtmeta.Origin, crdtmeta.Time, error) {
-	name, value, _ := strings.Cut(detail, " ")
-	origin, err := crdtmeta.ParseOrigin(name)
-	if err == nil {
-		var t crdtmeta.Time
-		if t, err = crdtmeta.ParseTime(value); err == nil {
-			return origin, t, nil
-		}
-	}
-	return crdtmeta.Origin{}, 0, fmt.Errorf("%w: wait: %w", errReply, err)
-}
-
-// parseFetch reads "<db> <key>". The key is the rest, whatever bytes it has.
-func parseFetch(detail string) (int64, []byte, error) {
-	number, key, found := strings.Cut(detail, " ")
-	db, err := parseCount(number)
-	if err != nil || !found {
-		return 0, nil, fmt.Errorf("%w: fetch", errReply)
-	}
-	return db, []byte(key), nil
 }

@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"anabranch/crdtmeta"
@@ -15,25 +14,6 @@ import (
 type engine struct {
 	rdb *redis.Client
 }
-
-// The statuses of an apply call (docs/engine.md, section 3).
-const (
-	replyOK     = "ok"
-	replyWait   = "wait"
-	replyPaused = "paused"
-	replyGap    = "gap"
-	replyFetch  = "fetch"
-)
-
-// reply is the answer of an apply call.
-type reply struct {
-	frontier crdtmeta.Time
-	done     int // entries, from the first one on, that are applied now or were before
-	status   string
-	detail   string
-}
-
-var errReply = errors.New("unexpected reply of the engine")
 
 // apply hands entries of one origin to the engine, in order. The whole call is one atomic step.
 func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdtmeta.Time, entries []entry) (reply, error) {
@@ -47,25 +27,6 @@ func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdt
 		return reply{}, err
 	}
 	return parseReply(values, len(entries))
-}
-
-func parseReply(values []any, sent int) (r reply, err error) {
-	if len(values) < 3 {
-		return r, fmt.Errorf("%w: %d values", errReply, len(values))
-	}
-	if r.frontier, err = crdtmeta.ParseTime(fmt.Sprint(values[0])); err != nil {
-		return r, fmt.Errorf("%w: frontier: %w", errReply, err)
-	}
-	done, ok := values[1].(int64)
-	if !ok || done < 0 || done > int64(sent) {
-		return r, fmt.Errorf("%w: %v of %d entries done", errReply, values[1], sent)
-	}
-	r.done = int(done)
-	r.status = fmt.Sprint(values[2])
-	if len(values) > 3 && values[3] != nil {
-		r.detail = fmt.Sprint(values[3])
-	}
-	return r, nil
 }
 
 // expire turns due TTLs into DEL effects and answers how many were due.

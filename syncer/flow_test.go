@@ -37,8 +37,8 @@ func TestWindowStopsUntilAcknowledged(t *testing.T) {
 		}
 		w.acked(1)
 		synctest.Wait()
-		if !entered || w.pending() != 1 {
-			t.Fatalf("entered %v, %d pending", entered, w.pending())
+		if !entered || len(w.sent) != 1 {
+			t.Fatalf("entered %v, %d not acknowledged", entered, len(w.sent))
 		}
 	})
 }

@@ -41,6 +41,7 @@ type linkStatus struct {
 	added  int64         // entries of the peer's log, when it last said
 	tail   crdtmeta.Time // newest entry of the peer's log, when it last said
 	behind time.Time     // since when we know that something waits there
+	wire   *timedConn    // of the link that is up
 }
 
 func newLinkStatus(name string, news *signal) *linkStatus {
@@ -69,9 +70,10 @@ func (s *linkStatus) met(id int) {
 	s.status.ID = id
 }
 
-func (s *linkStatus) connected(addr string) {
+func (s *linkStatus) connected(addr string, wire *timedConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wire = wire
 	s.status.Addr, s.status.Connected = addr, time.Now()
 	s.status.Connects++
 	s.set(StateStream, "")
@@ -83,6 +85,10 @@ func (s *linkStatus) disconnected(addr string, state State, err error) bool {
 	defer s.mu.Unlock()
 	s.status.Addr, s.status.Connected = "", time.Time{}
 	s.status.WaitsFor = ""
+	if s.wire != nil {
+		s.status.BytesReceived += s.wire.received.Load()
+		s.wire = nil
+	}
 	cause := plain(err)
 	s.status.LastError = cause
 	return s.set(state, cause)
@@ -154,6 +160,9 @@ func (s *linkStatus) snapshot(now time.Time) PeerStatus {
 	status := s.status
 	status.RTTMillis, status.DriftMillis = rtt.Milliseconds(), drift.Milliseconds()
 	status.LagEntries = max(s.added, s.index) - s.index + status.Queued
+	if s.wire != nil {
+		status.BytesReceived += s.wire.received.Load()
+	}
 	peerNow := now.Add(drift)
 	switch {
 	case s.oldest > 0:

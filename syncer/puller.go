@@ -73,7 +73,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if err != nil {
 		return false, err
 	}
-	p.connected(addr)
+	p.connected(addr, frames.conn)
 	p.cfg.Log.Info().Str("peer", p.name).Int("id", p.id).Str("addr", addr).Stringer("after", p.start).Msg("link to region is up")
 	return true, l.run(ctx)
 }

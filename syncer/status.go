@@ -34,6 +34,7 @@ type PeerStatus struct {
 	AckedEntries int64         `json:"unacked_entries"` // and how many entries of it not
 
 	Connects        int64 `json:"connects"`
+	BytesReceived   int64 `json:"bytes_received"` // on the wire
 	EntriesReceived int64 `json:"entries_received"`
 	EntriesApplied  int64 `json:"entries_applied"`
 }

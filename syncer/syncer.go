@@ -158,7 +158,6 @@ type counters struct {
 	streamsServed   atomic.Int64 // peers that got a stream from us
 	streamsRefused  atomic.Int64 // peers that asked and got none
 	entriesSent     atomic.Int64
-	entriesApplied  atomic.Int64
 	entriesSkipped  atomic.Int64 // log entries that are none of ours
 	keysExpired     atomic.Int64
 	entriesTrimmed  atomic.Int64

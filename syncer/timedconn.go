@@ -14,7 +14,6 @@ type timedConn struct {
 	ending  atomic.Bool  // reads fail, writes have until the deadline that end has set
 
 	received atomic.Int64 // bytes
-	sent     atomic.Int64 // bytes
 }
 
 func (c *timedConn) Read(p []byte) (int, error) {
@@ -37,7 +36,6 @@ func (c *timedConn) Write(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Write(p[written:min(written+writeChunk, len(p))])
 		written += n
-		c.sent.Add(int64(n))
 		if err != nil || written == len(p) {
 			return written, err
 		}

@@ -62,10 +62,3 @@ func (w *window) acked(t crdtmeta.Time) {
 		w.room.notify()
 	}
 }
-
-// pending is the number of entries that are not acknowledged.
-func (w *window) pending() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.sent)
-}

@@ -1,0 +1,68 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestAnotherProxyTakesOverTheLead(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	second := &testRegion{t: t, name: b.name, id: b.id, rdb: b.rdb, server: b.server, logs: b.logs, listen: ""}
+	second.run(peersOf(b, regions), func(cfg *Config) { cfg.RunID = "run-second" })
+	a.write("SET x 1")
+	synced(t, a)
+	eventually(t, "one leads", func() bool { return b.Leading() != second.Leading() })
+	first, other := b, second
+	if second.Leading() {
+		first, other = second, b
+	}
+	first.stop()
+	a.write("SET x 2")
+	eventually(t, "the other leads", func() bool { return other.Leading() && b.get("x") == "2" })
+}
+
+func TestTwoLeadersAtOnceAreHarmless(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	// A second leader that holds a lease of its own, as after a long pause of the first one.
+	second := &testRegion{t: t, name: b.name, id: b.id, rdb: b.rdb, server: b.server, logs: b.logs, listen: "", stop: func() {}}
+	second.start(peersOf(b, regions), "crdt:lease2", func(cfg *Config) { cfg.RunID = "run-second" })
+	eventually(t, "both lead", func() bool { return b.Leading() && second.Leading() })
+	const writes = 500
+	for range writes {
+		a.write("INCR n", "SADD s x")
+	}
+	synced(t, a)
+	if got := b.get("n"); got != fmt.Sprint(writes) {
+		t.Errorf("n is %s, want %d", got, writes)
+	}
+}
+
+func TestPausedProxyComesBackAfterItsLeaseWasTaken(t *testing.T) {
+	r := newRegions(t, 1)[0]
+	ctx := context.Background()
+	first := lease{rdb: r.rdb, key: "crdt:lease", holder: "one", length: 200 * time.Millisecond}
+	second := lease{rdb: r.rdb, key: "crdt:lease", holder: "two", length: 200 * time.Millisecond}
+	for _, step := range []struct {
+		lease lease
+		want  bool
+	}{{first, true}, {first, true}, {second, false}} {
+		if ours, err := step.lease.take(ctx); err != nil || ours != step.want {
+			t.Fatalf("%s: %v, %v", step.lease.holder, ours, err)
+		}
+	}
+	time.Sleep(250 * time.Millisecond)
+	if ours, err := second.take(ctx); err != nil || !ours {
+		t.Fatalf("a lease that ran out: %v, %v", ours, err)
+	}
+	if ours, _ := first.take(ctx); ours {
+		t.Error("the first holder renewed what is not its own any more")
+	}
+	_ = first.drop(ctx)
+	if holder := r.rdb.Get(ctx, "crdt:lease").Val(); holder != "two" {
+		t.Errorf("dropped the lease of another one: %q", holder)
+	}
+}
