@@ -152,6 +152,7 @@ func (l *Lane) failInflight() {
 				e.caller.Out.Break()
 			}
 		}
+		l.scan = resp.ReplyScanner{}
 		l.answerAll(l.seg, from, left, text)
 		l.finish()
 		l.nextSegment()

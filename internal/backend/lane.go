@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"net"
 	"sync"
 
@@ -17,6 +18,7 @@ type Lane struct {
 	proto   int
 	owner   *Caller // of a private lane
 	heads   [3][]byte
+	arm     func(context.Context) error // makes the engine take calls
 
 	mu      sync.Mutex
 	canSend sync.Cond // the writer waits for work, serve for the last sender
@@ -64,7 +66,7 @@ type reader struct {
 const inBytes = 64 << 10
 
 func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
-	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1}
+	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1, arm: b.Arm}
 	l.canSend.L, l.room.L = &l.mu, &l.mu
 	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
 	l.in = make([]byte, inBytes)

@@ -89,7 +89,7 @@ func (l *Lane) recover() {
 	ctx, cancel := context.WithTimeout(l.backend.lifetime, l.backend.cfg.Hold)
 	defer cancel()
 	l.held[0].tries++
-	if l.held[0].tries > maxTries || l.backend.Arm(ctx) != nil {
+	if l.held[0].tries > maxTries || l.arm(ctx) != nil {
 		l.failHeld(errNotArmed)
 		l.deliverDirty()
 		return

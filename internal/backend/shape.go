@@ -88,7 +88,7 @@ func appendElements(dst, reply []byte, kind byte, appendOne func(dst, reply []by
 // appendScores turns every second element into a double and, when nested, each two into a pair.
 func appendScores(dst, reply []byte, nested bool) []byte {
 	count, pos := header(reply)
-	if pos == 0 {
+	if pos == 0 || count%2 != 0 {
 		return append(dst, reply...)
 	}
 	if nested {
@@ -111,7 +111,10 @@ func appendScores(dst, reply []byte, nested bool) []byte {
 
 // appendPopped gives doubles to [key, [[member, score]…]].
 func appendPopped(dst, reply []byte) []byte {
-	_, pos := header(reply)
+	count, pos := header(reply)
+	if count != 2 {
+		return append(dst, reply...)
+	}
 	key := element(reply, pos)
 	dst = append(dst, reply[:key]...)
 	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
@@ -150,8 +153,8 @@ func isHidden(reply []byte, prefix string) bool {
 
 // appendScan does the same for [cursor, names].
 func appendScan(dst, reply []byte, prefix string) []byte {
-	_, pos := header(reply)
-	if pos == 0 {
+	count, pos := header(reply)
+	if count != 2 {
 		return append(dst, reply...)
 	}
 	names := element(reply, pos)
