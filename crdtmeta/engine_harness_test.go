@@ -23,10 +23,11 @@ type failer interface {
 
 // logged is one entry of a region's log, as the peer link would ship it.
 type logged struct {
-	id   string
-	t    crdtmeta.Time
-	kind crdtmeta.Kind
-	body string
+	id     string
+	t      crdtmeta.Time
+	kind   crdtmeta.Kind
+	origin crdtmeta.Origin
+	body   string
 }
 
 // node is one region: a Redis with the engine in it.
@@ -37,6 +38,7 @@ type node struct {
 	db     int // selected on conn
 	origin crdtmeta.Origin
 	log    []logged
+	lives  int // epochs begun by the test
 }
 
 // startNodes runs the Redis servers; reset makes them empty regions.
@@ -81,7 +83,7 @@ func (n *node) pick(f failer, db int) {
 // reset empties the region and gives it a library without memory, as after a restart.
 func (n *node) reset(f failer) {
 	f.Helper()
-	n.db, n.log = -1, nil
+	n.db, n.log, n.lives = -1, nil, 0
 	n.do(f, "FLUSHALL")
 	n.do(f, "FUNCTION", "LOAD", "REPLACE", library)
 	n.arm(f, "run"+strconv.Itoa(n.id), "repl")
@@ -177,7 +179,7 @@ func parseLogged(f failer, item redistest.Reply) logged {
 	if e.t, err = crdtmeta.ParseID(e.id); err != nil {
 		f.Fatalf("log entry: %v", err)
 	}
-	e.kind = header.Kind
+	e.kind, e.origin = header.Kind, header.Origin
 	return e
 }
 

@@ -58,6 +58,8 @@ func randomHistory(p *play) {
 		switch {
 		case a.Kind == history.Write:
 			p.write(a.At, a.DB, a.Commands...)
+		case a.Kind == history.Epoch:
+			p.epoch(a.At)
 		case a.Kind == history.Cut:
 			cut = a.Cut
 			p.t.Logf("links cut: %09b", cut)

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -16,10 +17,11 @@ type world struct {
 	regions []*model.Region
 	sent    [3][3]int // entries of the log of [from] that [to] has taken
 	now     int64
+	epochs  int
 }
 
 func newWorld() *world {
-	w := &world{now: 1_700_000_000_000}
+	w := &world{now: 1_700_000_000_000, epochs: 1}
 	for id := 1; id <= 3; id++ {
 		w.regions = append(w.regions, model.NewRegion(model.Origin{Region: id, Epoch: "1-aaaaaa"}))
 	}
@@ -74,6 +76,9 @@ func (w *world) run(t *rapid.T) {
 			r.Call(r.Next(w.now), a.DB, a.Commands)
 		case a.Kind == history.Cut:
 			cut = a.Cut
+		case a.Kind == history.Epoch:
+			w.epochs++
+			w.regions[a.At].Begin(model.Origin{Region: a.At + 1, Epoch: fmt.Sprintf("%d-aaaaaa", w.epochs)})
 		case a.Kind == history.Deliver && cut&(1<<a.Link) == 0:
 			w.deliver(t, a.Link/3, a.Link%3, a.Count)
 		}

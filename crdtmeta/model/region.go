@@ -33,6 +33,16 @@ func (r *Region) Log() []Entry { return r.log }
 // Frontier returns a copy of what the region has applied of the others.
 func (r *Region) Frontier() Frontier { return r.frontier.clone() }
 
+// Begin starts a new epoch, as after a restart. What the region holds of its old epoch it has seen, but the counter
+// shares of that epoch are no longer its own.
+func (r *Region) Begin(origin Origin) {
+	r.frontier[r.origin] = r.own
+	r.origin, r.own = origin, 0
+}
+
+// Origin returns what the region's effects carry now.
+func (r *Region) Origin() Origin { return r.origin }
+
 // Next returns the stamp that a call at the given time takes: the clock never goes back, and stays above all it has seen.
 func (r *Region) Next(unixMillis int64) Time { return max(At(unixMillis), r.clock+1) }
 

@@ -75,7 +75,7 @@ func (g Generator) value(t *rapid.T) string {
 	if g.Numbers == Fractions {
 		return pick(t, "value", "x", "7", "-3", "1.5", "", "\xff\x00", "100")
 	}
-	return pick(t, "value", "x", "7", "-3", "", "\xff\x00", "9007199254740993")
+	return pick(t, "value", "x", "7", "-3", "", "\xff\x00", "9223372036854775807", "-9223372036854775808", "9007199254740993")
 }
 
 func (g Generator) integer(t *rapid.T) string {
