@@ -42,7 +42,7 @@ func TestRestartBeginsAnEpochThatPeersFollow(t *testing.T) {
 	for _, e := range a.log {
 		kinds += string(rune(e.kind))
 	}
-	if kinds != "teeetee" {
+	if kinds != "tfeeetfee" {
 		t.Fatalf("the log has entries of kinds %s", kinds)
 	}
 

@@ -568,6 +568,7 @@ do
     full(E.open(k), true, function(S)
       for field, of in pairs_(given) do
         local cell = field == '' and S.rec or S.cells[field]
+        if field == '' then E.keep_persist(cell) end
         if cell then E.reset(cell, of) end
       end
     end)

@@ -89,7 +89,7 @@ do
       local body = munpack(argv[i + 1])
       local kind, eo = body[1], body[2]
       if eo ~= o then
-        -- The origin began a new epoch. What it had seen before it still has seen.
+        -- The origin began a new epoch.
         if dirty then keep_position() end
         o, at = eo, frontier[eo] or 0
         context, context_changed, checked, dirty = read_context(o), false, false, false
@@ -98,14 +98,8 @@ do
         if kind == 'f' then
           context, context_changed, checked = body[3], true, false
         elseif kind == 't' then
-          local old = body[3]
-          if old ~= '' then
-            for other, seen in pairs_(read_context(old)) do
-              if not context[other] or context[other] < seen then context[other] = seen end
-            end
-            context[old] = body[4]
-            context_changed = true
-          end
+          -- The new epoch's first record, which says what it has seen, follows.
+          context, context_changed, checked = {}, true, false
         else
           if not checked then
             local missing, wanted = uncovered(context, frontier, own)

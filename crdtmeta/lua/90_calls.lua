@@ -105,7 +105,11 @@ do
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
-    last_t = at
+    -- What this epoch's effects have seen must not be guessed from what the last epoch had: part of that may be lost.
+    last_t = at + 1
+    local frontier, all = {}, call('HGETALL', FRONTIER)
+    for i = 1, #all, 2 do frontier[all[i]] = tonumber_(all[i + 1]) end
+    call('XADD', LOG, E.entry_id(last_t), 'b', mpack({'f', origin, frontier}))
     return origin
   end
 
@@ -129,7 +133,7 @@ do
   redis.register_function{function_name = 'anabranch_arm_1', callback = arm, flags = {'allow-oom'}}
   redis.register_function('anabranch_apply_1', function_of(E.apply))
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
-  redis.register_function('anabranch_state_1', function_of(E.state))
+  redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function('anabranch_refill_1', function_of(E.refill))
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end
