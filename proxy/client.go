@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 
 	"anabranch/internal/resp"
@@ -86,10 +85,10 @@ func (s *session) clientTrackingInfo([][]byte) {
 // clientUnblock finds nobody to unblock: no client of the proxy waits in a command.
 func (s *session) clientUnblock(args [][]byte) {
 	if len(args) > 4 || len(args) == 4 && !is(args[3], "TIMEOUT") && !is(args[3], "ERROR") {
-		s.replyError(errSyntax)
+		s.replyError(errUnblockReason)
 		return
 	}
-	if _, err := strconv.ParseInt(string(args[2]), 10, 64); err != nil {
+	if _, ok := integer(args[2]); !ok {
 		s.replyError(errNotInteger)
 		return
 	}

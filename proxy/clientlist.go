@@ -3,7 +3,6 @@ package proxy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -24,8 +23,8 @@ func (s *session) clientList(args [][]byte) {
 		}
 	case len(args) > 3 && is(args[2], "ID"):
 		for _, arg := range args[3:] {
-			id, err := strconv.ParseInt(string(arg), 10, 64)
-			if err != nil || id < 1 {
+			id, ok := integer(arg)
+			if !ok || id < 1 {
 				s.replyError(errInvalidID)
 				return
 			}
@@ -94,8 +93,8 @@ func (s *session) parseKill(args [][]byte, filter *clientFilter, skipMe *bool) b
 		value := args[i+1]
 		switch {
 		case is(args[i], "ID"):
-			id, err := strconv.ParseInt(string(value), 10, 64)
-			if err != nil || id < 1 {
+			id, ok := integer(value)
+			if !ok || id < 1 {
 				s.replyError(errClientID)
 				return false
 			}
@@ -110,7 +109,10 @@ func (s *session) parseKill(args [][]byte, filter *clientFilter, skipMe *bool) b
 		case is(args[i], "LADDR"):
 			filter.localAddr = string(value)
 		case is(args[i], "USER"):
-			filter.user = string(value)
+			if filter.user = string(value); filter.user != defaultUser {
+				s.replyError(fmt.Sprintf(errNoSuchUser, value))
+				return false
+			}
 		case is(args[i], "SKIPME") && is(value, "YES"):
 			*skipMe = true
 		case is(args[i], "SKIPME") && is(value, "NO"):

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
-	"strconv"
 
 	"anabranch/internal/resp"
 )
@@ -68,8 +67,8 @@ func (s *session) authenticate(user, password []byte) bool {
 func (s *session) hello(args [][]byte) {
 	proto := s.proto
 	if len(args) > 1 {
-		version, err := strconv.Atoi(string(args[1]))
-		if err != nil {
+		version, ok := integer(args[1])
+		if !ok {
 			s.replyError(errHelloVersion)
 			return
 		}
@@ -77,7 +76,7 @@ func (s *session) hello(args [][]byte) {
 			s.replyError(errNoProto)
 			return
 		}
-		proto = version
+		proto = int(version)
 	}
 	var user, password, name []byte
 	for i := 2; i < len(args); {
@@ -140,18 +139,18 @@ func (s *Server) version() string {
 }
 
 func (s *session) selectDatabase(args [][]byte) {
-	db, err := strconv.ParseInt(string(args[1]), 10, 32)
-	if err != nil {
-		s.replyError(errNotInteger)
+	db, refusal := integer32(args[1])
+	if refusal != "" {
+		s.replyError(refusal)
 		return
 	}
-	if int(db) == s.db {
+	if db == s.db {
 		s.replyOK()
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.server.lifetime, s.server.cfg.ControlTimeout)
 	defer cancel()
-	exists, err := s.server.cfg.Backend.HasDatabase(ctx, int(db))
+	exists, err := s.server.cfg.Backend.HasDatabase(ctx, db)
 	switch {
 	case err != nil:
 		s.replyError(errNoBackend)
@@ -160,7 +159,7 @@ func (s *session) selectDatabase(args [][]byte) {
 	case s.private != nil:
 		s.replyError(errWhileSubbed)
 	default:
-		s.change(int(db), s.proto)
+		s.change(db, s.proto)
 		s.replyOK()
 	}
 }

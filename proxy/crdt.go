@@ -46,14 +46,17 @@ func (s *session) switchRegion(region []byte, do func(Control, context.Context, 
 // crdtWait is CRDT WAIT regions timeout-ms. It runs when everything that this connection wrote has been executed, so
 // the region's log holds it.
 func (s *session) crdtWait(args [][]byte) {
-	regions, err := strconv.ParseInt(string(args[2]), 10, 32)
-	if err != nil || regions < 0 {
-		s.replyError(errNotInteger)
+	regions, refusal := integer32(args[2])
+	if refusal == "" && regions < 0 {
+		refusal = errNotInteger
+	}
+	if refusal != "" {
+		s.replyError(refusal)
 		return
 	}
-	millis, err := strconv.ParseInt(string(args[3]), 10, 64)
+	millis, ok := integer(args[3])
 	switch {
-	case err != nil, millis > math.MaxInt64/int64(time.Millisecond):
+	case !ok, millis > math.MaxInt64/int64(time.Millisecond):
 		s.replyError(errTimeoutInteger)
 		return
 	case millis < 0:
@@ -65,8 +68,8 @@ func (s *session) crdtWait(args [][]byte) {
 	}
 	s.barrier()
 	var reached int
-	err = s.wait(func(ctx context.Context) (err error) {
-		reached, err = s.server.cfg.Control.Wait(ctx, int(regions), time.Duration(millis)*time.Millisecond)
+	err := s.wait(func(ctx context.Context) (err error) {
+		reached, err = s.server.cfg.Control.Wait(ctx, regions, time.Duration(millis)*time.Millisecond)
 		return err
 	})
 	if err != nil {
@@ -133,15 +136,18 @@ func (s *session) crdtPeers([][]byte) {
 }
 
 func (s *session) crdtConflicts(args [][]byte) {
-	count := int64(defaultConflicts)
+	count := defaultConflicts
 	if len(args) > 3 {
 		s.replyError(errSyntax)
 		return
 	}
 	if len(args) == 3 {
-		var err error
-		if count, err = strconv.ParseInt(string(args[2]), 10, 32); err != nil || count < 0 {
-			s.replyError(errNotInteger)
+		var refusal string
+		if count, refusal = integer32(args[2]); refusal == "" && count < 0 {
+			refusal = errNotInteger
+		}
+		if refusal != "" {
+			s.replyError(refusal)
 			return
 		}
 	}
@@ -150,7 +156,7 @@ func (s *session) crdtConflicts(args [][]byte) {
 		return
 	}
 	defer cancel()
-	conflicts, err := control.Conflicts(ctx, int(count))
+	conflicts, err := control.Conflicts(ctx, count)
 	if err != nil {
 		s.replyError(controlError(err))
 		return

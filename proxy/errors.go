@@ -14,10 +14,12 @@ const (
 	errNoProto        = "NOPROTO unsupported protocol version"
 	errSyntax         = "ERR syntax error"
 	errNotInteger     = "ERR value is not an integer or out of range"
+	errInt32Range     = "ERR value is out of range, value must between -2147483648 and 2147483647"
 	errTimeoutInteger = "ERR timeout is not an integer or out of range"
 	errTimeoutSign    = "ERR timeout is negative"
 	errDatabase       = "ERR DB index is out of range"
 	errClientName     = "ERR Client names cannot contain spaces, newlines or special characters."
+	errUnblockReason  = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 	errNoSuchClient   = "ERR No such client"
 	errClientID       = "ERR client-id should be greater than 0"
 	errInvalidID      = "ERR Invalid client ID"
@@ -30,6 +32,7 @@ const (
 
 	errPingArity   = "ERR wrong number of arguments for 'ping' command"
 	errHelloOption = "ERR Syntax error in HELLO option '%s'"
+	errNoSuchUser  = "ERR No such user '%s'"
 	errClientType  = "ERR Unknown client type '%s'"
 	errSubscribed  = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )

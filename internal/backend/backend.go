@@ -71,6 +71,7 @@ func New(cfg Config) (*Backend, error) {
 		lifetime:   context.Background(),
 		suspicions: make(chan struct{}, 1),
 	}
+	quietOnce.Do(func() { redis.SetLogger(quiet{}) })
 	clientOpts := *opts
 	clientOpts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := b.dial(ctx)
@@ -82,6 +83,13 @@ func New(cfg Config) (*Backend, error) {
 	b.client = redis.NewClient(&clientOpts)
 	return b, nil
 }
+
+// quiet keeps the client library from writing to standard error: whoever calls it gets its errors, and reports them.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+var quietOnce sync.Once
 
 // Run prepares the server, watches it, and carries lanes, until ctx ends. It returns early only when the server cannot be
 // used at all and never could. It must outlive whoever submits: end it after the proxy.

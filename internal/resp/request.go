@@ -140,6 +140,11 @@ func length(buf []byte, i int) (value, next int) {
 }
 
 func lengthSlow(buf []byte, i int) (value, next int) {
+	// As in Redis, the line must have ended before anything is said about it.
+	line := buf[min(i, len(buf)):]
+	if at := bytes.IndexByte(line, '\r'); at < 0 || at+1 == len(line) {
+		return 0, 0
+	}
 	negative := i < len(buf) && buf[i] == '-'
 	if negative {
 		i++
@@ -156,8 +161,6 @@ func lengthSlow(buf []byte, i int) (value, next int) {
 		value = value*10 + int(c-'0')
 	}
 	switch {
-	case i+1 >= len(buf):
-		return 0, 0
 	case i == start, buf[i+1] != '\n', negative && value == 0:
 		return 0, -1
 	case negative:
