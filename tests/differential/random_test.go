@@ -1,0 +1,129 @@
+package differential
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"anabranch/internal/redistest"
+)
+
+// seedEnv replays the choices of a run.
+const seedEnv = "ANABRANCH_TEST_SEED"
+
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv(seedEnv); text != "" {
+		given, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", seedEnv, err)
+		}
+		seed = given
+	}
+	t.Logf("seed %d; again: %s=%d go test ./tests/differential -run '^%s$'", seed, seedEnv, seed, t.Name())
+	return seed
+}
+
+const (
+	walks      = 25
+	walkLength = 400
+)
+
+// TestRandomCommandsAnswerAsRedisDoes sends random commands at few keys, to plain Redis and to the first of two regions,
+// and compares replies, data, and the second region.
+func TestRandomCommandsAnswerAsRedisDoes(t *testing.T) {
+	g := newGrammar(t, seedOf(t))
+	r := newRig(t, 2)
+	for walk := range walks {
+		s := r.open(t, []string{"2", "3"}[walk%2])
+		script := make([]line, walkLength)
+		for i := range script {
+			script[i] = g.command()
+			script[i].number = i + 1
+		}
+		s.play(script, walk%3 > 0)
+		r.compareData(s)
+		if t.Failed() {
+			explain(t, script)
+			return
+		}
+	}
+}
+
+// TestRandomCommandsAreDeterministic is the same walk between two plain servers.
+func TestRandomCommandsAreDeterministic(t *testing.T) {
+	g := newGrammar(t, seedOf(t))
+	r := newPlainRig(t)
+	for range walks {
+		s := r.open(t, "2")
+		script := make([]line, walkLength)
+		for i := range script {
+			script[i] = g.command()
+			script[i].number = i + 1
+		}
+		s.play(script, true)
+		r.compareData(s)
+	}
+}
+
+// explain prints a failed walk, so that it can be read without playing it again.
+func explain(t *testing.T, script []line) {
+	t.Helper()
+	var out strings.Builder
+	for _, l := range script {
+		out.WriteString(strconv.Itoa(l.number) + ": " + strings.Join(quoted(l.args), " ") + "\n")
+	}
+	t.Logf("the walk was:\n%s", out.String())
+}
+
+// TestRandomHistoriesEndTheSameEverywhere writes random commands in three regions that see each other now and then, and
+// not always all of each other. Afterwards all must be equal.
+func TestRandomHistoriesEndTheSameEverywhere(t *testing.T) {
+	seed := seedOf(t)
+	g := newGrammar(t, seed)
+	cluster := redistest.StartCluster(t, 3)
+	conns := make([]*redistest.Conn, 0, len(cluster.Regions))
+	for _, region := range cluster.Regions {
+		conns = append(conns, region.Dial())
+	}
+	for round := range 40 {
+		var history []string
+		cluster.PauseAll()
+		for range 6 {
+			for range 30 {
+				at := g.random.IntN(len(conns))
+				command := g.command().args
+				reply := conns[at].Do(command...)
+				history = append(history, cluster.Regions[at].Name+": "+strings.Join(quoted(command), " ")+" → "+reply.String())
+			}
+			what := []string{"sync", "cut", "heal", "go on"}[g.random.IntN(4)]
+			history = append(history, "-- "+what)
+			switch what {
+			case "sync":
+				cluster.Sync()
+			case "cut":
+				pair := g.random.Perm(len(conns))
+				cluster.Partition(cluster.Regions[pair[0]].Name, cluster.Regions[pair[1]].Name)
+			case "heal":
+				cluster.Heal()
+			}
+		}
+		cluster.Heal()
+		cluster.Sync()
+		cluster.RequireEqual(t)
+		for _, region := range cluster.Regions {
+			region.RequireNoMetadata(t)
+		}
+		if t.Failed() {
+			t.Logf("round %d; the history was:\n%s", round, strings.Join(history, "\n"))
+			return
+		}
+		if slices.Contains([]int{9, 19, 29}, round) { // most rounds go on with the metadata of the ones before
+			conns[g.random.IntN(len(conns))].Must("FLUSHALL")
+		}
+	}
+}
