@@ -96,14 +96,16 @@ func (s *session) allowed(plan *translate.Plan) bool {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
 	switch {
+	case s.private != nil && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
+		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
 	case always && plan.Class != translate.Refused:
 		return true
+	case plan.Class == translate.Refused && (cmd == nil || cmd.Class != translate.Refused):
+		return true // unknown, or wrong arguments: Redis says so before anything else
 	case !s.authorized:
 		s.replyError(errNoAuth)
 	case !s.server.cfg.Backend.Serving() && needsBackend(plan):
 		s.replyError(s.server.unavailable())
-	case s.private != nil && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
-		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
 	default:
 		return true
 	}

@@ -9,7 +9,7 @@ const (
 	errNoAuth         = "NOAUTH Authentication required."
 	errNoPassword     = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
 	errWrongPass      = "WRONGPASS invalid username-password pair or user is disabled."
-	errHelloNoAuth    = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	errHelloNoAuth    = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
 	errHelloVersion   = "ERR Protocol version is not an integer or out of range"
 	errNoProto        = "NOPROTO unsupported protocol version"
 	errSyntax         = "ERR syntax error"

@@ -36,6 +36,10 @@ func (l *Lane) readReplies(conn net.Conn) error {
 func (l *Lane) route(buf []byte) (int, error) {
 	pos := 0
 	for {
+		if l.seg != nil && l.at < len(l.seg.entries) && l.seg.entries[l.at].literal && (l.peeled || !l.seg.isCall()) {
+			l.answerLiteral(&l.seg.entries[l.at])
+			continue
+		}
 		if l.owner != nil && (l.pushing || !l.scan.Begun()) {
 			next, stop, err := l.routeMessage(buf, pos)
 			if stop || err != nil {
@@ -63,10 +67,6 @@ func (l *Lane) route(buf []byte) (int, error) {
 			continue
 		}
 		e := &seg.entries[l.at]
-		if e.literal {
-			l.answerLiteral(e)
-			continue
-		}
 		if pos == len(buf) {
 			return pos, nil
 		}

@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"anabranch/internal/resp"
+)
+
+// The same steps on Redis itself and through the proxy, with the same bytes as result.
+func TestSubscriptionsAreAsOnRedis(t *testing.T) {
+	r := start(t, nil)
+	script := []struct {
+		line    string
+		replies int
+	}{
+		{"UNSUBSCRIBE", 1}, {"UNSUBSCRIBE a b", 2}, {"PUNSUBSCRIBE", 1}, {"SUNSUBSCRIBE x", 1},
+		{"SUBSCRIBE a b", 2}, {"PSUBSCRIBE p*", 1}, {"SSUBSCRIBE s", 1}, {"PING", 1}, {"PING hi", 1},
+		{"GET k", 1}, {"SET k 1", 1}, {"NOSUCH", 1}, {"GET", 1}, {"CLIENT ID x", 1}, {"SELECT 1", 1}, {"HELLO 3", 1},
+		{"SUBSCRIBE a", 1}, {"UNSUBSCRIBE b", 1}, {"UNSUBSCRIBE none", 1}, {"UNSUBSCRIBE", 1}, {"SUNSUBSCRIBE", 1}, {"PUNSUBSCRIBE p*", 1},
+		{"GET none", 1}, {"PING", 1}, {"SUBSCRIBE c", 1}, {"RESET", 1}, {"GET none", 1},
+	}
+	direct, through := dial(t, r.redis.Addr), r.dial()
+	for _, step := range script {
+		var replies [2]string
+		for i, w := range []*wire{direct, through} {
+			w.send(step.line + "\r\n")
+			for range step.replies {
+				replies[i] += w.reply()
+			}
+		}
+		if replies[0] != replies[1] {
+			t.Errorf("%s: got %q, redis %q", step.line, replies[1], replies[0])
+		}
+	}
+}
+
+func TestMessagesReachSubscribers(t *testing.T) {
+	r := start(t, nil)
+	publisher := r.dial()
+	for _, proto := range []int{2, 3} {
+		w := r.dial()
+		w.do(fmt.Sprintf("HELLO %d", proto))
+		w.send("SUBSCRIBE news\r\n")
+		w.reply()
+		publisher.want("PUBLISH news hello", ":1\r\n")
+		if got := w.reply(); got[1:] != "3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n" {
+			t.Errorf("RESP%d: got %q", proto, got)
+		}
+		if !strings.Contains(publisher.do("CLIENT LIST TYPE pubsub"), " sub=1 ") {
+			t.Error("not in CLIENT LIST")
+		}
+		w.conn.Close()
+		eventually(t, "the subscription ends", func() bool { return publisher.do("PUBLISH news hello") == ":0\r\n" })
+	}
+}
+
+func TestCommandsWhileSubscribedInRESP3(t *testing.T) {
+	r := start(t, nil)
+	w := r.dial()
+	w.do("HELLO 3")
+	w.send("SUBSCRIBE a\r\nSET k 1\r\nGET k\r\nPING\r\nECHO x\r\nINCR k\r\nSELECT 1\r\nUNSUBSCRIBE a\r\nGET k\r\n")
+	want := []string{">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", "+OK\r\n", "$1\r\n1\r\n", "+PONG\r\n", "$1\r\nx\r\n", ":2\r\n",
+		"-" + errWhileSubbed + "\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n", "$1\r\n2\r\n"}
+	for _, one := range want {
+		if got := w.reply(); got != one {
+			t.Errorf("got %q, want %q", got, one)
+		}
+	}
+	w.want("SELECT 1", "+OK\r\n")
+}
+
+// A message must never come to lie inside a reply.
+func TestMessagesAndRepliesDoNotMix(t *testing.T) {
+	r := start(t, nil)
+	w := r.dial()
+	w.send(string(resp.AppendCommandStrings(nil, "SET", "big", strings.Repeat("x", 100_000))))
+	w.reply()
+	w.do("HELLO 3")
+	w.send("SUBSCRIBE a\r\n")
+	w.reply()
+	stop := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		publisher := r.dial()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				publisher.do("PUBLISH a "+strings.Repeat("m", 3000), "PUBLISH a m")
+			}
+		}
+	}()
+	replies := 0
+	for range 50 {
+		w.send("GET big\r\nECHO hi\r\nPING\r\n")
+	}
+	for replies < 150 {
+		reply := w.reply()
+		switch {
+		case strings.HasPrefix(reply, ">3\r\n$7\r\nmessage\r\n"):
+		case len(reply) > 100_000, reply == "$2\r\nhi\r\n", reply == "+PONG\r\n":
+			replies++
+		default:
+			t.Fatalf("got %.100q", reply)
+		}
+	}
+	close(stop)
+	<-stopped
+}
+
+func TestSubscriberIsClosedWhenItsConnectionIsLost(t *testing.T) {
+	r := start(t, nil)
+	w := r.dial()
+	w.send("SUBSCRIBE a\r\n")
+	w.reply()
+	time.Sleep(10 * time.Millisecond)
+	dial(t, r.redis.Addr).do("CLIENT KILL TYPE pubsub")
+	w.rest()
+}
