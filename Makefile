@@ -68,8 +68,9 @@ $(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
 	$(GO) build -C scripts/tools -o $(CURDIR)/$(STATICCHECK) honnef.co/go/tools/cmd/staticcheck
 	@touch $@
 
+# Packages beside their code; those under tests/ run whole regions for minutes, and belong to make test.
 unit: need-cc need-redis
-	$(GO) test -race -short -timeout 5m ./...
+	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
 full: need-cc
 	$(GO) test -race -timeout 20m ./...
