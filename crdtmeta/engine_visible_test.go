@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"anabranch/crdtmeta/model"
+	"anabranch/crdtmeta/model/history"
 	"anabranch/internal/redistest"
 )
 
@@ -152,4 +153,11 @@ func describe(data map[int]map[string]model.Value) string {
 		return "  (nothing)"
 	}
 	return strings.Join(lines, "\n")
+}
+
+// parseWords reads a key's value in the words of a rule.
+func parseWords(f failer, text string) model.Value {
+	f.Helper()
+	_, value := history.ParseValue(strings.Fields(text))
+	return value
 }
