@@ -3,12 +3,9 @@ package differential
 import (
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"anabranch/internal/redistest"
 )
 
 // seedEnv replays the choices of a run.
@@ -78,52 +75,4 @@ func explain(t *testing.T, script []line) {
 		out.WriteString(strconv.Itoa(l.number) + ": " + strings.Join(quoted(l.args), " ") + "\n")
 	}
 	t.Logf("the walk was:\n%s", out.String())
-}
-
-// TestRandomHistoriesEndTheSameEverywhere writes random commands in three regions that see each other now and then, and
-// not always all of each other. Afterwards all must be equal.
-func TestRandomHistoriesEndTheSameEverywhere(t *testing.T) {
-	seed := seedOf(t)
-	g := newGrammar(t, seed)
-	cluster := redistest.StartCluster(t, 3)
-	conns := make([]*redistest.Conn, 0, len(cluster.Regions))
-	for _, region := range cluster.Regions {
-		conns = append(conns, region.Dial())
-	}
-	for round := range 40 {
-		var history []string
-		cluster.PauseAll()
-		for range 6 {
-			for range 30 {
-				at := g.random.IntN(len(conns))
-				command := g.command().args
-				reply := conns[at].Do(command...)
-				history = append(history, cluster.Regions[at].Name+": "+strings.Join(quoted(command), " ")+" → "+reply.String())
-			}
-			what := []string{"sync", "cut", "heal", "go on"}[g.random.IntN(4)]
-			history = append(history, "-- "+what)
-			switch what {
-			case "sync":
-				cluster.Sync()
-			case "cut":
-				pair := g.random.Perm(len(conns))
-				cluster.Partition(cluster.Regions[pair[0]].Name, cluster.Regions[pair[1]].Name)
-			case "heal":
-				cluster.Heal()
-			}
-		}
-		cluster.Heal()
-		cluster.Sync()
-		cluster.RequireEqual(t)
-		for _, region := range cluster.Regions {
-			region.RequireNoMetadata(t)
-		}
-		if t.Failed() {
-			t.Logf("round %d; the history was:\n%s", round, strings.Join(history, "\n"))
-			return
-		}
-		if slices.Contains([]int{9, 19, 29}, round) { // most rounds go on with the metadata of the ones before
-			conns[g.random.IntN(len(conns))].Must("FLUSHALL")
-		}
-	}
 }
