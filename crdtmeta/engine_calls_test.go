@@ -52,7 +52,7 @@ func TestLoadingTheLibraryAgainDisarms(t *testing.T) {
 	n := regions(t, 1)[0]
 	n.do(t, "FUNCTION", "LOAD", "REPLACE", library)
 	n.fails(t, "CRDTTAKEOVER", "FCALL", crdtmeta.FuncWrite, "0", "0", "3", "SET", "k", "v")
-	n.arm(t, "run1", "repl")
+	n.arm(t, runID(n), "repl")
 	n.call(t, 0, []string{"SET", "k", "v"})
 }
 
@@ -60,7 +60,7 @@ func TestEpochs(t *testing.T) {
 	n := regions(t, 1)[0]
 	first := n.origin
 	n.call(t, 0, []string{"SET", "k", "v"})
-	n.arm(t, "run1", "repl")
+	n.arm(t, runID(n), "repl")
 	if n.origin != first {
 		t.Fatalf("armed again in the same life: %v, then %v", first, n.origin)
 	}

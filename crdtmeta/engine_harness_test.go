@@ -86,8 +86,11 @@ func (n *node) reset(f failer) {
 	n.db, n.log, n.lives = -1, nil, 0
 	n.do(f, "FLUSHALL")
 	n.do(f, "FUNCTION", "LOAD", "REPLACE", library)
-	n.arm(f, "run"+strconv.Itoa(n.id), "repl")
+	n.arm(f, runID(n), "repl")
 }
+
+// runID is another one in each life of the server.
+func runID(n *node) string { return fmt.Sprintf("run%d.%d", n.id, n.lives) }
 
 func (n *node) arm(f failer, runID, replID string) {
 	f.Helper()

@@ -59,7 +59,11 @@ func randomHistory(p *play) {
 		case a.Kind == history.Write:
 			p.write(a.At, a.DB, a.Commands...)
 		case a.Kind == history.Epoch:
-			p.epoch(a.At)
+			p.nodes[a.At].lives++
+			p.arm(a.At)
+		case a.Kind == history.Reload:
+			p.nodes[a.At].do(p.t, "FUNCTION", "LOAD", "REPLACE", library)
+			p.arm(a.At)
 		case a.Kind == history.Cut:
 			cut = a.Cut
 			p.t.Logf("links cut: %09b", cut)

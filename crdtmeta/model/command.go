@@ -31,8 +31,11 @@ const (
 type call struct {
 	region *Region
 	db     int
-	entry  Entry
+	entry  *Entry
 }
+
+// in is the same call with another database selected, for the commands that reach across.
+func (c *call) in(db int) *call { return &call{c.region, db, c.entry} }
 
 type command struct {
 	arity int // the least number of words
@@ -48,12 +51,12 @@ func init() {
 		"INCR": {2, incr}, "DECR": {2, decr}, "INCRBY": {3, incrby}, "DECRBY": {3, decrby}, "INCRBYFLOAT": {3, incrbyfloat},
 		"HSET": {4, hset}, "HMSET": {4, hmset}, "HSETNX": {4, hsetnx}, "HDEL": {3, hdel},
 		"HINCRBY": {4, hincrby}, "HINCRBYFLOAT": {4, hincrbyfloat},
-		"SADD": {3, sadd}, "SREM": {3, srem}, "SMOVE": {4, smove},
+		"SADD": {3, sadd}, "SREM": {3, srem}, "SPOP": {2, spop}, "SMOVE": {4, smove},
 		"SINTERSTORE": {3, sinterstore}, "SUNIONSTORE": {3, sunionstore}, "SDIFFSTORE": {3, sdiffstore},
 		"ZADD": {4, zadd}, "ZINCRBY": {4, zincrby}, "ZREM": {3, zrem}, "ZPOPMIN": {2, zpopmin}, "ZPOPMAX": {2, zpopmax},
 		"ZREMRANGEBYRANK": {4, zremrangebyrank}, "ZRANGESTORE": {5, zrangestore},
 		"ZUNIONSTORE": {4, zunionstore}, "ZINTERSTORE": {4, zinterstore},
-		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey},
+		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
 	}
 }
@@ -68,44 +71,37 @@ func (c *call) execute(words []string) any {
 
 // emit gives the effect its ordinal and the offsets of what it resets, merges it, and adds it to the entry.
 func (c *call) emit(e Effect) {
-	e.DB = c.database(e)
+	if e.Kind != Flush {
+		e.DB = c.db
+	}
 	self := Stamp{c.region.origin, c.entry.T, len(c.entry.Effects) + 1}
 	e.Offsets = c.region.offsets(e)
 	c.region.merge(context{self, c.entry.Context}, e)
 	c.entry.Effects = append(c.entry.Effects, e)
 }
 
-// database is the selected one, except for the few effects that name another.
-func (c *call) database(e Effect) int {
-	if e.Kind == Flush || e.DB != 0 {
-		return e.DB
-	}
-	return c.db
-}
-
 // create emits a write, and before it, where the key does not exist, that the TTLs of its earlier life are void.
 func (c *call) create(e Effect) {
-	k := c.region.key(c.database(e), e.Key)
+	k := c.region.key(c.db, e.Key)
 	if k.shown() == None && len(k.candidates) > 0 {
-		c.emit(Effect{Kind: Expire, DB: e.DB, Key: e.Key, Deadline: Void})
+		c.emit(Effect{Kind: Expire, Key: e.Key, Deadline: Void})
 	}
 	c.emit(e)
 }
 
 // replace emits the overwrite of a whole key with a value computed elsewhere. An empty value only deletes.
-func (c *call) replace(db int, key string, v Value) {
-	empty := v.Type != String && len(v.Elements) == 0
-	switch {
-	case v.Type == String:
-		c.emit(Effect{Kind: Overwrite, DB: db, Key: key, Value: v.String})
-	default:
-		c.emit(Effect{Kind: Delete, DB: db, Key: key})
+func (c *call) replace(key string, v Value) {
+	if v.Type == String {
+		c.emit(Effect{Kind: Overwrite, Key: key, Value: v.String})
+	} else {
+		c.emit(Effect{Kind: Delete, Key: key})
+		if len(v.Elements) == 0 {
+			return
+		}
+		c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
 	}
-	if v.Type != String && !empty {
-		c.emit(Effect{Kind: Add, DB: db, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
-	}
-	if v.Deadline != 0 && !empty {
-		c.emit(Effect{Kind: Expire, DB: db, Key: key, Deadline: v.Deadline})
+	if v.Deadline != 0 {
+		c.emit(Effect{Kind: Expire, Key: key, Deadline: v.Deadline})
 	}
 }
 

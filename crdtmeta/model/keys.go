@@ -37,7 +37,7 @@ func rename(c *call, args []string) any {
 	}
 	v := c.value(from)
 	c.emit(Effect{Kind: Delete, Key: from})
-	c.replace(0, to, v)
+	c.replace(to, v)
 	return ok
 }
 
@@ -52,17 +52,44 @@ func renamenx(c *call, args []string) any {
 	return int64(1)
 }
 
-// copyKey is COPY from to [REPLACE]; its DB option is left out.
+// copyKey is COPY from to [DB n] [REPLACE].
 func copyKey(c *call, args []string) any {
-	from, to := args[0], args[1]
-	replace := len(args) > 2 && strings.EqualFold(args[2], "REPLACE")
+	from, to, target, replace := args[0], args[1], c, false
+	for i := 2; i < len(args); i++ {
+		switch option := strings.ToUpper(args[i]); {
+		case option == "REPLACE":
+			replace = true
+		case option == "DB" && i+1 < len(args):
+			i++
+			db, _ := parseInteger(args[i])
+			target = c.in(int(db))
+		default:
+			return syntaxError
+		}
+	}
 	switch {
-	case from == to:
+	case from == to && target.db == c.db:
 		return Failure("ERR source and destination objects are the same")
-	case !c.exists(from), c.exists(to) && !replace:
+	case !c.exists(from), target.exists(to) && !replace:
 		return int64(0)
 	}
-	c.replace(0, to, c.value(from))
+	target.replace(to, c.value(from))
+	return int64(1)
+}
+
+func move(c *call, args []string) any {
+	key := args[0]
+	db, _ := parseInteger(args[1])
+	target := c.in(int(db))
+	switch {
+	case target.db == c.db:
+		return Failure("ERR source and destination objects are the same")
+	case !c.exists(key), target.exists(key):
+		return int64(0)
+	}
+	v := c.value(key)
+	c.emit(Effect{Kind: Delete, Key: key})
+	target.replace(key, v)
 	return int64(1)
 }
 

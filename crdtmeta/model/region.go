@@ -54,7 +54,7 @@ func (r *Region) Do(command []string, unixMillis int64) (any, *Entry) {
 
 // Call executes commands as one entry with time t, which must be above every stamp that the region has seen.
 func (r *Region) Call(t Time, db int, commands [][]string) ([]any, *Entry) {
-	c := &call{region: r, db: db, entry: Entry{Origin: r.origin, T: t, Prev: r.own, Context: r.frontier.clone()}}
+	c := &call{region: r, db: db, entry: &Entry{Origin: r.origin, T: t, Prev: r.own, Context: r.frontier.clone()}}
 	replies := make([]any, len(commands))
 	for i, command := range commands {
 		replies[i] = c.execute(command)
@@ -63,8 +63,8 @@ func (r *Region) Call(t Time, db int, commands [][]string) ([]any, *Entry) {
 		return replies, nil
 	}
 	r.own, r.clock = t, max(r.clock, t)
-	r.log = append(r.log, c.entry)
-	return replies, &c.entry
+	r.log = append(r.log, *c.entry)
+	return replies, c.entry
 }
 
 // Apply takes an entry of another region. An entry that is known already changes nothing.

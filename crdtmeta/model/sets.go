@@ -34,6 +34,14 @@ func srem(c *call, args []string) any {
 	return c.remove(Set, args[0], members, args[1:])
 }
 
+// spop only refuses: which members are taken is random, so the driver of the model sends an SREM of those that Redis took.
+func spop(c *call, args []string) any {
+	if _, failure := c.members(args[0]); failure != nil {
+		return failure
+	}
+	return unknown
+}
+
 func smove(c *call, args []string) any {
 	from, to, member := args[0], args[1], args[2]
 	if !c.exists(from) {
@@ -101,7 +109,7 @@ func setStore(c *call, args []string, keep keep) any {
 // store overwrites the destination with the result, or deletes it when there is none.
 func (c *call) store(key string, v Value) any {
 	if len(v.Elements) > 0 || c.exists(key) {
-		c.replace(0, key, v)
+		c.replace(key, v)
 	}
 	return int64(len(v.Elements))
 }

@@ -215,6 +215,9 @@ func zsetStore(c *call, args []string, least int) any {
 				value = "1"
 			}
 			sums[member] += score(value)
+			if math.IsNaN(sums[member]) {
+				sums[member] = 0
+			}
 			hits[member]++
 		}
 	}

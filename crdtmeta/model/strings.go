@@ -57,7 +57,7 @@ func set(c *call, args []string) any {
 	if keep {
 		c.create(Effect{Kind: Edit, Key: key, Value: value})
 	} else {
-		c.replace(0, key, Value{Type: String, String: value, Deadline: deadline})
+		c.replace(key, Value{Type: String, String: value, Deadline: deadline})
 	}
 	if get {
 		return old
@@ -69,7 +69,7 @@ func setnx(c *call, args []string) any {
 	if c.exists(args[0]) {
 		return int64(0)
 	}
-	c.replace(0, args[0], Value{Type: String, String: args[1]})
+	c.replace(args[0], Value{Type: String, String: args[1]})
 	return int64(1)
 }
 
@@ -128,7 +128,7 @@ func setrange(c *call, args []string) any {
 
 func mset(c *call, args []string) any {
 	for i := 0; i+1 < len(args); i += 2 {
-		c.replace(0, args[i], Value{Type: String, String: args[i+1]})
+		c.replace(args[i], Value{Type: String, String: args[i+1]})
 	}
 	return ok
 }

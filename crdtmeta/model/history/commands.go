@@ -159,7 +159,10 @@ func (g Generator) hash(t *rapid.T, key string) []string {
 }
 
 func (g Generator) set(t *rapid.T, key string) []string {
-	name := pick(t, "set", "SADD", "SADD", "SREM", "SMOVE")
+	name := pick(t, "set", "SADD", "SADD", "SREM", "SMOVE", "SPOP")
+	if name == "SPOP" {
+		return []string{name, key, pick(t, "count", "1", "2", "10")}
+	}
 	if name == "SMOVE" && g.Clash {
 		return []string{name, key, g.key(t, "to"), g.element(t)}
 	}
@@ -175,12 +178,12 @@ func (g Generator) sortedSet(t *rapid.T, key string) []string {
 	case "ZADD option":
 		switch option := pick(t, "option", "NX", "XX", "GT", "LT", "CH", "INCR"); option {
 		case "INCR":
-			return append([]string{"ZADD", key, option}, pair()...)
+			return []string{"ZADD", key, option, g.fraction(t), g.element(t)}
 		default:
 			return some(t, []string{"ZADD", key, option}, pair)
 		}
 	case "ZINCRBY":
-		return append([]string{name, key}, pair()...)
+		return []string{name, key, g.fraction(t), g.element(t)}
 	case "ZREM":
 		return some(t, []string{name, key}, func() []string { return []string{g.element(t)} })
 	case "ZPOPMIN", "ZPOPMAX":
@@ -209,10 +212,14 @@ func (g Generator) life(t *rapid.T, key string) []string {
 // whole draws what overwrites whole keys from others, and what empties databases.
 func (g Generator) whole(t *rapid.T, key string) []string {
 	other := g.key(t, "other")
-	switch name := pick(t, "whole", "RENAME", "RENAMENX", "COPY", "COPY REPLACE", "SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE",
+	switch name := pick(t, "whole", "RENAME", "RENAMENX", "COPY", "COPY REPLACE", "COPY DB", "MOVE", "SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE",
 		"ZUNIONSTORE", "ZINTERSTORE", "ZRANGESTORE", "MSET", "MSETNX", "FLUSHDB", "FLUSHALL"); name {
 	case "COPY REPLACE":
 		return []string{"COPY", other, key, "REPLACE"}
+	case "COPY DB":
+		return []string{"COPY", other, key, "DB", pick(t, "target", "0", "1"), "REPLACE"}
+	case "MOVE":
+		return []string{name, key, pick(t, "target", "1", "0")}
 	case "RENAME", "RENAMENX", "COPY":
 		return []string{name, other, key}
 	case "SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE":

@@ -11,7 +11,7 @@ var Links = []int{1, 2, 3, 5, 6, 7}
 // Action is one step of a history.
 type Action struct {
 	Kind     ActionKind
-	At       int        // Write, Epoch: the region
+	At       int        // Write, Epoch, Reload: the region
 	DB       int        // Write: the selected database
 	Commands [][]string // Write: executed in one call
 	Link     int        // Deliver, Again
@@ -30,6 +30,7 @@ const (
 	Again   // entries that were delivered before are delivered again
 	Cut     // a partition begins or changes; 0 heals everything
 	Epoch   // the region restarts and goes on in a new epoch
+	Reload  // the engine loses what it had in memory, and goes on in the same epoch
 )
 
 // Script is a whole history. It is data, drawn before anything runs, so that shrinking can leave out any action.
@@ -54,7 +55,7 @@ var cuts = []int{0, 0, 1<<1 | 1<<2 | 1<<3 | 1<<6, 1<<1 | 1<<3, 1<<2 | 1<<6, 1<<5
 // kinds is a table because rapid draws small numbers more often: kinds take turns in it.
 var kinds = []ActionKind{
 	Rest, Write, Deliver, Write, Cut, Deliver, Write, Again, Deliver, Write, Deliver, Write, Deliver, Write, Deliver, Write,
-	Write, Deliver, Write, Deliver, Write, Deliver, Write, Deliver, Epoch, Write, Deliver, Write, Deliver, Write, Deliver, Write,
+	Write, Deliver, Write, Deliver, Write, Deliver, Write, Deliver, Epoch, Write, Deliver, Write, Reload, Write, Deliver, Write,
 }
 
 func (g Generator) action(t *rapid.T) Action {
@@ -67,7 +68,7 @@ func (g Generator) action(t *rapid.T) Action {
 		count := max(1, rapid.IntRange(-8, 4).Draw(t, "commands"))
 		a.Commands = rapid.SliceOfN(rapid.Custom(g.Command), count, count).Draw(t, "commands")
 		return a
-	case Epoch:
+	case Epoch, Reload:
 		return Action{Kind: kind, At: rapid.IntRange(0, Regions-1).Draw(t, "region")}
 	case Deliver:
 		return Action{Kind: kind, Link: rapid.SampledFrom(Links).Draw(t, "link"), Count: rapid.IntRange(1, 6).Draw(t, "entries")}
