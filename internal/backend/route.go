@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"strings"
 
@@ -10,9 +11,13 @@ import (
 
 // readReplies routes replies to their callers until the connection ends.
 func (l *Lane) readReplies(conn net.Conn) error {
+	var source io.Reader = conn
+	if l.sock != nil {
+		source = l.sock
+	}
 	have := 0
 	for {
-		n, err := conn.Read(l.in[have:])
+		n, err := source.Read(l.in[have:])
 		if n > 0 {
 			used, routeErr := l.route(l.in[:have+n])
 			l.Flush() // first, so that Redis works while the replies are written

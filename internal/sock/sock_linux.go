@@ -16,6 +16,7 @@ type Sock struct {
 	receive receiveState
 	trySend func(fd uintptr)
 	tryRecv func(fd uintptr)
+	read    func(fd uintptr) bool
 }
 
 type sendState struct {
@@ -43,6 +44,10 @@ func New(conn net.Conn) *Sock {
 	s := &Sock{raw: raw}
 	s.trySend = func(fd uintptr) { s.send.run(fd) }
 	s.tryRecv = func(fd uintptr) { s.receive.run(fd) }
+	s.read = func(fd uintptr) bool {
+		s.receive.run(fd)
+		return s.receive.errno == 0 || !temporary(s.receive.errno)
+	}
 	return s
 }
 
@@ -110,6 +115,23 @@ func (s *Sock) Recv(p []byte) (int, error) {
 		return 0, err
 	case s.receive.errno != 0 && temporary(s.receive.errno):
 		return 0, nil
+	case s.receive.errno != 0:
+		return 0, s.receive.errno
+	case s.receive.n == 0:
+		return 0, io.EOF
+	}
+	return s.receive.n, nil
+}
+
+// Read is Recv that waits, as the connection's own Read does. Unlike that, it does not tell the scheduler about its system
+// calls, which would wake the runtime's monitor whenever the process has been idle.
+func (s *Sock) Read(p []byte) (int, error) {
+	s.receive.buf = p
+	err := s.raw.Read(s.read)
+	s.receive.buf = nil
+	switch {
+	case err != nil:
+		return 0, err
 	case s.receive.errno != 0:
 		return 0, s.receive.errno
 	case s.receive.n == 0:
