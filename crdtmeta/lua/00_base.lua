@@ -17,6 +17,7 @@ local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFI
 local SCRATCH = PREFIX .. 'scratch'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
 local EXACT = 9007199254740992 -- 2^53: below it a double is an exact integer
+local RECHECK = 100            -- ms: no demotion and new promotion of this server is shorter, so none goes unnoticed
 local SHARE_LIMIT = 288230376151711744 -- 2^58: a counter share outside ± this becomes a plain write
 
 -- Bound by init().
@@ -24,6 +25,7 @@ local call, try, mpack, munpack, unpack_, byte, char, find, sub, match, format, 
 
 -- Set by arming; gone with the server's life, which is the point.
 local armed          -- content of crdt:self that we are armed for
+local checked = 0    -- ms at which crdt:self was last compared
 local origin         -- our origin
 local last_t = 0     -- t of the newest log entry
 
@@ -63,16 +65,17 @@ do
   function E.begin(d)
     E.init()
     db = d
-    local selected = d
-    if d ~= 0 then E.select(0) end
-    local self = call('GET', SELF)
-    if not armed or self ~= armed then
-      armed = nil
-      return {err = 'CRDTTAKEOVER the engine is not armed for this server'}
-    end
-    if selected ~= 0 then E.select(selected) end
     local time = call('TIME')
     now = time[1] * 1000 + floor(time[2] / 1000)
+    if not armed or now - checked >= RECHECK or now < checked then
+      E.select(0)
+      if not armed or call('GET', SELF) ~= armed then
+        armed = nil
+        return {err = 'CRDTTAKEOVER the engine is not armed for this server'}
+      end
+      checked = now
+      E.select(d)
+    end
     t = now * TICKS
     if t <= last_t then t = last_t + 1 end
     op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0

@@ -215,13 +215,14 @@ do
     return E.open(k)
   end
 
-  -- simple says that elements can be merged one by one: no other type is in play and no TTL has passed.
+  -- simple says that elements can be merged one by one: no other type is in play, and a key with a TTL
+  -- has neither expired nor been evicted.
   local function simple(S)
     local rec = S.rec
     if rec.y or #rec.w > 0 or (rec.s and E.shares_live(rec)) then return false end
     if rec.T then
       local at = E.deadline(rec)
-      if at and at > 0 and at <= now then return false end
+      if at and at > 0 and (at <= now or call('EXISTS', S.k) == 0) then return false end
     end
     return true
   end
