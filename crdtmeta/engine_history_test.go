@@ -35,14 +35,14 @@ func checkHistories(t *testing.T, usual int, property func(*rapid.T)) {
 // The engine and the model must agree on every reply and on all data, after every step.
 func TestHistoriesAgreeWithTheModel(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 400, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true)) })
+	checkHistories(t, 250, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true)) })
 }
 
 // Stamps of different regions may be equal here, which happens when two clocks tick alike: the regions must agree all
 // the same. The model cannot tell which one wins, because ordinals inside an entry are the engine's choice.
 func TestHistoriesWithEqualTimesConverge(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 150, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, false)) })
+	checkHistories(t, 100, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, false)) })
 }
 
 func randomHistory(p *play) {
