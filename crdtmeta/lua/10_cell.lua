@@ -299,6 +299,23 @@ do
 
   function E.plus(a, b) return a + b end
 
+  -- settle looks for a sum of this region's share with which the registers show exactly what Redis replied: adding up a
+  -- share first and the base last may differ from Redis's order of additions in the last digit. It answers whether it
+  -- found one; if not, the true sum stays, and what the registers show counts.
+  function E.settle(cell, s, reply, value, plus)
+    local v, was = value(cell), s[5]
+    if v == reply then return true end
+    s[5] = plus(was, plus(reply, negated(v)))
+    if s[5] == s[5] and value(cell) == reply then return true end
+    s[5] = s[8]
+    s[5] = plus(plus(reply, negated(value(cell))), s[8])
+    if s[5] == s[5] and value(cell) == reply then return true end
+    s[5] = was
+    return false
+  end
+
+  function E.add_floats(a, b) return E.add(a, b, true) end
+
   -- take_share is the receiving side of an increment.
   function E.take_share(cell, t0, op0, sum, float)
     local r = remote

@@ -391,15 +391,12 @@ do
     else
       if S.void then E.fresh(S) end
       local s, t0, op0 = E.bump(rec, delta, E.add, float == 1)
+      if float == 1 and not E.settle(rec, s, reply, E.value, E.add_floats) then
+        reply = E.value(rec)
+        call('SET', S.k, reply, 'KEEPTTL')
+      end
       E.emit('i', 'k', S.k, '', t0, op0, s[5], s[9] and 1 or 0)
       rec.x = nil
-      if float == 1 then
-        local v = E.value(rec)
-        if v ~= reply then
-          call('SET', S.k, v, 'KEEPTTL')
-          reply = v
-        end
-      end
       E.save(S)
     end
     if float == 0 and (reply >= EXACT or reply <= -EXACT) then

@@ -59,14 +59,11 @@ do
       if S.void then E.fresh(S) end
       E.based(cell, old)
       local s, t0, op0 = E.bump(cell, delta, E.add, float == 1)
-      E.emit('i', 'h', k, field, t0, op0, s[5], s[9] and 1 or 0)
-      if float == 1 then
-        local v = E.value(cell)
-        if v ~= reply then
-          call('HSET', k, field, v)
-          reply = v
-        end
+      if float == 1 and not E.settle(cell, s, reply, E.value, E.add_floats) then
+        reply = E.value(cell)
+        call('HSET', k, field, reply)
       end
+      E.emit('i', 'h', k, field, t0, op0, s[5], s[9] and 1 or 0)
       S.rec.c = true
       E.put(S, {'h' .. field, E.encode(cell)}, 2)
     end

@@ -11,15 +11,9 @@ do
     if S.void then E.fresh(S) end
     E.based(cell, old)
     local s, t0, op0 = E.bump(cell, delta, E.plus)
-    local v = E.score(cell)
-    if tonumber_(v) ~= tonumber_(reply) then
-      local was = s[5]
-      s[5] = was + (tonumber_(reply) - tonumber_(v))
-      if s[5] ~= s[5] or tonumber_(E.score(cell)) ~= tonumber_(reply) then
-        s[5] = was
-        call('ZADD', k, v, member)
-        reply = call('ZSCORE', k, member)
-      end
+    if not E.settle(cell, s, reply, E.score, E.plus) then
+      call('ZADD', k, E.score(cell), member)
+      reply = call('ZSCORE', k, member)
     end
     E.emit('i', 'z', k, member, t0, op0, s[5], 1)
     S.rec.c = true
