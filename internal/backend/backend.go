@@ -24,6 +24,7 @@ type Backend struct {
 	lanes     map[laneKey]*Lane
 	private   map[*Lane]struct{}
 	server    Server
+	addr      string        // of the primary, at the last check
 	ready     chan struct{} // closed while the server is ready
 	lifetime  context.Context
 	goroutine sync.WaitGroup

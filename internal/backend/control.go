@@ -78,6 +78,9 @@ func (b *Backend) setReady(ready bool) {
 func (b *Backend) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
 	defer cancel()
+	if err := b.follow(ctx); err != nil {
+		return err
+	}
 	now, err := b.identify(ctx)
 	if err != nil {
 		if errors.Is(err, ErrNotPrimary) && b.Ready() {
@@ -90,6 +93,25 @@ func (b *Backend) check(ctx context.Context) error {
 		return nil
 	}
 	return b.Arm(ctx)
+}
+
+// follow leaves the old primary when there is another. The old one may still answer, or stand still with its
+// connections open: nobody may be left waiting there.
+func (b *Backend) follow(ctx context.Context) error {
+	addr, err := b.address(ctx)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	moved := b.addr != "" && b.addr != addr
+	b.addr = addr
+	b.mu.Unlock()
+	if moved {
+		b.cfg.Log.Info().Str("addr", addr).Msg("the primary has moved")
+		b.setReady(false)
+		b.Reconnect()
+	}
+	return nil
 }
 
 // Arm prepares the primary of the moment: it checks that it can be used, loads the engine if it is missing or of another

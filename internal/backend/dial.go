@@ -10,18 +10,41 @@ import (
 	"time"
 
 	"anabranch/internal/resp"
+	"anabranch/internal/sock"
 )
+
+// A peer that has vanished without a word is noticed after about this long: by probes while nothing is under way, by the
+// lack of an acknowledgement otherwise. A server that is merely busy still acknowledges.
+const vanishTime = 20 * time.Second
+
+// address is the primary of the moment. When nobody can tell, it is the last one known: losing sight of the
+// Sentinels must not lose a Redis that works.
+func (b *Backend) address(ctx context.Context) (string, error) {
+	if b.cfg.Resolve == nil {
+		return b.opts.Addr, nil
+	}
+	addr, err := b.cfg.Resolve(ctx)
+	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.addr != "" {
+			return b.addr, nil
+		}
+	}
+	return addr, err
+}
 
 // dial opens a bare connection to the primary of the moment.
 func (b *Backend) dial(ctx context.Context) (net.Conn, error) {
-	addr := b.opts.Addr
-	if b.cfg.Resolve != nil {
-		var err error
-		if addr, err = b.cfg.Resolve(ctx); err != nil {
-			return nil, err
-		}
+	addr, err := b.address(ctx)
+	if err != nil {
+		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: b.cfg.DialTimeout, KeepAlive: 15 * time.Second}
+	dialer := &net.Dialer{
+		Timeout:         b.cfg.DialTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: vanishTime / 2, Interval: vanishTime / 8, Count: 4},
+		Control:         sock.UserTimeout(vanishTime),
+	}
 	if b.opts.TLSConfig != nil {
 		secure := tls.Dialer{NetDialer: dialer, Config: b.opts.TLSConfig}
 		return secure.DialContext(ctx, b.opts.Network, addr)

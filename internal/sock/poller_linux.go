@@ -70,7 +70,11 @@ func (p *Poller[M]) Add(s *Sock, member *M) error {
 		}
 		p.members[fd] = member
 		p.mu.Unlock()
-		err = p.control(syscall.EPOLL_CTL_ADD, int(fd))
+		if err = p.control(syscall.EPOLL_CTL_ADD, int(fd)); err != nil {
+			p.mu.Lock()
+			p.members[fd] = nil
+			p.mu.Unlock()
+		}
 	})
 	if used != nil {
 		return used

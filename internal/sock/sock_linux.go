@@ -1,9 +1,12 @@
 package sock
 
 import (
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -168,6 +171,23 @@ func (s *Sock) FD() int {
 // Shutdown ends the connection in both directions. Whoever reads it meets its end; the descriptor stays until Close.
 func (s *Sock) Shutdown() {
 	s.raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+}
+
+// tcpUserTimeout is TCP_USER_TIMEOUT, which the syscall package does not name.
+const tcpUserTimeout = 18
+
+// UserTimeout is for net.Dialer.Control: sent data that nobody acknowledges for so long ends the connection.
+func UserTimeout(limit time.Duration) func(network, address string, conn syscall.RawConn) error {
+	return func(network, _ string, conn syscall.RawConn) error {
+		if !strings.HasPrefix(network, "tcp") {
+			return nil
+		}
+		var err error
+		used := conn.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(limit.Milliseconds()))
+		})
+		return errors.Join(used, err)
+	}
 }
 
 func temporary(errno syscall.Errno) bool { return errno == syscall.EAGAIN || errno == syscall.EINTR }

@@ -5,7 +5,12 @@ package sock
 import (
 	"errors"
 	"net"
+	"syscall"
+	"time"
 )
+
+// UserTimeout does nothing here.
+func UserTimeout(time.Duration) func(network, address string, conn syscall.RawConn) error { return nil }
 
 // Sock does not exist here.
 type Sock struct{}
