@@ -89,6 +89,7 @@ func (p *play) finish(order []int) {
 	}
 	for i := range p.nodes {
 		p.compare(i)
+		p.nodes[i].checkFormats(p.t)
 	}
 	p.replay()
 }

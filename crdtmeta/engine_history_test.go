@@ -35,19 +35,23 @@ func checkHistories(t *testing.T, usual int, property func(*rapid.T)) {
 // The engine and the model must agree on every reply and on all data, after every step.
 func TestHistoriesAgreeWithTheModel(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 250, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true)) })
+	checkHistories(t, 250, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true), history.Integers, history.Fractions) })
 }
 
 // Stamps of different regions may be equal here, which happens when two clocks tick alike: the regions must agree all
-// the same. The model cannot tell which one wins, because ordinals inside an entry are the engine's choice.
+// the same. The model cannot tell which one wins, because ordinals inside an entry are the engine's choice. Nor can it
+// follow numbers that round.
 func TestHistoriesWithEqualTimesConverge(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 100, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, false)) })
+	nodes[0].id, nodes[1].id, nodes[2].id = 9, 10, 63 // the order of numbers is not the order of their texts
+	checkHistories(t, 100, func(rt *rapid.T) {
+		randomHistory(newPlay(rt, nodes, false), history.Integers, history.Fractions, history.Anything)
+	})
 }
 
-func randomHistory(p *play) {
+func randomHistory(p *play, numbers ...history.Numbers) {
 	g := history.Generator{
-		Numbers:  rapid.SampledFrom([]history.Numbers{history.Integers, history.Fractions}).Draw(p.t, "numbers"),
+		Numbers:  rapid.SampledFrom(numbers).Draw(p.t, "numbers"),
 		Deadline: deadlines,
 		Clash:    rapid.Bool().Draw(p.t, "clash"),
 	}

@@ -14,6 +14,7 @@ type Numbers int
 const (
 	Integers  Numbers = iota // small and huge 64-bit integers, up to overflow
 	Fractions                // small integers and binary fractions
+	Anything                 // numbers that round, and infinite ones; the model cannot follow
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
@@ -72,6 +73,9 @@ func (g Generator) key(t *rapid.T, label string) string {
 func (g Generator) element(t *rapid.T) string { return pick(t, "element", "m", "n", "o\x00", "") }
 
 func (g Generator) value(t *rapid.T) string {
+	if g.Numbers == Anything {
+		return pick(t, "value", "x", "7", "0.1", "1e300", "-1.1", "9223372036854775807", "007", " 7", "5.0", "0x10", "")
+	}
 	if g.Numbers == Fractions {
 		return pick(t, "value", "x", "7", "-3", "1.5", "", "\xff\x00", "100")
 	}
@@ -79,7 +83,7 @@ func (g Generator) value(t *rapid.T) string {
 }
 
 func (g Generator) integer(t *rapid.T) string {
-	if g.Numbers == Integers && rapid.IntRange(0, 5).Draw(t, "large") == 0 {
+	if g.Numbers != Fractions && rapid.IntRange(0, 5).Draw(t, "large") == 0 {
 		return pick(t, "delta", "9007199254740993", "-9007199254740993", "4611686018427387904", "-4611686018427387904",
 			"4611686018427387903", "9223372036854775807", "72057594037927936")
 	}
@@ -87,6 +91,9 @@ func (g Generator) integer(t *rapid.T) string {
 }
 
 func (g Generator) fraction(t *rapid.T) string {
+	if g.Numbers == Anything {
+		return pick(t, "delta", "0.1", "-0.3", "1e17", "1e-7", "3.3333333", "1e300")
+	}
 	return pick(t, "delta", "0.5", "-0.25", "1.5", "-2", "3", "0.125")
 }
 
@@ -107,7 +114,7 @@ func some(t *rapid.T, words []string, draw func() []string) []string {
 }
 
 func (g Generator) text(t *rapid.T, key string) []string {
-	if g.Numbers == Fractions && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
+	if g.Numbers != Integers && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
 		return []string{"INCRBYFLOAT", key, g.fraction(t)}
 	}
 	switch name := pick(t, "string", "SET", "INCRBY", "INCRBY", "INCRBY", "INCR", "DECR", "DECRBY", "SET option", "SETNX", "GETSET",
@@ -143,7 +150,7 @@ func (g Generator) text(t *rapid.T, key string) []string {
 }
 
 func (g Generator) hash(t *rapid.T, key string) []string {
-	if g.Numbers == Fractions && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
+	if g.Numbers != Integers && rapid.IntRange(0, 3).Draw(t, "float") == 0 {
 		return []string{"HINCRBYFLOAT", key, g.element(t), g.fraction(t)}
 	}
 	switch name := pick(t, "hash", "HSET", "HSET", "HINCRBY", "HINCRBY", "HINCRBY", "HDEL", "HDEL", "HSETNX", "HMSET"); name {
@@ -183,6 +190,9 @@ func (g Generator) sortedSet(t *rapid.T, key string) []string {
 			return some(t, []string{"ZADD", key, option}, pair)
 		}
 	case "ZINCRBY":
+		if g.Numbers == Anything {
+			return append([]string{name, key}, pair()...)
+		}
 		return []string{name, key, g.fraction(t), g.element(t)}
 	case "ZREM":
 		return some(t, []string{name, key}, func() []string { return []string{g.element(t)} })
@@ -253,5 +263,5 @@ func Quote(command []string) string {
 
 // String names the numbers for the log of a run.
 func (n Numbers) String() string {
-	return map[Numbers]string{Integers: "integers", Fractions: "fractions"}[n] + fmt.Sprintf("(%d)", int(n))
+	return map[Numbers]string{Integers: "integers", Fractions: "fractions", Anything: "anything"}[n] + fmt.Sprintf("(%d)", int(n))
 }
