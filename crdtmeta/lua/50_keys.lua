@@ -203,30 +203,31 @@ do
     call('HDEL', COUNT, emptied)
   end
 
-  -- companions lists the companions of the selected database with their keys.
-  function E.companions()
-    local list, n = {}, #PREFIX
-    local cursor = '0'
+  -- each_companion calls f with the key of every companion in the selected database, page by page.
+  function E.each_companion(f)
+    local n, cursor = #PREFIX, '0'
+    local pattern = string.gsub(PREFIX, '([%[%]*?\\])', '\\%1') .. '*'
     repeat
-      local page = call('SCAN', cursor, 'MATCH', string.gsub(PREFIX, '([%[%]*?\\])', '\\%1') .. '*', 'COUNT', 5000)
+      local page = call('SCAN', cursor, 'MATCH', pattern, 'COUNT', 1000)
       cursor = page[1]
       for _, ck in pairs_(page[2]) do
         local form = sub(ck, n + 1, n + 1)
-        if form == '0' then list[ck] = sub(ck, n + 3, -2)
-        elseif form == '1' then list[ck] = sub(ck, n + 2)
-        elseif form == '2' then list[ck] = sub(ck, n + 6) end
+        if form == '0' then f(sub(ck, n + 3, -2))
+        elseif form == '1' then f(sub(ck, n + 2))
+        elseif form == '2' then f(sub(ck, n + 6)) end
       end
     until cursor == '0'
-    return list
   end
 
   -- flush_one removes everything of one database as this region has seen it. What it has seen of counters must be said, so
   -- that increments made elsewhere at this moment count, and only they; and dead shares must outlive the flush.
   local function flush_one(d, mode, offsets, counters)
     E.select(d)
-    for _, k in pairs_(E.companions()) do
+    local met = {}
+    E.each_companion(function(k)
       local S = E.open(k)
-      if S.rec.s or S.rec.c then
+      if not met[k] and (S.rec.s or S.rec.c) then
+        met[k] = true
         local list = E.offsets(S.rec, '', {})
         E.reset(S.rec)
         for field, cell in pairs_(E.load_cells(S)) do
@@ -241,7 +242,7 @@ do
         S.db, S.form, S.raw = d, nil, nil
         counters[#counters + 1] = S
       end
-    end
+    end)
     E.empty(mode)
   end
 

@@ -602,15 +602,16 @@ do
     local dbs = target >= 0 and {target} or E.databases()
     for _, d in pairs_(dbs) do
       E.select(d)
-      local survivors = {}
-      for _, k in pairs_(E.companions()) do
+      local survivors, met = {}, {}
+      E.each_companion(function(k)
         local S = E.open(k)
         local name = d .. ':' .. k
-        if given[name] or S.rec.s or S.rec.c or not all_seen(S.rec) or (S.form == 'h' and not elements_seen(S)) then
+        if not met[k] and (given[name] or S.rec.s or S.rec.c or not all_seen(S.rec) or (S.form == 'h' and not elements_seen(S))) then
+          met[k] = true
           E.lift(S)
           survivors[#survivors + 1] = S
         end
-      end
+      end)
       E.empty()
       E.select(d)
       counted[d] = nil
