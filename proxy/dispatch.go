@@ -121,7 +121,7 @@ func needsBackend(plan *translate.Plan) bool {
 		return false
 	}
 	switch plan.Command.Name {
-	case "CRDT HELP", "CRDT INFO", "CRDT PEERS", "CRDT STATUS":
+	case "CRDT HELP", "CRDT INFO", "CRDT PEERS", "CRDT STATUS", "INFO":
 		return false
 	}
 	return true

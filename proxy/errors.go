@@ -26,7 +26,6 @@ const (
 	errWhileSubbed    = "ERR the database and the protocol cannot be changed through Anabranch while subscribed"
 	errNoControl      = "ERR replication to other regions is not configured"
 	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
-	errQueryTooLong   = "ERR Protocol error: query buffer limit reached"
 
 	errNotAvailable = "ERR '%s' is not available through Anabranch yet"
 

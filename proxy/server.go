@@ -17,7 +17,6 @@ import (
 type Server struct {
 	cfg        Config
 	classifier *translate.Classifier
-	started    time.Time
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -30,6 +29,7 @@ type Server struct {
 	lifetime context.Context
 	seconds  atomic.Int64 // Unix time, coarse: read at each command, so it must cost nothing
 
+	accepted atomic.Int64
 	rejected atomic.Int64
 }
 
@@ -44,7 +44,6 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:        cfg,
 		classifier: cfg.Classifier,
-		started:    time.Now(),
 		sessions:   make(map[int64]*session),
 		lifetime:   context.Background(),
 	}
@@ -152,6 +151,7 @@ func (s *Server) admit(conn net.Conn) *session {
 	if s.cfg.TLS != nil {
 		conn = tls.Server(conn, s.cfg.TLS)
 	}
+	s.accepted.Add(1)
 	s.nextID++
 	client := newSession(s, conn, s.nextID)
 	s.sessions[client.id] = client
@@ -197,6 +197,18 @@ func (s *Server) snapshot() []*session {
 		all = append(all, client)
 	}
 	return all
+}
+
+// Stats are counts since the start, except Clients.
+type Stats struct {
+	Clients  int   // connected now
+	Accepted int64 // connections that became clients
+	Rejected int64 // connections sent away because of MaxClients
+}
+
+// Stats returns the counts of the moment.
+func (s *Server) Stats() Stats {
+	return Stats{Clients: s.Clients(), Accepted: s.accepted.Load(), Rejected: s.rejected.Load()}
 }
 
 // Clients is how many clients are connected.

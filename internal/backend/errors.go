@@ -4,13 +4,12 @@ import "errors"
 
 // Reasons why a server cannot be the backend.
 var (
-	ErrNoFunctions     = errors.New("Redis 7.0 or newer, or Valkey, is needed: this server has no FUNCTION command")
-	ErrNotPrimary      = errors.New("the backend is a replica, not a primary")
-	ErrEvictionPolicy  = errors.New("maxmemory-policy evicts any key, also the metadata that merging needs: use noeviction or a volatile policy")
-	ErrWrongRegion     = errors.New("the data belongs to another region")
-	ErrDatabaseInURL   = errors.New("the backend URL must not name a database: all of them are served")
-	ErrNotReady        = errors.New("the backend is not ready")
-	ErrUnknownDatabase = errors.New("no such database")
+	ErrNoFunctions    = errors.New("Redis 7.0 or newer, or Valkey, is needed: this server has no FUNCTION command")
+	ErrNotPrimary     = errors.New("the backend is a replica, not a primary")
+	ErrEvictionPolicy = errors.New("maxmemory-policy evicts any key, also the metadata that merging needs: use noeviction or a volatile policy")
+	ErrWrongRegion    = errors.New("the data belongs to another region")
+	ErrDatabaseInURL  = errors.New("the backend URL must not name a database: all of them are served")
+	ErrNotReady       = errors.New("the backend is not ready")
 )
 
 // errProtocol means that the server's replies do not fit what was sent. The connection is closed.

@@ -63,13 +63,21 @@ type reader struct {
 	dirty   []*Caller
 }
 
-const inBytes = 64 << 10
+// Sizes of the reader's buffer. A private lane has one client, and there may be as many of them as clients.
+const (
+	inBytes        = 64 << 10
+	privateInBytes = 8 << 10
+)
 
 func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
 	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1, arm: b.Arm}
 	l.canSend.L, l.room.L = &l.mu, &l.mu
 	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
-	l.in = make([]byte, inBytes)
+	if owner != nil {
+		l.in = make([]byte, privateInBytes)
+	} else {
+		l.in = make([]byte, inBytes)
+	}
 	return l
 }
 
