@@ -4,8 +4,46 @@
 do
   local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
 
+  -- How many values an effect has, its kind included, and where among them its key is.
+  local SIZE = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
+  local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
+
   local function region(o)
     return tonumber_(match(o, '^(%d+)'))
+  end
+
+  -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
+  -- of {t, body, has a TTL effect}, or an error.
+  local function read_entries(argv, from)
+    local list = {}
+    if #argv % 2 ~= 0 then return nil, 'an entry has no body' end
+    for i = 3, #argv, 2 do
+      local ms, seq = match(argv[i], '^(%d+)%-(%d+)$')
+      if not ms then return nil, 'an id is not valid' end
+      local at = tonumber_(ms) * TICKS + tonumber_(seq)
+      if at > (now + FAR) * TICKS then return nil, 'entry ' .. argv[i] .. ' is more than ten years ahead of this region' end
+      local good, body = ppcall(munpack, argv[i + 1])
+      if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
+        return nil, 'entry ' .. argv[i] .. ' is not one of this origin'
+      end
+      local kind, timed = body[1], false
+      if kind == 'e' then
+        local p, n = 4, #body
+        while p <= n do
+          local size = SIZE[body[p]]
+          if not size then return nil, 'entry ' .. argv[i] .. ' has an effect of an unknown kind' end
+          if body[p] == 'E' then timed = true end
+          p = p + size
+        end
+        if p ~= n + 1 then return nil, 'entry ' .. argv[i] .. ' is cut short' end
+      elseif kind == 'f' then
+        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. argv[i] .. ' has no frontier' end
+      elseif kind ~= 't' then
+        return nil, 'entry ' .. argv[i] .. ' is of an unknown kind'
+      end
+      list[#list + 1] = {at, body, timed}
+    end
+    return list
   end
 
   local function read_frontier()
@@ -30,14 +68,12 @@ do
   -- values must be fetched from the effect's origin first. Keys that the entry itself writes before are no matter.
   local function wants_values(body, entry)
     local d, written, p, n = 0, {}, 4, #body
-    local size = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
-    local key_at = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
     while p <= n do
       local kind = body[p]
       if kind == 'D' then
         d = body[p + 1]
       else
-        local k = key_at[kind] and body[p + key_at[kind]]
+        local k = KEY_AT[kind] and body[p + KEY_AT[kind]]
         if kind == 'F' then return nil end
         if kind == 'E' and not written[d .. ':' .. k] and (body[p + 2] == 0 or body[p + 2] > now)
           and E.refilled[d .. ':' .. k] ~= entry then
@@ -52,7 +88,7 @@ do
         end
         written[d .. ':' .. k] = true
       end
-      p = p + size[kind]
+      p = p + SIZE[kind]
     end
   end
 
@@ -82,11 +118,10 @@ do
     end
 
     local dirty = false
-    for i = 3, #argv, 2 do
-      local ms, seq = match(argv[i], '^(%d+)%-(%d+)$')
-      local et = tonumber_(ms) * TICKS + tonumber_(seq)
-      if et > (now + FAR) * TICKS then return {err = 'ERR anabranch: entry ' .. argv[i] .. ' is more than ten years ahead of this region'} end
-      local body = munpack(argv[i + 1])
+    local entries, problem = read_entries(argv, from)
+    if not entries then return {err = 'ERR anabranch: ' .. problem} end
+    for i = 1, #entries do
+      local et, body, timed = entries[i][1], entries[i][2], entries[i][3]
       local kind, eo = body[1], body[2]
       if eo ~= o then
         -- The origin began a new epoch.
@@ -109,12 +144,14 @@ do
             end
             checked = true
           end
-          local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
-          if fd then
-            status, detail = 'fetch', fd .. ' ' .. fk
-            break
+          if timed then
+            local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
+            if fd then
+              status, detail = 'fetch', fd .. ' ' .. fk
+              break
+            end
+            E.refilled = {}
           end
-          E.refilled = {}
           local effects = E.effects
           remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
           E.stamp_fields = {'n' .. o, 'n' .. origin}

@@ -1,0 +1,137 @@
+-- Remote effects on strings and counters.
+
+do
+  local F, M = E.effects, E.merge
+
+  local function merge_set(k, v)
+    local r = remote
+    local S = E.open(k)
+    local rec = S.rec
+    if rec.T then S.timed = true end
+    if S.form ~= 'h' and not rec.y and M.all_seen(rec) then
+      E.reset(rec)
+      rec.w, rec.T = {{r.o, r.t, r.op, false, true}}, nil
+      call('SET', k, v)
+      E.save(S)
+    else
+      M.full(S, false, function()
+        M.forget(S)
+        E.set_ttl(rec, r.o, r.t, r.op, -1)
+        rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, true}
+        if #rec.w > 1 then M.conflict(k, 'string', '', rec) end
+      end)
+    end
+    E.note_ttl(S)
+  end
+
+  -- A run of string writes: one read for all companions, one write for all keys, when every write has seen what is here.
+  local function set_run(list, p)
+    local r, names, n = remote, {}, 0
+    local q = p
+    while list[q] == 'S' and n < 500 do
+      n = n + 1
+      names[n] = E.companion(list[q + 1])
+      q = q + 3
+    end
+    if n == 1 then return false end
+    local raws = call('MGET', unpack_(names))
+    local absent, missing
+    for j = 1, n do
+      local raw = raws[j]
+      if raw == false then
+        absent = absent or {}
+        absent[#absent + 1] = names[j]
+      else
+        if byte(raw, 1) ~= 1 then return false end
+        local _, o, at, m = munpack(raw)
+        if not E.seen(o, at, m) then return false end
+      end
+    end
+    if absent then
+      if call('EXISTS', unpack_(absent)) > 0 then return false end
+      local met
+      met, missing = {}, 0
+      for j = 1, #absent do
+        if not met[absent[j]] then
+          met[absent[j]] = true
+          missing = missing + 1
+        end
+      end
+      E.count_companion(missing)
+    end
+    local args, m, first = {}, 0, r.op
+    for j = 1, n do
+      local k = list[p + 3 * j - 2]
+      args[m + 1], args[m + 2], args[m + 3] = k, list[p + 3 * j - 1], names[j]
+      local o = first + j - 1
+      args[m + 4] = r.prefix .. (packed_op[o] or mpack(o))
+      m = m + 4
+      M.touch(k)
+    end
+    call('MSET', unpack_(args))
+    r.op = first + n - 1
+    return q
+  end
+
+  function F.S(list, p)
+    local q = set_run(list, p)
+    if q then return q end
+    M.touch(list[p + 1])
+    merge_set(list[p + 1], list[p + 2])
+    return p + 3
+  end
+
+  function F.W(list, p)
+    local k, v, given = list[p + 1], list[p + 2], E.by_field(list[p + 3])
+    local r, S = remote, E.open(k)
+    local rec = S.rec
+    if not S.form then E.adopt_ttl(S) end
+    M.touch(k)
+    if S.form ~= 'h' and not rec.y and M.all_seen({w = rec.w, s = rec.s}) then
+      E.keep_persist(rec)
+      E.reset(rec, given[''])
+      rec.w = {{r.o, r.t, r.op, false, false}}
+      rec.x = nil
+      if try('GET', k) ~= v then call('SET', k, v, 'KEEPTTL') end
+      if rec.T then E.native_ttl(S) end
+      E.save(S)
+    else
+      M.full(S, true, function()
+        E.keep_persist(rec)
+        E.reset(rec, given[''])
+        M.forget_others(S, 'k')
+        rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, false}
+        if #rec.w > 1 then M.conflict(k, 'string', '', rec) end
+      end)
+    end
+    return p + 4
+  end
+
+  function M.count_string(k, t0, op0, sum, float)
+    local r, S = remote, E.open(k)
+    local rec = S.rec
+    if not S.form then E.adopt_ttl(S) end
+    local top = E.winner(rec)
+    local native = try('GET', k)
+    local clash = S.form == 'h' or rec.y or type_(native) == 'table' or (top and top[4] == false and native == false)
+    if clash then
+      M.full(S, true, function()
+        M.forget_others(S, 'k')
+        E.take_share(rec, t0, op0, sum, float)
+        rec.x = nil
+      end)
+      return
+    end
+    if top then
+      if top[4] == false then top[4] = native end
+    elseif native and not E.shares_live(rec) then
+      rec.w[1] = {'', 0, 0, native, false}
+    end
+    E.take_share(rec, t0, op0, sum, float)
+    rec.x = nil
+    local v = E.value(rec)
+    if v ~= native then call('SET', k, v, 'KEEPTTL') end
+    if rec.T then E.native_ttl(S) end
+    E.save(S)
+  end
+end

@@ -1,0 +1,141 @@
+-- Remote effects on whole keys and whole databases.
+
+do
+  local F, M = E.effects, E.merge
+
+  -- elements_seen looks only at the newest stamp of each origin: most removals have seen everything.
+  local function elements_seen(S)
+    local stamps = call('HMGET', S.ck, unpack_(E.stamp_fields))
+    local found = 0
+    for i = 1, #stamps do
+      if stamps[i] then
+        found = found + 1
+        local o, at = sub(E.stamp_fields[i], 2), tonumber_(stamps[i])
+        if o == remote.o then
+          if at > remote.t then return false end
+        elseif at > (remote.seen[o] or 0) then
+          return false
+        end
+      end
+    end
+    return true
+  end
+
+  function F.R(list, p)
+    local k, given = list[p + 1], E.by_field(list[p + 2])
+    local r, S = remote, E.open(k)
+    local rec = S.rec
+    M.touch(k)
+    if rec.T then S.timed = true end
+    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
+      E.reset(rec)
+      rec.w, rec.T, rec.y, rec.x = {}, nil, nil, {r.o, r.t, r.op}
+      call('UNLINK', k)
+      if S.form == 'h' then
+        call('UNLINK', S.ck)
+        S.form, S.raw = 's', ''
+      end
+      E.save(S)
+    else
+      M.full(S, false, function()
+        M.forget(S, given)
+        E.set_ttl(rec, r.o, r.t, r.op, -1)
+        rec.x = {r.o, r.t, r.op}
+      end)
+    end
+    E.note_ttl(S)
+    return p + 3
+  end
+
+  function F.E(list, p)
+    local k, at = list[p + 1], list[p + 2] < EXACT and list[p + 2] or EXACT - 1
+    local r, S = remote, E.open(k)
+    M.touch(k)
+    if S.rec.T then S.timed = true end
+    E.set_ttl(S.rec, r.o, r.t, r.op, at)
+    E.native_ttl(S)
+    E.save(S)
+    E.note_ttl(S)
+    return p + 3
+  end
+
+  -- What the origin had seen of counters that a clash of types hid there.
+  function F.V(list, p)
+    local k, given = list[p + 1], E.by_field(list[p + 2])
+    M.touch(k)
+    M.full(E.open(k), true, function(S)
+      for field, of in pairs_(given) do
+        local cell = field == '' and S.rec or S.cells[field]
+        if field == '' then E.keep_persist(cell) end
+        if cell then E.reset(cell, of) end
+      end
+    end)
+    return p + 3
+  end
+
+  function F.O(list, p)
+    local k, dump = list[p + 1], list[p + 2]
+    local r, S = remote, E.open(k)
+    M.touch(k)
+    M.full(S, true, function()
+      M.forget(S)
+      S.cells.o = S.cells.o or {w = {}}
+      S.cells.o.w[#S.cells.o.w + 1] = {r.o, r.t, r.op, dump, true}
+    end)
+    return p + 3
+  end
+
+  -- Flushing: what the flush has not seen is lifted out, the database emptied, and the rest shown again.
+  function F.F(list, p)
+    local target, offsets = list[p + 1], list[p + 2]
+    local r, here = remote, db
+    local given = {}
+    for i = 1, #offsets, 8 do
+      local name = offsets[i]
+      local of = given[name] or {}
+      given[name] = of
+      for j = 1, 7 do of[#of + 1] = offsets[i + j] end
+    end
+    local dbs = target >= 0 and {target} or E.databases()
+    for _, d in pairs_(dbs) do
+      E.select(d)
+      local survivors, met = {}, {}
+      E.each_companion(function(k)
+        local S = E.open(k)
+        local name = d .. ':' .. k
+        if not met[k] and (given[name] or S.rec.s or S.rec.c or not M.all_seen(S.rec) or (S.form == 'h' and not elements_seen(S))) then
+          met[k] = true
+          E.lift(S)
+          survivors[#survivors + 1] = S
+        end
+      end)
+      E.empty()
+      E.select(d)
+      counted[d] = nil
+      for name in pairs_(ttl_queue) do
+        if find(name, d .. ':', 1, true) == 1 then ttl_queue[name] = nil end
+      end
+      E.select(0)
+      for _, name in pairs_(call('ZRANGE', TTLS, 0, -1)) do
+        if find(name, d .. ':', 1, true) == 1 then call('ZREM', TTLS, name) end
+      end
+      E.select(d)
+      for _, S in pairs_(survivors) do
+        S.form, S.raw = nil, nil
+        local of = given[d .. ':' .. S.k]
+        M.forget(S, of and E.by_field(of))
+        E.set_ttl(S.rec, r.o, r.t, r.op, -1)
+        S.rec.x = {r.o, r.t, r.op}
+        M.touch(S.k)
+        M.finish_full(S)
+      end
+    end
+    E.select(here)
+    return p + 3
+  end
+
+  F.D = function(list, p)
+    E.select(list[p + 1])
+    return p + 2
+  end
+end
