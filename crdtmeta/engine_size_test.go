@@ -173,3 +173,40 @@ func TestLargeIntegerReplies(t *testing.T) {
 		t.Errorf("Redis holds %s", got)
 	}
 }
+
+// Emptying a database of many keys, some of which have counters that must be remembered, with writes elsewhere at the
+// same time.
+func TestFlushOfManyKeys(t *testing.T) {
+	const keys = 6000
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	name := func(i int) string { return "key" + strconv.Itoa(i) }
+	for db := range 2 {
+		for i := 0; i < keys; i += 200 {
+			var commands [][]string
+			for j := i; j < i+200; j++ {
+				commands = append(commands, [][]string{{"SET", name(j), "v"}, {"INCR", name(j)}, {"SADD", name(j), "m"}, {"HINCRBY", name(j), "f", "1"}}[j%4])
+			}
+			a.call(t, db, commands...)
+		}
+	}
+	exchange(t, nodes)
+	a.call(t, 0, []string{"FLUSHDB"})
+	for i := range 8 {
+		b.call(t, 0, []string{"SET", name(i * 400), "kept"}, []string{"INCR", name(i*400 + 1)}, []string{"HINCRBY", name(i*400 + 3), "f", "1"})
+	}
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if size := len(a.items(t)); size != 24+keys {
+		t.Fatalf("%d keys are left, want the 24 of region 2 and the other database", size)
+	}
+	if c, h := a.get(t, "GET", name(401)), a.get(t, "HGET", name(403), "f"); c != `"1"` || h != `"1"` {
+		t.Errorf("counters go on at %s and %s, want 1: the flush has seen the rest", c, h)
+	}
+	b.call(t, 1, []string{"FLUSHALL"})
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if left := a.items(t); len(left) != 0 {
+		t.Fatalf("%d keys are left", len(left))
+	}
+}
