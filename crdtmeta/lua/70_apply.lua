@@ -92,6 +92,28 @@ do
     end
   end
 
+  E.context_of = read_context
+
+  -- written_value gives the value that effect n of an entry wrote to an element ("" for a string key), or nil.
+  function E.written_value(body, n, element)
+    local p, ordinal = 4, 0
+    while p <= #body do
+      local kind = body[p]
+      if kind ~= 'D' then ordinal = ordinal + 1 end
+      if ordinal == n and kind ~= 'D' then
+        if kind == 'S' or kind == 'W' or kind == 'O' then return body[p + 2] end
+        if kind ~= 'a' and kind ~= 'A' then return nil end
+        local list = body[p + 4]
+        if body[p + 1] == 's' then return '' end
+        for i = 1, #list, 2 do
+          if list[i] == element then return list[i + 1] end
+        end
+        return nil
+      end
+      p = p + SIZE[kind]
+    end
+  end
+
   -- FCALL anabranch_apply origin position { id body }…
   function E.apply(argv)
     local refused = E.begin(0)

@@ -67,6 +67,42 @@ do
     return mpack(list)
   end
 
+  -- recall finds the value that a write of this region had, in the log.
+  local function recall(field, o, at, n)
+    if sub(o, 1, find(o, '.', 1, true)) ~= sub(origin, 1, find(origin, '.', 1, true)) then return nil end
+    E.select(0)
+    local id = E.entry_id(at)
+    local found = call('XRANGE', LOG, id, id)[1]
+    local list = found and munpack(found[2][2])
+    return list and list[1] == 'e' and list[2] == o and E.written_value(list, n, sub(field, 2))
+  end
+
+  -- settle_missing looks for values that the fetched state does not have. What the TTL effect's region had seen and has no
+  -- more was removed there: its effect is on the way. What it had not seen was written here, and is in our log.
+  local function settle_missing(S, context, from, upto)
+    local here = db
+    local function settle(field, cell)
+      local top = E.winner(cell)
+      while top and top[4] == false do
+        local v = recall(field, top[1], top[2], top[3])
+        local known = top[1] == from and top[2] <= upto or (context[top[1]] or 0) >= top[2]
+        if v then
+          top[4] = v
+        elseif known then
+          for i = #cell.w, 1, -1 do
+            if cell.w[i] == top then table.remove(cell.w, i) end
+          end
+        else
+          break
+        end
+        top = E.winner(cell)
+      end
+    end
+    settle('', S.rec)
+    for field, cell in pairs_(S.cells) do settle(field, cell) end
+    E.select(here)
+  end
+
   -- FCALL anabranch_refill db key state origin t: puts values back that expired here natively. Only values whose write is
   -- the one shown here, or that every region knows, are taken; anything newer comes with its own effect.
   function E.refill(argv)
@@ -94,14 +130,12 @@ do
         filled = filled + 1
       end
     end
-    -- What could not be refilled was removed or replaced at its origin since: its effect is on the way.
+    settle_missing(S, E.context_of(argv[4]), argv[4], tonumber_(argv[5]))
     if E.missing(S) then
-      local function trim(cell)
-        local top = E.winner(cell)
-        if top and top[4] == false then cell.w = {} end
-      end
-      trim(S.rec)
-      for _, cell in pairs_(cells) do trim(cell) end
+      -- A third region's write, lost here before its reader there knew it: then the key has expired for all.
+      E.remove_local(S)
+      E.finish()
+      return 0
     end
     local T = S.rec.T
     S.rec.T = nil
