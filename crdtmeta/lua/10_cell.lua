@@ -242,12 +242,12 @@ do
     local write = E.winner(cell)
     local base = write and write[4]
     if not cell.s then return base end
-    local total, float = 0, false
+    local total, float, live = 0, false, false
     local order = origins(cell.s)
     for i = 1, #order do
       local s = cell.s[order[i]]
       if share_live(s) then
-        float = float or s[9]
+        live, float = true, float or s[9]
         local part = s[5]
         if s[6] > 0 then part = E.add(part, negated(s[8]), s[9]) end
         total = E.add(total, part, float)
@@ -255,8 +255,11 @@ do
     end
     if not write then return text(total) end
     if float then return redis_add(base, text(total), true) or base end
-    if total == 0 then return base end
+    if not live then return base end
+    -- A base like "3.0e3" under integer shares is added up as a float, also when the shares come to nothing: that is
+    -- what INCR shows where the sum was an integer on the way.
     local n = number(base)
+    if n and total == 0 then return base end
     if n and type_(total) == 'number' and n + total > -EXACT and n + total < EXACT then return format('%.0f', n + total) end
     return redis_add(base, text(total)) or base
   end

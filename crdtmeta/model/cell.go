@@ -99,7 +99,10 @@ func (c *Cell) live() bool {
 func (c *Cell) value() string {
 	w, written := c.shown()
 	sum, integral := c.added()
-	if !c.live() || written && sum.Sign() == 0 {
+	if !c.live() || written && !c.counted() {
+		return w.value
+	}
+	if _, integer := parseInteger(w.value); written && integer && integral && sum.Sign() == 0 {
 		return w.value
 	}
 	if written {
@@ -114,6 +117,16 @@ func (c *Cell) value() string {
 		sum = saturate(sum)
 	}
 	return formatNumber(sum)
+}
+
+// counted says whether a share is alive, whatever it comes to.
+func (c *Cell) counted() bool {
+	for _, s := range c.shares {
+		if s.live() {
+			return true
+		}
+	}
+	return false
 }
 
 // added is the sum of what no reset has seen, and whether all of it are integers.
