@@ -10,13 +10,16 @@ import (
 )
 
 // shortLived are templates around keys that expire soon; what lives longer is in the grammar.
-const shortLived = `PEXPIRE %k {1|10|40|100}
-SET %k %v PX {1|10|40}
-GETEX %k PX {1|30}
-EXPIRE %k 10000
-PERSIST %k
-SET %k %v
-PEXPIRE %k {10|50} {NX|XX|GT|LT}`
+const shortLived = `= any
+16 PEXPIRE %k {1|10|40|100}
+6 EXPIRE %k 10000
+6 PERSIST %k
+6 PEXPIRE %k {10|50} {NX|XX|GT|LT}
+= string
+10 SET %k %v PX {1|10|40}
+5 GETEX %k PX {1|30}
+5 SET %k %v
+`
 
 // TestManySmallHistoriesEndTheSameEverywhere plays hundreds of histories of a few commands each beside one another, every
 // one on two keys of its own. What differs in the end is short enough to read.
@@ -26,7 +29,7 @@ func TestManySmallHistoriesEndTheSameEverywhere(t *testing.T) {
 		histories = 250
 	)
 	g := newGrammar(t, seedOf(t))
-	g.templates = append(g.templates, strings.Split(strings.Repeat(shortLived+"\n", 8)+"GET %k", "\n")...)
+	g.add(shortLived)
 	cluster := redistest.StartCluster(t, 3)
 	p := &parallelHistories{t: t, grammar: g, cluster: cluster}
 	for _, region := range cluster.Regions {
@@ -69,7 +72,7 @@ func (p *parallelHistories) phase(round int) {
 			// A key is named after its round and history, so that nothing of another history can meddle.
 			prefix := fmt.Sprintf("%d-%d-", round, i)
 			p.grammar.pools['k'] = []string{prefix + "x", prefix + "x", prefix + "y"}
-			p.grammar.pools['g'] = p.grammar.pools['k']
+			p.grammar.family = []string{"string", "hash", "set", "zset", "geo", ""}[i%6]
 			commands, of = append(commands, p.grammar.command().args), append(of, i)
 		}
 		began := time.Now()
