@@ -24,18 +24,13 @@ do
     E.note_ttl(S)
   end
 
-  -- A run of string writes: one read for all companions, one write for all keys, when every write has seen what is here.
-  local function set_run(list, p)
-    local r, names, n = remote, {}, 0
-    local q = p
-    while list[q] == 'S' and n < 500 do
-      n = n + 1
-      names[n] = E.companion(list[q + 1])
-      q = q + 3
-    end
-    if n == 1 then return false end
-    local raws = call('MGET', unpack_(names))
-    local absent, missing
+  -- write_strings writes n plain string values at once: one read for all companions, one write for all keys. It answers
+  -- false, having done nothing, unless every write has seen all that is here of its key.
+  local function write_strings(keys, values, records, n)
+    local names = {}
+    for j = 1, n do names[j] = E.companion(keys[j]) end
+    local raws = call('MGET', unpack_(names, 1, n))
+    local absent
     for j = 1, n do
       local raw = raws[j]
       if raw == false then
@@ -49,8 +44,7 @@ do
     end
     if absent then
       if call('EXISTS', unpack_(absent)) > 0 then return false end
-      local met
-      met, missing = {}, 0
+      local met, missing = {}, 0
       for j = 1, #absent do
         if not met[absent[j]] then
           met[absent[j]] = true
@@ -59,18 +53,55 @@ do
       end
       E.count_companion(missing)
     end
-    local args, m, first = {}, 0, r.op
+    local args, m = {}, 0
     for j = 1, n do
-      local k = list[p + 3 * j - 2]
-      args[m + 1], args[m + 2], args[m + 3] = k, list[p + 3 * j - 1], names[j]
-      local o = first + j - 1
-      args[m + 4] = r.prefix .. (packed_op[o] or mpack(o))
+      args[m + 1], args[m + 2], args[m + 3], args[m + 4] = keys[j], values[j], names[j], records[j]
       m = m + 4
-      M.touch(k)
+      M.touch(keys[j])
     end
-    call('MSET', unpack_(args))
+    call('MSET', unpack_(args, 1, m))
+    return true
+  end
+
+  local LONGEST_RUN = 500
+
+  -- set_run applies the string writes that follow one another in an entry, and answers the position after them.
+  local function set_run(list, p)
+    local r, keys, values, records, n = remote, {}, {}, {}, 0
+    local first = r.op
+    while list[p] == 'S' and n < LONGEST_RUN do
+      n = n + 1
+      keys[n], values[n] = list[p + 1], list[p + 2]
+      local o = first + n - 1
+      records[n] = r.prefix .. (packed_op[o] or mpack(o))
+      p = p + 3
+    end
+    if not write_strings(keys, values, records, n) then return false end
     r.op = first + n - 1
-    return q
+    return p
+  end
+
+  -- set_entries applies entries from first on that hold nothing but string writes of database 0, all at once. It answers
+  -- how many entries and effects it applied, or nothing when they have to be looked at one by one.
+  function M.set_entries(entries, first, context)
+    local keys, values, records, n = {}, {}, {}, 0
+    local o, last = entries[first][2][2], first
+    for i = first, #entries do
+      local at, body = entries[i][1], entries[i][2]
+      if not entries[i][4] or body[2] ~= o or (n > 0 and n + #body > LONGEST_RUN) then break end
+      local prefix, ordinal = mpack(1, o, at), 0
+      for p = 4, #body, 3 do
+        n, ordinal = n + 1, ordinal + 1
+        keys[n], values[n] = body[p + 1], body[p + 2]
+        records[n] = prefix .. (packed_op[ordinal] or mpack(ordinal))
+      end
+      last = i
+    end
+    if n > LONGEST_RUN then return nil end
+    remote = {o = o, t = entries[last][1], op = n, seen = context}
+    local done = write_strings(keys, values, records, n)
+    remote = nil
+    if done then return last - first + 1, n end
   end
 
   function F.S(list, p)

@@ -13,7 +13,7 @@ do
   end
 
   -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
-  -- of {t, body, has a TTL effect}, or an error.
+  -- of {t, body, has a TTL effect, has only string writes in database 0}, or an error.
   local function read_entries(argv, from)
     local list = {}
     if #argv % 2 ~= 0 then return nil, 'an entry has no body' end
@@ -26,13 +26,14 @@ do
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
         return nil, 'entry ' .. argv[i] .. ' is not one of this origin'
       end
-      local kind, timed = body[1], false
+      local kind, timed, plain = body[1], false, body[1] == 'e'
       if kind == 'e' then
         local p, n = 4, #body
         while p <= n do
           local size = SIZE[body[p]]
           if not size then return nil, 'entry ' .. argv[i] .. ' has an effect of an unknown kind' end
           if body[p] == 'E' then timed = true end
+          if body[p] ~= 'S' then plain = false end
           p = p + size
         end
         if p ~= n + 1 then return nil, 'entry ' .. argv[i] .. ' is cut short' end
@@ -41,7 +42,7 @@ do
       elseif kind ~= 't' then
         return nil, 'entry ' .. argv[i] .. ' is of an unknown kind'
       end
-      list[#list + 1] = {at, body, timed}
+      list[#list + 1] = {at, body, timed, plain and #body > 3}
     end
     return list
   end
@@ -142,8 +143,10 @@ do
     local dirty = false
     local entries, problem = read_entries(argv, from)
     if not entries then return {err = 'ERR anabranch: ' .. problem} end
-    for i = 1, #entries do
+    local i = 1
+    while i <= #entries do
       local et, body, timed = entries[i][1], entries[i][2], entries[i][3]
+      local taken, written = 1, nil
       local kind, eo = body[1], body[2]
       if eo ~= o then
         -- The origin began a new epoch.
@@ -166,36 +169,45 @@ do
             end
             checked = true
           end
-          if timed then
-            local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
-            if fd then
-              status, detail = 'fetch', fd .. ' ' .. fk
-              break
-            end
-            E.refilled = {}
-          end
-          local effects = E.effects
-          remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
-          E.stamp_fields = {'n' .. o, 'n' .. origin}
-          for other in pairs_(frontier) do
-            if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
-          end
           E.select(0)
-          local p, n = 4, #body
-          while p <= n do
-            local effect = body[p]
-            if effect ~= 'D' then remote.op = remote.op + 1 end
-            p = effects[effect](body, p)
+          if entries[i][4] then taken, written = E.merge.set_entries(entries, i, context) end
+          if written then
+            applied = applied + written
+            et = entries[i + taken - 1][1]
+          else
+            taken = 1
+            if timed then
+              local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
+              if fd then
+                status, detail = 'fetch', fd .. ' ' .. fk
+                break
+              end
+              E.refilled = {}
+            end
+            local effects = E.effects
+            remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
+            E.stamp_fields = {'n' .. o, 'n' .. origin}
+            for other in pairs_(frontier) do
+              if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
+            end
+            E.select(0)
+            local p, n = 4, #body
+            while p <= n do
+              local effect = body[p]
+              if effect ~= 'D' then remote.op = remote.op + 1 end
+              p = effects[effect](body, p)
+            end
+            applied = applied + remote.op
+            remote = nil
           end
-          applied = applied + remote.op
-          remote = nil
           if et > highest then highest = et end
         end
         at, dirty = et, true
       else
         E.stats.skipped_entries = E.stats.skipped_entries + 1
       end
-      done = done + 1
+      done = done + taken
+      i = i + taken
     end
     if dirty then keep_position() end
     E.stats.applied_entries = E.stats.applied_entries + done
