@@ -205,3 +205,36 @@ func TestExpiryAgainstConcurrentWrites(t *testing.T) {
 		}
 	}
 }
+
+// As before, but the region whose values expired has written something that the longer TTL has not seen: its value is
+// nowhere else yet.
+func TestLongerTTLMeetsAnUnseenWrite(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b := nodes[0], nodes[1]
+	keys := []string{"k", "s", "h", "z", "c"}
+	a.call(t, 0, []string{"SET", "k", "v"}, []string{"SADD", "s", "old"}, []string{"HSET", "h", "f", "old"}, []string{"ZADD", "z", "1", "old"},
+		[]string{"INCRBY", "c", "5"})
+	for _, key := range keys {
+		a.call(t, 0, []string{"PEXPIREAT", key, soon(150)})
+	}
+	exchange(t, nodes)
+	for _, key := range keys {
+		b.call(t, 0, []string{"PEXPIREAT", key, "9000000000000"})
+	}
+	a.call(t, 0, []string{"APPEND", "k", "w"}, []string{"SADD", "s", "new"}, []string{"HSET", "h", "f", "new"}, []string{"ZADD", "z", "2", "new"},
+		[]string{"INCRBY", "c", "2"})
+	time.Sleep(200 * time.Millisecond) // gone at A and C, not at B
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	for command, want := range map[string]string{"GET k": `"vw"`, "SCARD s": "(integer) 2", "HGETALL h": `["f" "new"]`,
+		"ZRANGE z 0 -1": `["old" "new"]`, "GET c": `"7"`} {
+		if got := a.get(t, strings.Fields(command)...); got != want {
+			t.Errorf("%s is %s, want %s", command, got, want)
+		}
+	}
+	for _, key := range keys {
+		if got := a.get(t, "PEXPIRETIME", key); got != "(integer) 9000000000000" {
+			t.Errorf("%s expires at %s", key, got)
+		}
+	}
+}
