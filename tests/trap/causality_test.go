@@ -12,33 +12,34 @@ import (
 func TestNobodySeesAnEffectBeforeItsCause(t *testing.T) {
 	p := start(t, 3)
 	answers := make(chan error, 1)
-	const rounds = 150
+	const rounds = 60
 	go func() { // B answers every x with a y; ends with the last round
 		answers <- answer(p.b, rounds)
 	}()
-	watcher := p.Regions[2].Dial()
-	asked, seen := 1, 0
-	do(p.a, "SET x 1")
-	for deadline := time.Now().Add(60 * time.Second); seen < rounds; {
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d of %d rounds", seen, rounds)
-		}
-		// C holds back what comes from A now and then, so that B's answers overtake it on the wire.
-		if seen%10 == 3 {
-			p.Regions[2].CRDT("PAUSE", "A")
-		}
-		y := watcher.Must("GET", "y").Int()
-		x := watcher.Must("GET", "x").Int()
-		if x < y {
+	watcher, b := p.Regions[2].Dial(), p.Regions[1].Dial()
+	look := func() int {
+		y := watcher.Must("GET", "y").Int() // before x: what y depends on may arrive in between, never after
+		if x := watcher.Must("GET", "x").Int(); x < y {
 			t.Fatalf("C shows y=%d, but x=%d", y, x)
 		}
-		if seen%10 == 3 {
+		return int(y)
+	}
+	for round := 1; round <= rounds; round++ {
+		held := round%10 == 5
+		if held {
+			p.Regions[2].CRDT("PAUSE", "A") // B's answer reaches C long before A's question
+		}
+		do(p.a, "SET x "+strconv.Itoa(round))
+		wantSoon(t, b, "GET y", strconv.Quote(strconv.Itoa(round)), 10*time.Second)
+		if held {
+			time.Sleep(100 * time.Millisecond)
+			look()
 			p.Regions[2].CRDT("RESUME", "A")
 		}
-		seen = int(y)
-		if int(do(p.a, "GET y").Int()) >= asked && asked < rounds {
-			asked++
-			do(p.a, "SET x "+strconv.Itoa(asked))
+		for deadline := time.Now().Add(10 * time.Second); look() < round; {
+			if time.Now().After(deadline) {
+				t.Fatalf("the answer of round %d does not arrive", round)
+			}
 		}
 	}
 	if err := <-answers; err != nil {
