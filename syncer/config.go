@@ -51,7 +51,7 @@ type Config struct {
 	KeepTime       time.Duration // 60 s of log stay although every peer has them, see KeepBytes
 	PausePoll      time.Duration // 10 ms between looks whether a paused region was resumed
 	WaitPoll       time.Duration // 100 ms between attempts of an entry whose context has not arrived
-	GatherTime     time.Duration // 2 ms between shipments of a log that grows all the time
+	GatherTime     time.Duration // 5 ms between shipments of a log that grows all the time
 	AckPoll        time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
 	DriftLimit     time.Duration // 60 s of difference between clocks raises an alarm
 
@@ -98,7 +98,7 @@ func (c Config) withDefaults() Config {
 		{&c.KeepTime, 60 * time.Second},
 		{&c.PausePoll, 10 * time.Millisecond},
 		{&c.WaitPoll, 100 * time.Millisecond},
-		{&c.GatherTime, 2 * time.Millisecond},
+		{&c.GatherTime, 5 * time.Millisecond},
 		{&c.AckPoll, 3 * time.Millisecond},
 		{&c.DriftLimit, 60 * time.Second},
 		{&c.ChunkTime, 2 * time.Millisecond},
