@@ -14,6 +14,7 @@ type nemesis func(*rand.Rand, *redistest.Region)
 // torment runs writers in every region while the nemeses strike by turns, and settles the account.
 func torment(t *testing.T, regions, strikes int, nemeses ...nemesis) {
 	t.Helper()
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, regions, redistest.WithRedis(redistest.WithAOF()))
 	l := newLoad(t)
 	random := rand.New(rand.NewPCG(l.seed, 0))
@@ -44,6 +45,7 @@ func TestThreeRegionsUnderEverything(t *testing.T) {
 // TestARegionComesBackAfterALongAbsence kills one region altogether while the other goes on: what it missed must arrive,
 // and what it had written before must not be lost.
 func TestARegionComesBackAfterALongAbsence(t *testing.T) {
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()))
 	l := newLoad(t)
 	for _, region := range cluster.Regions {
@@ -64,6 +66,7 @@ func TestARegionComesBackAfterALongAbsence(t *testing.T) {
 
 // TestOrderlyRestartsLoseNothing restarts every process by SIGTERM, one after the other, as an upgrade does.
 func TestOrderlyRestartsLoseNothing(t *testing.T) {
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()))
 	l := newLoad(t)
 	for _, region := range cluster.Regions {

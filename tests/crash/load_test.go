@@ -32,6 +32,7 @@ type load struct {
 }
 
 func newLoad(t *testing.T) *load {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{t: t, seed: seedOf(t), ledger: newLedger(), ctx: ctx, stop: stop}
 	t.Cleanup(l.end)

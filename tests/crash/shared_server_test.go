@@ -17,6 +17,7 @@ func TestTwoProxiesCountTogether(t *testing.T) {
 		writers = 6
 		each    = 300
 	)
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, 1, redistest.WithProxies(2))
 	region := cluster.Regions[0]
 	var (
@@ -56,6 +57,7 @@ func TestTwoProxiesCountTogether(t *testing.T) {
 // TestTwoProxiesShareAServerWithoutLoss writes the same keys through two proxies per region, without any kill: nothing
 // may be unknown, so the counters must be exact.
 func TestTwoProxiesShareAServerWithoutLoss(t *testing.T) {
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, 2, redistest.WithProxies(2))
 	l := newLoad(t)
 	for _, region := range cluster.Regions {
@@ -75,6 +77,7 @@ func TestTwoProxiesShareAServerWithoutLoss(t *testing.T) {
 // TestLeaderIsKilledAndAnotherTakesOver kills each proxy of each region in turn, so that whoever leads is hit, while the
 // other serves on. Effects must keep flowing between the regions afterwards.
 func TestLeaderIsKilledAndAnotherTakesOver(t *testing.T) {
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, 2, redistest.WithProxies(2), redistest.WithRedis(redistest.WithAOF()))
 	l := newLoad(t)
 	random := rand.New(rand.NewPCG(l.seed, 0))

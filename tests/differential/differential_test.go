@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"anabranch/internal/redistest"
 )
 
 // topologies are what stands between the client and the data.
@@ -44,6 +46,7 @@ func scripts(t *testing.T) map[string][]line {
 }
 
 func TestScripts(t *testing.T) {
+	redistest.Slow(t)
 	all := scripts(t)
 	for _, topology := range topologies {
 		t.Run(topology.name, func(whole *testing.T) {

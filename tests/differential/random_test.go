@@ -34,6 +34,7 @@ const (
 // and compares replies, data, and the second region.
 func TestRandomCommandsAnswerAsRedisDoes(t *testing.T) {
 	g := newGrammar(t, seedOf(t))
+	g.add(databases)
 	r := newRig(t, 2)
 	for walk := range walks {
 		s := r.open(t, []string{"2", "3"}[walk%2])
@@ -54,6 +55,7 @@ func TestRandomCommandsAnswerAsRedisDoes(t *testing.T) {
 // TestRandomCommandsAreDeterministic is the same walk between two plain servers.
 func TestRandomCommandsAreDeterministic(t *testing.T) {
 	g := newGrammar(t, seedOf(t))
+	g.add(databases)
 	r := newPlainRig(t)
 	for range walks {
 		s := r.open(t, "2")

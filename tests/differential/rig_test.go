@@ -25,6 +25,7 @@ type rig struct {
 
 func newRig(t *testing.T, regions int) *rig {
 	t.Helper()
+	redistest.Slow(t)
 	cluster := redistest.StartCluster(t, regions)
 	first := cluster.Regions[0]
 	return &rig{reference: redistest.Start(t), cluster: cluster, addr: first.Proxy().Addr, backing: first.Redis}

@@ -28,6 +28,7 @@ func TestManySmallHistoriesEndTheSameEverywhere(t *testing.T) {
 		rounds    = 6
 		histories = 250
 	)
+	redistest.Slow(t)
 	g := newGrammar(t, seedOf(t))
 	g.add(shortLived)
 	cluster := redistest.StartCluster(t, 3)

@@ -70,6 +70,7 @@ func (s *stage) drop() {
 }
 
 func TestScenarios(t *testing.T) {
+	redistest.Slow(t)
 	later := laterReasons(t)
 	stages := map[string]*stage{}
 	for _, scene := range load(t) {
@@ -111,6 +112,7 @@ func TestScenarios(t *testing.T) {
 
 // TestFlushBetweenScenariosEmptiesEveryRegion holds what the scenarios rely on, under its own name.
 func TestFlushBetweenScenariosEmptiesEveryRegion(t *testing.T) {
+	redistest.Slow(t)
 	s := &stage{t: t}
 	cluster := s.ready()
 	for i, region := range cluster.Regions {

@@ -17,6 +17,7 @@ type trapped struct {
 
 func start(t *testing.T, regions int, opts ...redistest.ClusterOption) *trapped {
 	t.Helper()
+	redistest.Slow(t)
 	p := &trapped{t: t, Cluster: redistest.StartCluster(t, regions, opts...)}
 	p.dial()
 	return p
