@@ -72,17 +72,8 @@ $(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
 unit: need-cc need-redis
 	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
-# Histories with TTLs of milliseconds or kills take long, and the former still find a rare divergence (README, "What works in this version"). They are run
-# by make soak until that is mended, so that they do not hide what else may fail here.
-EXPIRIES = TestRandomExpiriesEndTheSameEverywhere|TestManySmallHistoriesEndTheSameEverywhere|TestRandomHistoriesSurviveKills
-
 full: need-cc
-	@echo "left out, see make soak: $(EXPIRIES)"
-	$(GO) test -race -timeout 20m -skip '^($(EXPIRIES))$$' ./...
-
-.PHONY: soak
-soak: need-redis ## The random histories that make test leaves out
-	$(GO) test -timeout 30m -count=1 -run '^($(EXPIRIES))$$' ./tests/differential
+	$(GO) test -race -timeout 20m ./...
 
 # Promises of zero allocation are tests too, but the race detector allocates on its own.
 allocations:

@@ -24,15 +24,17 @@ func exchange(t *testing.T, nodes []*node) {
 	}
 }
 
-// take applies all of another region's log, fetching values that have expired here.
-func (n *node) take(t *testing.T, from *node) {
+// take applies all of another region's log, fetching values that have expired here. It says how that went.
+func (n *node) take(t *testing.T, from *node) (story string) {
 	t.Helper()
-	for range 10 {
+	for range 100 {
 		answer := n.apply(t, from.log[0].origin, 0, from.log...)
 		switch answer.status {
 		case "ok", "wait":
-			return
+			return story + answer.status
 		case "fetch":
+			story += "fetch " + answer.detail + ", "
+
 			db, key, _ := strings.Cut(answer.detail, " ")
 			from.pick(t, 0)
 			state := from.do(t, "FCALL", "anabranch_state_1", "0", db, key).Text
@@ -44,6 +46,7 @@ func (n *node) take(t *testing.T, from *node) {
 		}
 	}
 	t.Fatalf("region %d from %d: fetches for ever", n.id, from.id)
+	return ""
 }
 
 func soon(millis int) string {

@@ -1,6 +1,6 @@
 -- Cells: the unit that merges. A string key, a hash field, a set member and a sorted-set member each are one.
 --
--- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y and c (docs/engine.md, 2).
+-- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y, c and b (docs/engine.md, 2).
 -- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum, float}.
 -- This file is the one place that decides what survives and which value is shown.
 
@@ -18,7 +18,7 @@ do
 
   function E.encode(cell)
     local w = cell.w
-    if not (cell.s or cell.T or cell.y or cell.c) then
+    if not (cell.s or cell.T or cell.y or cell.c or cell.b) then
       if #w == 1 and w[1][4] == false and w[1][5] then return mpack(1, w[1][1], w[1][2], w[1][3]) end
       if #w == 0 then
         if cell.x then return mpack(3, cell.x[1], cell.x[2], cell.x[3]) end
@@ -176,8 +176,9 @@ do
   end
 
   -- redis_add lets Redis add two decimals: 64-bit integers saturate, floats are Redis's long doubles, an infinite or
-  -- undefined result is 0. It answers nil when a is not a number.
+  -- undefined result is 0. It answers nil when a is not a number; Redis counts on no infinite one either.
   local function redis_add(a, b, float)
+    if find(a, '^[-+]?[iI][nN][fF]') then return nil end
     call('SET', SCRATCH, a)
     local result
     if not float and whole(a) and whole(b) then
@@ -203,7 +204,7 @@ do
   -- number gives the exact integer that a string spells the way Redis would, or nil.
   local function number(s)
     local n = tonumber_(s)
-    if n and n > -EXACT and n < EXACT and format('%.0f', n) == s then return n end
+    if n and n > -EXACT and n < EXACT and s ~= '-0' and format('%.0f', n) == s then return n end
   end
 
   function E.add(a, b, float)

@@ -171,7 +171,7 @@ do
   -- dead makes the record of a key that nothing is left of, with the removal's stamp.
   local function bury(S, o, at_t, at_op)
     local rec = S.rec
-    rec.w, rec.T, rec.y, rec.x = {}, nil, nil, {o, at_t, at_op}
+    rec.w, rec.T, rec.y, rec.b, rec.x = {}, nil, nil, nil, {o, at_t, at_op}
     if rec.s and not next_(rec.s) then rec.s = nil end
   end
 
@@ -204,7 +204,7 @@ do
   end
 
   local function any_live(S)
-    if E.live(S.rec) then return true end
+    if S.rec.b or E.live(S.rec) then return true end
     for _, cell in pairs_(E.load_cells(S)) do
       if E.live(cell) then return true end
     end
@@ -237,10 +237,11 @@ do
     E.note_ttl(S)
   end
 
-  -- adopt_ttl gives a key that had a TTL before Anabranch came its register: a TTL that every region knows. It is stored
-  -- only when a command stores something.
+  -- adopt_ttl begins the record of a key from before Anabranch: b says so while all that no cell names is still there, and
+  -- a TTL becomes a candidate that every region knows. It is stored only when a command stores something.
   function E.adopt_ttl(S)
     local at = E.expiry(S.k)
+    S.rec.b = at ~= -2 or nil
     if at > 0 then
       S.rec.T = {{'', 0, 0, at}}
       S.adopted = true
@@ -297,7 +298,7 @@ do
       end
     end
     if #list > 0 then E.emit('V', S.k, list) end
-    rec.y = nil
+    rec.y, rec.b = nil, nil
     E.write_companion(S, shown)
     S.cells = nil
   end
@@ -317,7 +318,10 @@ do
       end
       return
     end
-    if not nt then return end
+    if not nt then
+      S.absent = true
+      return
+    end
     local natives = {}
     if nt == 's' then
       for _, m in pairs_(call('SMEMBERS', S.k)) do natives[m] = '' end
@@ -343,14 +347,20 @@ do
     end
   end
 
-  -- missing says, after lift, whether a value that should be shown is not there any more: the data expired or was
-  -- evicted behind our back.
+  -- hollow says of a lifted cell whether the value of a write is not there any more.
+  function E.hollow(cell)
+    local w = cell.w
+    for i = 1, #w do
+      if w[i][4] == false then return true end
+    end
+    return false
+  end
+
+  -- missing says, after lift, whether the data expired or was evicted behind our back.
   function E.missing(S)
-    local w = E.winner(S.rec)
-    if w and w[4] == false then return true end
+    if (S.absent and S.rec.b) or E.hollow(S.rec) then return true end
     for _, cell in pairs_(S.cells) do
-      local top = E.winner(cell)
-      if top and top[4] == false then return true end
+      if E.hollow(cell) then return true end
     end
     return false
   end
@@ -383,7 +393,8 @@ do
     end
     rec.y = hidden ~= '' and hidden or nil
     local at = E.deadline(rec)
-    if shown and not (at and at > 0 and at <= now) then
+    if not shown then rec.b = nil elseif at and at > 0 and at <= now then shown = nil end
+    if shown then
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
         if not rec.s then E.winner(rec)[4] = false end

@@ -70,7 +70,7 @@ do
       S.form, S.raw = 's', ''
     end
     E.emit('S', S.k, v)
-    rec.w, rec.T, rec.y = {{origin, t, op, false, true}}, nil, nil
+    rec.w, rec.T, rec.y, rec.b = {{origin, t, op, false, true}}, nil, nil, nil
     if deadline then
       E.emit('E', S.k, deadline)
       E.set_ttl(rec, origin, t, op, deadline)
@@ -99,6 +99,7 @@ do
     E.keep_persist(rec)
     E.reset(rec)
     E.emit('W', S.k, call('GET', S.k), list)
+    rec.b = nil
     rec.w = {{origin, t, op, false, false}}
     E.save(S)
   end
@@ -274,6 +275,7 @@ do
     if type_(delta) == 'function' then delta = delta() end
     if rec.y then E.drop_hidden(S, 'k') end
     if old then
+      rec.b = nil
       if #rec.w == 0 then rec.w[1] = {'', 0, 0, old, false} else E.winner(rec)[4] = old end
     end
     local share = rec.s and rec.s[origin]

@@ -104,26 +104,27 @@ do
     E.put(S, cells, m)
   end
 
-  -- removed records that a local command removed elements.
-  function E.removed(S, letter, members)
+  -- removed records that a local command removed elements, count of which were there.
+  function E.removed(S, letter, members, count)
     if S.rec.y then E.drop_hidden(S, letter) end
     local fields = {}
     for i = 1, #members do fields[i] = letter .. members[i] end
     local found = counters(S, fields)
-    local offsets = {}
+    local offsets, with_cell = {}, 0
     for field, cell in pairs_(found) do
+      if not E.live(cell) then with_cell = with_cell - 1 end
       E.offsets(cell, field, offsets)
       E.reset(cell)
     end
     E.emit('r', letter, S.k, members, offsets)
-    if S.form ~= 'h' then
-      if S.adopted then E.save(S) end
-      return
+    if S.form == 'h' then
+      for i = 1, #fields, 4000 do
+        with_cell = with_cell + call('HDEL', S.ck, unpack_(fields, i, i + 3999 < #fields and i + 3999 or #fields))
+      end
+      for field, cell in pairs_(found) do call('HSET', S.ck, field, E.encode(cell)) end
     end
-    for i = 1, #fields, 4000 do
-      call('HDEL', S.ck, unpack_(fields, i, i + 3999 < #fields and i + 3999 or #fields))
-    end
-    for field, cell in pairs_(found) do call('HSET', S.ck, field, E.encode(cell)) end
+    if S.rec.b and (with_cell < count or call('EXISTS', S.k) == 0) then S.rec.b = nil end
+    if S.form or S.adopted then E.save(S) end
   end
 
   -- based gives a cell that is about to get its first share the value it shows now.

@@ -35,7 +35,7 @@ do
   function H.HDEL(argv, i, n)
     local S = E.open_elements(argv[i + 1])
     local reply = native(argv, i, n)
-    if type_(reply) == 'number' and reply > 0 then E.removed(S, 'h', E.slice(argv, i + 2, i + n - 1)) end
+    if type_(reply) == 'number' and reply > 0 then E.removed(S, 'h', E.slice(argv, i + 2, i + n - 1), reply) end
     return reply
   end
 

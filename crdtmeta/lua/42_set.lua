@@ -14,7 +14,7 @@ do
   function H.SREM(argv, i, n)
     local S = E.open_elements(argv[i + 1])
     local reply = native(argv, i, n)
-    if type_(reply) == 'number' and reply > 0 then E.removed(S, 's', E.slice(argv, i + 2, i + n - 1)) end
+    if type_(reply) == 'number' and reply > 0 then E.removed(S, 's', E.slice(argv, i + 2, i + n - 1), reply) end
     return reply
   end
 
@@ -22,9 +22,9 @@ do
     local S = E.open_elements(argv[i + 1])
     local reply = native(argv, i, n)
     if type_(reply) == 'string' then
-      E.removed(S, 's', {reply})
+      E.removed(S, 's', {reply}, 1)
     elseif type_(reply) == 'table' and not reply.err and #reply > 0 then
-      E.removed(S, 's', reply)
+      E.removed(S, 's', reply, #reply)
     end
     return reply
   end
@@ -35,7 +35,7 @@ do
     local D = E.open_elements(to)
     local reply = native(argv, i, n)
     if reply == 1 and from ~= to then
-      E.removed(S, 's', {member})
+      E.removed(S, 's', {member}, 1)
       E.written(D, 's', {member}, 1)
     end
     return reply

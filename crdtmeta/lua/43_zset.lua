@@ -129,7 +129,7 @@ do
   function H.ZREM(argv, i, n)
     local S = E.open_elements(argv[i + 1])
     local reply = native(argv, i, n)
-    if type_(reply) == 'number' and reply > 0 then E.removed(S, 'z', E.slice(argv, i + 2, i + n - 1)) end
+    if type_(reply) == 'number' and reply > 0 then E.removed(S, 'z', E.slice(argv, i + 2, i + n - 1), reply) end
     return reply
   end
 
@@ -139,7 +139,7 @@ do
       local S = E.open_elements(argv[i + 1])
       local members = n == 4 and try(read, argv[i + 1], argv[i + 2], argv[i + 3])
       local reply = native(argv, i, n)
-      if type_(reply) == 'number' and reply > 0 then E.removed(S, 'z', members) end
+      if type_(reply) == 'number' and reply > 0 then E.removed(S, 'z', members, #members) end
       return reply
     end
   end
@@ -153,7 +153,7 @@ do
     if not reply.err and #reply > 0 then
       local members = {}
       for j = 1, #reply, 2 do members[#members + 1] = reply[j] end
-      E.removed(S, 'z', members)
+      E.removed(S, 'z', members, #members)
     end
     return reply
   end
@@ -166,7 +166,7 @@ do
     if type_(reply) == 'table' and not reply.err and reply[1] then
       local members = {}
       for j = 1, #reply[2] do members[j] = reply[2][j][1] end
-      E.removed(E.open_elements(reply[1]), 'z', members)
+      E.removed(E.open_elements(reply[1]), 'z', members, #members)
     end
     return reply
   end

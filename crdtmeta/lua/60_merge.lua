@@ -54,6 +54,12 @@ do
     return true
   end
 
+  -- passed says that a key's deadline has passed: it shows nothing, until its owner removes it or another TTL wins.
+  function M.passed(rec)
+    local at = E.deadline(rec)
+    return at and at > 0 and at <= now
+  end
+
   -- finish_full shows what was lifted and changed. Values that expired here stay hidden until the owner of the TTL
   -- removes the key; values that are gone without a TTL that explains it are a removal by this region, to be said.
   function M.finish_full(S)
@@ -61,22 +67,33 @@ do
       E.show(S)
       return
     end
-    local at = E.deadline(S.rec)
-    if not (at and at > 0 and at <= now) then E.lost[#E.lost + 1] = {db, S.k} end
+    if not M.passed(S.rec) then E.lost[#E.lost + 1] = {db, S.k} end
     E.write_companion(S)
     S.cells = nil
     E.note_ttl(S)
   end
 
+  -- stable counts the cells of a lifted key that every region knows.
+  local function stable(S)
+    local n = 0
+    for _, cell in pairs_(S.cells) do
+      if #cell.w == 1 and cell.w[1][1] == '' then n = n + 1 end
+    end
+    return n
+  end
+
   -- full is the long way. keep is for effects that leave elements without a stamp alone.
   function M.full(S, keep, change)
     E.lift(S, keep)
+    local known = S.rec.b and stable(S)
     change(S)
+    if known and stable(S) < known then S.rec.b = nil end
     M.finish_full(S)
   end
 
   -- forget resets every cell of the key; given has the offsets by field.
   function M.forget(S, given)
+    S.rec.b = nil
     E.reset(S.rec, given and given[''])
     for field, cell in pairs_(S.cells) do E.reset(cell, given and given[field]) end
   end

@@ -10,7 +10,7 @@ do
     if rec.T then S.timed = true end
     if S.form ~= 'h' and not rec.y and M.all_seen(rec) then
       E.reset(rec)
-      rec.w, rec.T = {{r.o, r.t, r.op, false, true}}, nil
+      rec.w, rec.T, rec.b = {{r.o, r.t, r.op, false, true}}, nil, nil
       call('SET', k, v)
       E.save(S)
     else
@@ -118,11 +118,11 @@ do
     local rec = S.rec
     if not S.form then E.adopt_ttl(S) end
     M.touch(k)
-    if S.form ~= 'h' and not rec.y and M.all_seen({w = rec.w, s = rec.s}) then
+    if S.form ~= 'h' and not rec.y and not M.passed(rec) and M.all_seen({w = rec.w, s = rec.s}) then
       E.keep_persist(rec)
       E.reset(rec, given[''])
       rec.w = {{r.o, r.t, r.op, false, false}}
-      rec.x = nil
+      rec.x, rec.b = nil, nil
       if try('GET', k) ~= v then call('SET', k, v, 'KEEPTTL') end
       if rec.T then E.native_ttl(S) end
       E.save(S)
@@ -157,6 +157,7 @@ do
       if top[4] == false then top[4] = native end
     elseif native and not E.shares_live(rec) then
       rec.w[1] = {'', 0, 0, native, false}
+      rec.b = nil
     end
     E.take_share(rec, t0, op0, sum, float)
     rec.x = nil

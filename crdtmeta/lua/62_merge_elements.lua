@@ -52,11 +52,15 @@ do
     return E.seen(o, at, n)
   end
 
+  -- in_parts runs a command with a list of any length. It answers an error, or nil and the sum of the replies.
   local function in_parts(command, key, list)
+    local total = 0
     for i = 1, #list, 4000 do
       local reply = try(command, key, unpack_(list, i, i + 3999 < #list and i + 3999 or #list))
-      if type_(reply) == 'table' and reply.err then return reply end
+      if type_(reply) == 'table' then return reply end
+      total = total + reply
     end
+    return nil, total
   end
 
   -- lift_cell gives a cell's shown write the value that only the user's key has.
@@ -180,12 +184,16 @@ do
       return p + 5
     end
     local raws = raw_cells(S, fields)
-    local gone, dropped, kept, writes = {}, {}, {}, {}
+    local gone, bare, dropped, kept, writes = {}, {}, {}, {}, {}
     for i = 1, #fields do
       local raw = raws[i]
       if plainly(raw) then
-        gone[#gone + 1] = elements[i]
-        if raw then dropped[#dropped + 1] = fields[i] end
+        if raw then
+          gone[#gone + 1] = elements[i]
+          dropped[#dropped + 1] = fields[i]
+        else
+          bare[#bare + 1] = elements[i]
+        end
       else
         local cell = E.decode(raw)
         if not lift_cell(S, letter, elements[i], cell) then
@@ -213,7 +221,9 @@ do
         end
       end
     end
-    if in_parts(REMOVE[letter], k, gone) then
+    local refused, had = in_parts(REMOVE[letter], k, bare)
+    refused = refused or in_parts(REMOVE[letter], k, gone)
+    if refused then
       -- The key shows another type here, of which the effect's origin may have seen something.
       long_way()
       return p + 5
@@ -222,9 +232,9 @@ do
     if S.form == 'h' then
       in_parts('HDEL', S.ck, dropped)
       in_parts('HSET', S.ck, kept)
-    elseif S.adopted then
-      E.save(S)
     end
+    if S.rec.b and (had > 0 or call('EXISTS', k) == 0) then S.rec.b = nil end
+    if S.form or S.adopted then E.save(S) end
     return p + 5
   end
 

@@ -29,7 +29,7 @@ do
     if rec.T then S.timed = true end
     if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
       E.reset(rec)
-      rec.w, rec.T, rec.y, rec.x = {}, nil, nil, {r.o, r.t, r.op}
+      rec.w, rec.T, rec.y, rec.b, rec.x = {}, nil, nil, nil, {r.o, r.t, r.op}
       call('UNLINK', k)
       if S.form == 'h' then
         call('UNLINK', S.ck)
@@ -52,14 +52,21 @@ do
     local r, S = remote, E.open(k)
     M.touch(k)
     if S.rec.T then S.timed = true end
-    E.set_ttl(S.rec, r.o, r.t, r.op, at)
-    E.native_ttl(S)
-    E.save(S)
-    E.note_ttl(S)
+    if not S.form and call('EXISTS', k) == 1 then S.rec.b = true end
+    local function change() E.set_ttl(S.rec, r.o, r.t, r.op, at) end
+    if M.passed(S.rec) or (at > 0 and at <= now) then
+      -- What a passed deadline hides keeps its values, and what one has hidden may be shown again.
+      M.full(S, true, change)
+    else
+      change()
+      E.native_ttl(S)
+      E.save(S)
+      E.note_ttl(S)
+    end
     return p + 3
   end
 
-  -- What the origin had seen of counters that a clash of types hid there.
+  -- Cells that their origin reset by name, as far as it had seen them: of types that a clash hid, or without their values.
   function F.V(list, p)
     local k, given = list[p + 1], E.by_field(list[p + 2])
     M.touch(k)

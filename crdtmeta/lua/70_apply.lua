@@ -66,7 +66,7 @@ do
   end
 
   -- wants_values finds a TTL effect on a key whose data has expired here, natively, although the effect extends it: the
-  -- values must be fetched from the effect's origin first. Keys that the entry itself writes before are no matter.
+  -- values must be fetched from the effect's origin first. Keys that the entry itself overwrites before are no matter.
   local function wants_values(body, entry)
     local d, written, p, n = 0, {}, 4, #body
     while p <= n do
@@ -87,13 +87,11 @@ do
           E.select(0)
           if found then return d, k end
         end
-        written[d .. ':' .. k] = true
+        if kind == 'S' or kind == 'R' or kind == 'O' then written[d .. ':' .. k] = true end
       end
       p = p + SIZE[kind]
     end
   end
-
-  E.context_of = read_context
 
   -- written_value gives the value that effect n of an entry wrote to an element ("" for a string key), or nil.
   function E.written_value(body, n, element)

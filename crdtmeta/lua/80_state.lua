@@ -50,7 +50,7 @@ do
     return concat(lines, '\n')
   end
 
-  -- FCALL anabranch_state db key: every value with the stamp of its shown write, msgpack.
+  -- FCALL anabranch_state db key: every write with its stamp and value, msgpack.
   function E.state(argv)
     local refused = E.begin(0)
     if refused then return refused end
@@ -59,8 +59,10 @@ do
     E.lift(S, true)
     local list = {}
     local function add(field, cell)
-      local top = E.winner(cell)
-      if top and top[4] then list[#list + 1] = {field, top[1], top[2], top[3], top[4]} end
+      for i = 1, #cell.w do
+        local w = cell.w[i]
+        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4]} end
+      end
     end
     add('', S.rec)
     for field, cell in pairs_(S.cells) do add(field, cell) end
@@ -77,73 +79,74 @@ do
     return list and list[1] == 'e' and list[2] == o and E.written_value(list, n, sub(field, 2))
   end
 
-  -- settle_missing looks for values that the fetched state does not have. What the TTL effect's region had seen and has no
-  -- more was removed there: its effect is on the way. What it had not seen was written here, and is in our log.
-  local function settle_missing(S, context, from, upto)
-    local here = db
-    local function settle(field, cell)
-      local top = E.winner(cell)
-      while top and top[4] == false do
-        local v = recall(field, top[1], top[2], top[3])
-        local known = top[1] == from and top[2] <= upto or (context[top[1]] or 0) >= top[2]
-        if v then
-          top[4] = v
-        elseif known then
-          for i = #cell.w, 1, -1 do
-            if cell.w[i] == top then table.remove(cell.w, i) end
-          end
-        else
-          break
-        end
-        top = E.winner(cell)
-      end
+  -- give_up resets, here and in all regions, what this region has seen of cells whose values nobody gave back, and of the
+  -- given ones. Most were removed by the TTL effect's region, and the effect that says so is on the way; but what no effect
+  -- says is the truth of this region only.
+  local function give_up(S, fields)
+    local list = {}
+    local function reset(field, cell)
+      E.offsets(cell, field, list)
+      -- A share of nobody names a cell that has none.
+      for _, v in pairs_({field, '', 0, 0, 0, 0, 0}) do list[#list + 1] = v end
+      E.reset(cell)
     end
-    settle('', S.rec)
-    for field, cell in pairs_(S.cells) do settle(field, cell) end
-    E.select(here)
+    if E.hollow(S.rec) then
+      E.keep_persist(S.rec)
+      reset('', S.rec)
+    end
+    for field, cell in pairs_(S.cells) do
+      if E.hollow(cell) then reset(field, cell) end
+    end
+    for i = 1, #fields do reset(fields[i], {w = {}}) end
+    if #list > 0 then E.emit('V', S.k, list) end
   end
 
-  -- FCALL anabranch_refill db key state origin t: puts values back that expired here natively. Only values whose write is
-  -- the one shown here, or that every region knows, are taken; anything newer comes with its own effect.
+  -- FCALL anabranch_refill db key state origin t: puts values back that expired here natively. Only values of writes
+  -- that are known here are taken; anything newer comes with its own effect.
   function E.refill(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    E.touched, E.touched_list, E.lost, E.conflicts = {}, {}, {}, {}
     E.refilled[argv[1] .. ':' .. argv[2]] = argv[4] .. ' ' .. argv[5]
     E.select(tonumber_(argv[1]))
     local S = E.open(argv[2])
     if not S.form or call('EXISTS', S.k) == 1 then return 0 end
-    local cells, list, filled = E.load_cells(S), munpack(argv[3]), 0
+    local rec, cells, list, removed = S.rec, E.load_cells(S), munpack(argv[3]), {}
     for i = 1, #list do
       local field, o, at, n, v = list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]
-      local cell = field == '' and S.rec or cells[field]
-      local top = cell and E.winner(cell)
-      if top and top[1] == o and top[2] == at and top[3] == n then
-        if top[4] == false then top[4] = v end
-        filled = filled + 1
-      elseif not top and o == '' and not (cell and E.shares_live(cell)) then
-        if field == '' then
-          S.rec.w[1] = {'', 0, 0, v, false}
+      local cell = field == '' and rec or cells[field]
+      local w = cell and cell.w
+      if w and #w > 0 then
+        for j = 1, #w do
+          if w[j][4] == false and w[j][1] == o and w[j][2] == at and w[j][3] == n then w[j][4] = v end
+        end
+      elseif o == '' and not (cell and E.shares_live(cell)) then
+        if not rec.b then
+          removed[#removed + 1] = field
+        elseif field == '' then
+          rec.w[1] = {'', 0, 0, v, false}
         else
           cells[field] = {w = {{'', 0, 0, v, true}}, s = cell and cell.s}
         end
-        filled = filled + 1
       end
     end
-    settle_missing(S, E.context_of(argv[4]), argv[4], tonumber_(argv[5]))
-    if E.missing(S) then
-      -- A third region's write, lost here before its reader there knew it: then the key has expired for all.
-      E.remove_local(S)
-      E.finish()
-      return 0
+    local function from_log(field, cell)
+      for i = 1, #cell.w do
+        local w = cell.w[i]
+        if w[4] == false then w[4] = recall(field, w[1], w[2], w[3]) or false end
+      end
     end
-    local T = S.rec.T
-    S.rec.T = nil
+    from_log('', rec)
+    for field, cell in pairs_(cells) do from_log(field, cell) end
+    E.select(tonumber_(argv[1]))
+    give_up(S, removed)
+    -- The TTL effect that waits for this comes next; until then the key must not hide again.
+    local T = rec.T
+    rec.T = nil
     E.show(S)
-    S.rec.T = T
+    rec.T = T
     E.save(S)
     E.note_ttl(S)
     E.finish()
-    return filled
+    return 1
   end
 end
