@@ -2,6 +2,7 @@ package crdtmeta_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ type logged struct {
 	kind   crdtmeta.Kind
 	origin crdtmeta.Origin
 	body   string
+	runs   []string
 }
 
 // node is one region: a Redis with the engine in it.
@@ -115,24 +117,50 @@ func (n *node) call(f failer, db int, commands ...[]string) ([]redistest.Reply, 
 	f.Helper()
 	n.pick(f, db)
 	words := []string{"FCALL", function(commands), "0", strconv.Itoa(db)}
-	for _, command := range commands {
-		words = append(append(words, strconv.Itoa(len(command))), command...)
+	var runs []int // commands that each reply stands for
+	for i := 0; i < len(commands); {
+		var run []string
+		for j := i; j < len(commands) && len(commands[j]) == 3 && strings.EqualFold(commands[j][0], "SET"); j++ {
+			run = append(run, commands[j][1:]...)
+		}
+		if len(run) > 2 { // a lone one goes as it is, so that both ways are used
+			words = append(words, "M", packRun(run))
+			runs = append(runs, len(run)/2)
+		} else {
+			words = append(append(words, strconv.Itoa(len(commands[i]))), commands[i]...)
+			runs = append(runs, 1)
+		}
+		i += runs[len(runs)-1]
 	}
 	n.fetch(f)
 	before := len(n.log)
 	reply := n.do(f, words...)
-	if len(reply.Items) != len(commands) {
-		f.Fatalf("region %d: %d commands, %d replies: %v", n.id, len(commands), len(reply.Items), reply)
+	if len(reply.Items) != len(runs) {
+		f.Fatalf("region %d: %d replies, want %d: %v", n.id, len(reply.Items), len(runs), reply)
+	}
+	var replies []redistest.Reply
+	for i, count := range runs {
+		replies = append(replies, slices.Repeat(reply.Items[i:i+1], count)...)
 	}
 	n.fetch(f)
 	switch len(n.log) - before {
 	case 0:
-		return reply.Items, nil
+		return replies, nil
 	case 1:
-		return reply.Items, &n.log[before]
+		return replies, &n.log[before]
 	}
 	f.Fatalf("region %d: one call made %d entries", n.id, len(n.log)-before)
 	return nil, nil
+}
+
+// packRun packs keys and values as a proxy does.
+func packRun(pairs []string) string {
+	var run crdtmeta.Run
+	for i := 0; i < len(pairs); i += 2 {
+		run.Add(crdtmeta.DefaultPrefix, []byte(pairs[i]), []byte(pairs[i+1]))
+	}
+	head, list := run.Parts()
+	return string(head[:]) + string(list)
 }
 
 // needsMemory names the commands with Redis's denyoom flag.
@@ -170,11 +198,11 @@ func (n *node) fetch(f failer) {
 
 func parseLogged(f failer, item redistest.Reply) logged {
 	e := logged{id: item.Items[0].Text}
-	for fields := item.Items[1].Strings(); len(fields) > 1; fields = fields[2:] {
-		if fields[0] == "b" {
-			e.body = fields[1]
-		}
+	fields := item.Items[1].Strings()
+	if len(fields) < 2 || fields[0] != "b" {
+		f.Fatalf("log entry %s: %q", e.id, fields)
 	}
+	e.body = fields[1]
 	header, err := crdtmeta.DecodeHeader([]byte(e.body))
 	if err != nil {
 		f.Fatalf("log entry %s: %v: %q", e.id, err, e.body)
@@ -183,6 +211,11 @@ func parseLogged(f failer, item redistest.Reply) logged {
 		f.Fatalf("log entry: %v", err)
 	}
 	e.kind, e.origin = header.Kind, header.Origin
+	if e.kind == crdtmeta.KindEffects {
+		for i := 3; i < len(fields); i += 2 {
+			e.runs = append(e.runs, fields[i])
+		}
+	}
 	return e
 }
 
@@ -212,7 +245,8 @@ func (n *node) apply(f failer, origin crdtmeta.Origin, position crdtmeta.Time, e
 	n.pick(f, 0)
 	words := []string{"FCALL", crdtmeta.FuncApply, "0", origin.String(), position.String()}
 	for _, e := range entries {
-		words = append(words, e.id, e.body)
+		words = append(words, e.id, e.body, strconv.Itoa(len(e.runs)))
+		words = append(words, e.runs...)
 	}
 	reply := n.do(f, words...)
 	if len(reply.Items) < 4 {

@@ -25,7 +25,7 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	words := []string{"FCALL", crdtmeta.FuncApply, "0", a.origin.String(), "0"}
 	for _, e := range a.log {
-		words = append(words, e.id, e.body)
+		words = append(words, e.id, e.body, "0")
 	}
 	b.fails(t, "OOM", words...)
 	replies, entry := b.call(t, 0, []string{"DEL", "k"}, []string{"SREM", "s", "m"}, []string{"EXPIRE", "k", "100"})

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"anabranch/crdtmeta"
+
 	"pgregory.net/rapid"
 )
 
@@ -65,8 +67,14 @@ func TestCompanionsShareTheSlotOfTheirKey(t *testing.T) {
 			known[name] = true
 		}
 		for _, name := range after {
-			if !known[name] && slot(name) != slot(key) {
+			if known[name] {
+				continue
+			}
+			if slot(name) != slot(key) {
 				f.Fatalf("key %q is in slot %d, its companion %q in %d", key, slot(key), name, slot(name))
+			}
+			if ours := crdtmeta.AppendCompanion(nil, crdtmeta.DefaultPrefix, []byte(key)); len(ours) > 0 && string(ours) != name {
+				f.Fatalf("key %q: the companion is %q, and %q in Go", key, name, ours)
 			}
 		}
 		if len(after) != len(before)+1 {

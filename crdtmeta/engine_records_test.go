@@ -133,9 +133,15 @@ func TestFrontierRecordsNameTheirKeys(t *testing.T) {
 	if err != nil || !header.Frontier.CoversAll(frontier) || !frontier.CoversAll(header.Frontier) {
 		t.Errorf("the record says %v, the region %v (%v)", header.Frontier, frontier, err)
 	}
-	var touched []string
-	if err := msgpack.Unmarshal([]byte(fields["k"]), &touched); err != nil {
+	var list []any
+	if err := msgpack.Unmarshal([]byte(fields["k"]), &list); err != nil {
 		t.Fatal(err)
+	}
+	var touched []string
+	for i := 0; i < len(list); i += 2 {
+		for _, name := range list[i+1].([]any) {
+			touched = append(touched, fmt.Sprintf("%v:%v", list[i], name))
+		}
 	}
 	slices.Sort(touched)
 	if want := []string{"0:k", "0:s\x00{}", "1:h"}; !slices.Equal(touched, want) {

@@ -13,17 +13,28 @@ func TestBadDeliveriesAreRefused(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	_, good := a.call(t, 0, []string{"SET", "k", "v"})
 	far := crdtmeta.TimeAt(good.t.Millis() + 11*365*24*3600*1000).ID()
+	effects := "\x94\xa1e\xac" + a.origin.String()
+	packed := packRun([]string{"k", "v"})
+	run := func(n byte) string { return "\x95" + effects[1:] + "\xa0\xa1M" + string(rune(n)) }
 	for name, words := range map[string][]string{
-		"far ahead":         {a.origin.String(), "0", far, good.body},
-		"our own":           {b.origin.String(), "0", good.id, good.body},
-		"no origin":         {"nonsense", "0", good.id, good.body},
-		"no position":       {a.origin.String(), "x", good.id, good.body},
-		"no id":             {a.origin.String(), "0", "nonsense", good.body},
-		"no body":           {a.origin.String(), "0", good.id, "\xc1"},
-		"an empty body":     {a.origin.String(), "0", good.id, ""},
-		"an unknown kind":   {a.origin.String(), "0", good.id, "\x93\xa1q\xa1x\xa0"},
-		"an unknown effect": {a.origin.String(), "0", good.id, "\x94\xa1e\xac" + a.origin.String() + "\xa0\xa1?"},
+		"far ahead":         {a.origin.String(), "0", far, good.body, "0"},
+		"our own":           {b.origin.String(), "0", good.id, good.body, "0"},
+		"no origin":         {"nonsense", "0", good.id, good.body, "0"},
+		"no position":       {a.origin.String(), "x", good.id, good.body, "0"},
+		"no id":             {a.origin.String(), "0", "nonsense", good.body, "0"},
+		"no body":           {a.origin.String(), "0", good.id, "\xc1", "0"},
+		"an empty body":     {a.origin.String(), "0", good.id, "", "0"},
+		"an unknown kind":   {a.origin.String(), "0", good.id, "\x93\xa1q\xa1x\xa0", "0"},
+		"an unknown effect": {a.origin.String(), "0", good.id, effects + "\xa0\xa1?", "0"},
 		"a missing body":    {a.origin.String(), "0", good.id},
+		"a missing count":   {a.origin.String(), "0", good.id, good.body},
+		"a negative count":  {a.origin.String(), "0", good.id, good.body, "-1"},
+		"a run of nobody":   {a.origin.String(), "0", good.id, good.body, "1", packed},
+		"another run":       {a.origin.String(), "0", good.id, run(2), "1", packed},
+		"no run":            {a.origin.String(), "0", good.id, run(1), "1"},
+		"a broken run":      {a.origin.String(), "0", good.id, run(1), "1", packed[1:]},
+		"an empty run":      {a.origin.String(), "0", good.id, run(0), "1", "\xdc\x00\x00"},
+		"runs left over":    {a.origin.String(), "0", good.id, run(1), "2", packed, packed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := b.get(t, "DEBUG", "DIGEST")

@@ -8,6 +8,8 @@ import (
 	"anabranch/translate"
 )
 
+var commandSet = translate.Lookup([]byte("SET"))
+
 // dispatch sends the command in buf[from:to] on its way. Its arguments are in s.scan. false means that it may block, and
 // nothing was done because the session runs inline.
 func (s *session) dispatch(from, to int) bool {
@@ -25,9 +27,13 @@ func (s *session) dispatch(from, to int) bool {
 		if plan.DenyOOM {
 			kind = backend.OpWrite
 		}
-		s.ops = append(s.ops, backend.Op{
+		op := backend.Op{
 			Kind: kind, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
-		})
+		}
+		if plan.Command == commandSet && len(args) == 3 {
+			op.Set, op.Key, op.Value = true, args[1], args[2]
+		}
+		s.ops = append(s.ops, op)
 	case translate.Refused:
 		s.replyError(plan.Err)
 	default:

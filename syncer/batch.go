@@ -18,10 +18,28 @@ const (
 
 var errBatch = errors.New("malformed batch")
 
-// entry is one log entry on its way. Its body is shared with the frame that it came in and is never changed.
+// entry is one log entry on its way. Its body is shared with the frame that it came in and is never changed. The last
+// bytes of it are its runs, each behind its length.
 type entry struct {
 	t    crdtmeta.Time
 	body []byte
+	runs int // bytes of the runs
+}
+
+func (e entry) packed() []byte { return e.body[:len(e.body)-e.runs] }
+
+// appendRun appends a run to the end of a body.
+func appendRun(body []byte, run string) []byte {
+	return append(binary.AppendUvarint(body, uint64(len(run))), run...)
+}
+
+// cutRun takes the first run off what appendRun made. ok is false when there is none.
+func cutRun(list []byte) (run, rest []byte, ok bool) {
+	n, width := binary.Uvarint(list)
+	if width <= 0 || n > uint64(len(list)-width) {
+		return nil, nil, false
+	}
+	return list[width : width+int(n)], list[width+int(n):], true
 }
 
 func (e entry) size() int { return len(e.body) + entryOverhead }
@@ -29,11 +47,12 @@ func (e entry) size() int { return len(e.body) + entryOverhead }
 // entryOverhead stands for what an entry costs beside its body, in buffers and windows.
 const entryOverhead = 32
 
-// appendHead writes what stands before an entry's body in the stream of bytes that LOG frames carry: its time and
-// length. Frames may cut the stream anywhere, so an entry of any size fits into small frames.
+// appendHead writes what stands before an entry's body in the stream of bytes that LOG frames carry: its time, its
+// length, and how much of that is runs. Frames may cut the stream anywhere, so an entry of any size fits into small frames.
 func appendHead(buf []byte, e entry) []byte {
 	buf = binary.AppendUvarint(buf, uint64(e.t))
-	return binary.AppendUvarint(buf, uint64(len(e.body)))
+	buf = binary.AppendUvarint(buf, uint64(len(e.body)))
+	return binary.AppendUvarint(buf, uint64(e.runs))
 }
 
 // compress returns the payload of a LOG frame for a piece of the stream.
@@ -106,31 +125,35 @@ func (s *entryStream) feed(piece []byte) ([]entry, error) {
 
 // next reads one entry; n is 0 when it is not complete.
 func (s *entryStream) next(data []byte) (e entry, n int, err error) {
-	t, width := binary.Uvarint(data)
-	if width < 0 || width > 0 && t > 1<<53 {
-		return e, 0, fmt.Errorf("%w: time", errBatch)
-	}
-	size, width2 := uint64(0), 0
-	if width > 0 {
-		size, width2 = binary.Uvarint(data[width:])
-	}
-	if width2 < 0 || size > uint64(s.limit) {
-		return e, 0, fmt.Errorf("%w: entry larger than %d bytes", errBatch, s.limit)
-	}
-	if width == 0 || width2 == 0 {
-		if len(data) > 2*binary.MaxVarintLen64 {
+	var head [3]uint64 // time, length, length of the runs
+	for i := range head {
+		value, width := binary.Uvarint(data[n:])
+		if width < 0 || width == 0 && len(data)-n >= binary.MaxVarintLen64 {
 			return e, 0, fmt.Errorf("%w: head", errBatch)
 		}
+		if width == 0 {
+			return e, 0, nil
+		}
+		head[i] = value
+		n += width
+		if i == 1 && value > uint64(s.limit) {
+			return e, 0, fmt.Errorf("%w: entry larger than %d bytes", errBatch, s.limit)
+		}
+	}
+	t, size, runs := head[0], head[1], head[2]
+	switch {
+	case t > 1<<53:
+		return e, 0, fmt.Errorf("%w: time", errBatch)
+	case runs > size:
+		return e, 0, fmt.Errorf("%w: runs longer than their entry", errBatch)
+	case uint64(len(data)-n) < size:
 		return e, 0, nil
 	}
-	head := width + width2
-	if uint64(len(data)-head) < size {
-		return e, 0, nil
-	}
-	e = entry{t: crdtmeta.Time(t), body: data[head : head+int(size) : head+int(size)]}
+	end := n + int(size)
+	e = entry{t: crdtmeta.Time(t), body: data[n:end:end], runs: int(runs)}
 	if e.t <= s.last {
 		return e, 0, fmt.Errorf("%w: entry %d after %d", errBatch, e.t, s.last)
 	}
 	s.last = e.t
-	return e, head + int(size), nil
+	return e, end, nil
 }

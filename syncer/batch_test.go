@@ -2,6 +2,8 @@ package syncer
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 
 	"anabranch/crdtmeta"
@@ -23,7 +25,8 @@ func TestEntriesSurviveAnyCut(t *testing.T) {
 		last := crdtmeta.Time(0)
 		for range rapid.IntRange(0, 20).Draw(t, "entries") {
 			last += crdtmeta.Time(rapid.IntRange(1, 1<<40).Draw(t, "step"))
-			sent = append(sent, entry{t: last, body: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "body")})
+			body := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "body")
+			sent = append(sent, entry{t: last, body: body, runs: rapid.IntRange(0, len(body)).Draw(t, "runs")})
 		}
 		s := &entryStream{limit: 1 << 10}
 		for stream := streamOf(sent); len(stream) > 0; {
@@ -44,7 +47,7 @@ func TestEntriesSurviveAnyCut(t *testing.T) {
 			t.Fatalf("%d entries of %d", len(got), len(sent))
 		}
 		for i := range got {
-			if got[i].t != sent[i].t || !bytes.Equal(got[i].body, sent[i].body) {
+			if got[i].t != sent[i].t || got[i].runs != sent[i].runs || !bytes.Equal(got[i].body, sent[i].body) {
 				t.Fatalf("entry %d differs", i)
 			}
 		}
@@ -60,9 +63,33 @@ func TestStreamRefusesWhatGoesBackOrIsTooLarge(t *testing.T) {
 	if _, err := s.feed(streamOf([]entry{{t: 1, body: make([]byte, 101)}})); err == nil {
 		t.Error("took an entry above the limit")
 	}
+	s = &entryStream{limit: 100}
+	if _, err := s.feed(streamOf([]entry{{t: 1, body: []byte("x"), runs: 2}})); err == nil {
+		t.Error("took runs longer than their entry")
+	}
 	bomb, payload := compress(make([]byte, 1<<20), 100)
 	if _, err := expand(bomb, payload, 1<<10); err == nil {
 		t.Error("expanded past the limit")
+	}
+}
+
+func TestRunsOfAnEntry(t *testing.T) {
+	e := engine{prefix: "crdt:"}
+	var run crdtmeta.Run
+	run.Add(e.prefix, []byte("key"), bytes.Repeat([]byte("v"), 70_000))
+	head, list := run.Parts()
+	good := string(head[:]) + string(list)
+	body := appendRun(appendRun([]byte("body"), good), good)
+	args, err := e.appendEntry(nil, entry{t: 1, body: body, runs: len(body) - 4})
+	if err != nil || len(args) != 5 || fmt.Sprintf("%s %v", args[1], args[2]) != "body 2" || string(args[4].([]byte)) != good {
+		t.Errorf("%.100q, %v", args, err)
+	}
+	other := strings.Replace(good, "crdt:0{key}", "crdt:0{kez}", 1)
+	for _, list := range [][]byte{[]byte("\x03ke"), []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), appendRun(nil, ""), appendRun(nil, other),
+		appendRun(nil, good[:len(good)-1]), appendRun(nil, good+"\xa0"), appendRun(nil, "\xdc\x00\x00"), appendRun(nil, "\xdc\xff\xff")} {
+		if _, err := e.appendEntry(nil, entry{t: 1, body: list, runs: len(list)}); err == nil {
+			t.Errorf("%.100q is taken", list)
+		}
 	}
 }
 

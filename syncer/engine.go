@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"anabranch/crdtmeta"
@@ -12,21 +13,45 @@ import (
 
 // engine calls the library in the region's Redis.
 type engine struct {
-	rdb *redis.Client
+	rdb    *redis.Client
+	prefix string // of companions
 }
 
 // apply hands entries of one origin to the engine, in order. The whole call is one atomic step.
 func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdtmeta.Time, entries []entry) (reply, error) {
-	args := make([]any, 0, 5+2*len(entries))
+	args := make([]any, 0, 5+3*len(entries))
 	args = append(args, "FCALL", crdtmeta.FuncApply, 0, origin.String(), position.String())
 	for _, entry := range entries {
-		args = append(args, entry.t.ID(), entry.body)
+		var err error
+		if args, err = e.appendEntry(args, entry); err != nil {
+			return reply{}, err
+		}
 	}
 	values, err := e.rdb.Do(ctx, args...).Slice()
 	if err != nil {
 		return reply{}, err
 	}
 	return parseReply(values, len(entries))
+}
+
+// appendEntry appends an entry as the engine takes it: id, body, and its runs.
+func (e engine) appendEntry(args []any, entry entry) ([]any, error) {
+	args = append(args, entry.t.ID(), entry.packed(), 0)
+	count := len(args) - 1
+	runs := 0
+	for list := entry.body[len(entry.body)-entry.runs:]; len(list) > 0; runs++ {
+		run, rest, ok := cutRun(list)
+		if !ok {
+			return nil, fmt.Errorf("%w: runs of entry %s", errReply, entry.t.ID())
+		}
+		if err := crdtmeta.CheckRun(e.prefix, run); err != nil {
+			return nil, fmt.Errorf("%w: entry %s: %w", errReply, entry.t.ID(), err)
+		}
+		args = append(args, run)
+		list = rest
+	}
+	args[count] = runs
+	return args, nil
 }
 
 // expire turns due TTLs into DEL effects and answers how many were due.

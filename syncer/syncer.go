@@ -45,7 +45,7 @@ func New(cfg Config) (*Syncer, error) {
 		cfg:     cfg,
 		keys:    k,
 		region:  region{rdb: cfg.Redis, keys: k, me: cfg.Region},
-		engine:  engine{rdb: cfg.Redis},
+		engine:  engine{cfg.Redis, cfg.Prefix},
 		members: members{rdb: cfg.Redis, keys: k},
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},

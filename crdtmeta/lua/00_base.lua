@@ -16,6 +16,7 @@ local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
 local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
 local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
 local SCRATCH = PREFIX .. 'scratch'
+local TAGGED = PREFIX .. '0{'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
 local EXACT = 9007199254740992 -- 2^53: below it a double is an exact integer
 local RECHECK = 100            -- ms: no demotion and new promotion of this server is shorter, so none goes unnoticed
@@ -36,11 +37,12 @@ local t              -- t of the entry that this call will write
 local op             -- ordinal of the newest effect
 local eff, effn      -- the entry's flat list of effects
 local eff_db         -- database of the newest effect in the list
+local runs, runn     -- what the entry's M effects wrote, as it came: fields of the log entry, so that Lua need not copy it
 local db             -- database that is selected
 local counted        -- database → change of the number of companions
 local ttl_queue      -- "db:key" → score, or false to remove
 local stamp_prefix   -- msgpack of 1, origin, t: a companion of this call is this and an ordinal
-local remote         -- nil, or the context of the remote effect that is applied: {o, t, op, seen = map origin → t}
+local remote         -- nil, or the context of the remote effect that is applied: {o, t, op, seen = map origin → t, runs = what its M effects write}
 
 local packed_op = {} -- small ordinal → its msgpack
 
@@ -79,9 +81,14 @@ do
     end
     t = now * TICKS
     if t <= last_t then t = last_t + 1 end
-    op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
+    E.begin_entry()
     counted, ttl_queue, remote = {}, {}, nil
     stamp_prefix = mpack(1, origin, t)
+  end
+
+  function E.begin_entry()
+    op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
+    runs, runn = {}, 0
   end
 
   function E.entry_id(at)
@@ -102,7 +109,7 @@ do
     end
     if op > 0 then
       E.select(0)
-      call('XADD', LOG, E.entry_id(t), 'b', mpack(eff))
+      call('XADD', LOG, E.entry_id(t), 'b', mpack(eff), unpack_(runs, 1, runn))
       last_t = t
       E.stats.entries = E.stats.entries + 1
       E.stats.effects = E.stats.effects + op
@@ -149,8 +156,8 @@ do
 
   -- companion names the companion of a user key: in the key's own slot, and never the same for two keys.
   function E.companion(key)
+    if key ~= '' and not find(key, '[{}]') then return TAGGED .. key .. '}' end
     local open = find(key, '{', 1, true)
-    if not open and key ~= '' and not find(key, '}', 1, true) then return PREFIX .. '0{' .. key .. '}' end
     local close = open and find(key, '}', open + 1, true)
     if close and close > open + 1 then return PREFIX .. '1' .. key end
     return PREFIX .. '2{' .. slot_bytes(key) .. '}' .. key

@@ -2,61 +2,75 @@
 
 local OK = {ok = 'OK'}
 
+local LONGEST_RUN = 2000 -- elements of a run: far below what one redis.call can carry
+
 do
   local H, native = E.handlers, E.native
 
-  -- set_run writes many plain SETs at once: one read for all companions, one write for all keys. It answers false,
-  -- having done nothing, when one of the keys needs more than that.
-  function E.set_run(argv, first, count)
-    local names, missing = {}, 0
-    local p = first
-    for j = 1, count do
-      names[j] = E.companion(argv[p + 2])
-      p = p + 4
+  -- run_of unpacks a run of strings to write: a list of fours, key, value, companion's name ("": find it), and room for
+  -- the companion's record, as MSET will take it. It answers nil when raw is none.
+  function E.run_of(raw)
+    local good, run = ppcall(munpack, raw)
+    if not good or type_(run) ~= 'table' or #run == 0 or #run % 4 ~= 0 or #run > LONGEST_RUN then return nil end
+    return run
+  end
+
+  -- plain_run says whether a run's strings can be written as they are: the keys are new, or replaceable(record) says so of
+  -- what each of them has. New companions are counted.
+  function E.plain_run(run, n, replaceable)
+    local names, j = {}, 0
+    for p = 3, n, 4 do
+      j = j + 1
+      local name = run[p]
+      if name == '' then
+        name = E.companion(run[p - 2])
+        run[p] = name
+      end
+      names[j] = name
     end
-    local raws = call('MGET', unpack_(names))
-    local absent
-    for j = 1, count do
-      local raw = raws[j]
-      if raw == false then
-        missing = missing + 1
+    local raws = call('MGET', unpack_(names, 1, j))
+    local absent, new = nil, 0
+    for i = 1, j do
+      local old = raws[i]
+      if old == false then
         absent = absent or {}
-        absent[missing] = names[j]
-      elseif byte(raw, 1) ~= 1 then
+        local name = names[i]
+        if not absent[name] then
+          new = new + 1
+          absent[name], absent[new] = true, name
+        end
+      elseif byte(old, 1) ~= 1 or (replaceable and not replaceable(old)) then
         return false
       end
     end
-    if missing > 0 then
-      if call('EXISTS', unpack_(absent)) > 0 then return false end
-      local new = missing
-      if missing > 1 then
-        local met = {}
-        for j = 1, missing do
-          if met[absent[j]] then new = new - 1 end
-          met[absent[j]] = true
-        end
-      end
+    if new > 0 then
+      if call('EXISTS', unpack_(absent, 1, new)) > 0 then return false end
       E.count_companion(new)
     end
-    if eff_db ~= db then
-      eff[effn + 1], eff[effn + 2] = 'D', db
-      effn, eff_db = effn + 2, db
-    end
-    local list, n = {}, 0
-    local o, m = op, effn
-    p = first
-    for j = 1, count do
-      local k, v = argv[p + 2], argv[p + 3]
-      o = o + 1
-      eff[m + 1], eff[m + 2], eff[m + 3] = 'S', k, v
-      m = m + 3
-      list[n + 1], list[n + 2], list[n + 3], list[n + 4] = k, v, names[j], stamp_prefix .. (packed_op[o] or mpack(o))
-      n = n + 4
-      p = p + 4
-    end
-    op, effn = o, m
-    call('MSET', unpack_(list))
     return true
+  end
+
+  -- set_run writes many strings at once, as plain SETs do: one read for all companions, one write for all keys, one
+  -- effect. Keys that need more than that are set one by one.
+  function E.set_run(raw)
+    local run = E.run_of(raw)
+    if not run then return {err = 'ERR anabranch: malformed run'} end
+    local n = #run
+    if not E.plain_run(run, n) then
+      for p = 1, n, 4 do
+        local S = E.open_local(run[p])
+        call('SET', run[p], run[p + 1])
+        E.overwritten(S, run[p + 1], nil)
+      end
+      return OK
+    end
+    E.emit('M', n / 4)
+    runs[runn + 1], runs[runn + 2] = 's', raw
+    runn = runn + 2
+    local record = stamp_prefix .. (packed_op[op] or mpack(op))
+    for p = 4, n, 4 do run[p] = record end
+    call('MSET', unpack_(run, 1, n))
+    return OK
   end
 
   -- overwritten records that a whole key became the string v: everything seen is gone. deadline nil means no TTL.

@@ -275,7 +275,7 @@ do
     for i = 1, #counters do
       local S = counters[i]
       E.select(S.db)
-      S.rec.T, S.rec.y, S.rec.x = nil, nil, {origin, t, op}
+      S.rec.T, S.rec.y, S.rec.b, S.rec.x = nil, nil, nil, {origin, t, op}
       E.write_companion(S)
     end
     E.select(here)

@@ -5,12 +5,34 @@
 do
   local M = E.merge
 
+  -- touch notes that the call changes a key; the frontier record will name it. E.touched is a map from database to a list
+  -- that is a set as well.
   function M.touch(k)
-    local name = db .. ':' .. k
-    if not E.touched[name] then
-      E.touched[name] = true
-      E.touched_list[#E.touched_list + 1] = name
+    local list = E.touched[db]
+    if not list then
+      list = {n = 0, set = {}}
+      E.touched[db] = list
     end
+    if not list.set[k] then
+      list.set[k] = true
+      list.n = list.n + 1
+      list[list.n] = k
+    end
+  end
+
+  function M.touch_strings(args, last)
+    for m = 1, last, 4 do M.touch(args[m]) end
+  end
+
+  -- touched is the flat list database, keys, database, keys… for the frontier record.
+  function M.touched()
+    local all = {}
+    for d, list in pairs_(E.touched) do
+      list.set, list.n = nil, nil
+      all[#all + 1] = d
+      all[#all + 1] = list
+    end
+    return all
   end
 
   local function cut(v)

@@ -24,92 +24,78 @@ do
     E.note_ttl(S)
   end
 
-  -- write_strings writes n plain string values at once: one read for all companions, one write for all keys. It answers
-  -- false, having done nothing, unless every write has seen all that is here of its key.
-  local function write_strings(keys, values, records, n)
-    local names = {}
-    for j = 1, n do names[j] = E.companion(keys[j]) end
-    local raws = call('MGET', unpack_(names, 1, n))
-    local absent
-    for j = 1, n do
-      local raw = raws[j]
-      if raw == false then
-        absent = absent or {}
-        absent[#absent + 1] = names[j]
-      else
-        if byte(raw, 1) ~= 1 then return false end
-        local _, o, at, m = munpack(raw)
-        if not E.seen(o, at, m) then return false end
-      end
+  -- replaceable says whether the record of a plain string was seen. Strings that were written together have one record, so
+  -- the answer is kept.
+  local function replaceable()
+    local fine = {}
+    return function(raw)
+      if fine[raw] then return true end
+      local _, o, at, ordinal = munpack(raw)
+      fine[raw] = E.seen(o, at, ordinal)
+      return fine[raw]
     end
-    if absent then
-      if call('EXISTS', unpack_(absent)) > 0 then return false end
-      local met, missing = {}, 0
-      for j = 1, #absent do
-        if not met[absent[j]] then
-          met[absent[j]] = true
-          missing = missing + 1
-        end
-      end
-      E.count_companion(missing)
-    end
-    local args, m = {}, 0
-    for j = 1, n do
-      args[m + 1], args[m + 2], args[m + 3], args[m + 4] = keys[j], values[j], names[j], records[j]
-      m = m + 4
-      M.touch(keys[j])
-    end
-    call('MSET', unpack_(args, 1, m))
-    return true
   end
 
-  local LONGEST_RUN = 500
-
-  -- set_run applies the string writes that follow one another in an entry, and answers the position after them.
-  local function set_run(list, p)
-    local r, keys, values, records, n = remote, {}, {}, {}, 0
-    local first = r.op
-    while list[p] == 'S' and n < LONGEST_RUN do
-      n = n + 1
-      keys[n], values[n] = list[p + 1], list[p + 2]
-      local o = first + n - 1
-      records[n] = r.prefix .. (packed_op[o] or mpack(o))
-      p = p + 3
-    end
-    if not write_strings(keys, values, records, n) then return false end
-    r.op = first + n - 1
-    return p
+  -- write_run writes plain string values at once: one read for all companions, one write for all keys. It answers false,
+  -- having done nothing, unless every write has seen all that is here of its key.
+  local function write_run(run, n)
+    if not E.plain_run(run, n, replaceable()) then return false end
+    call('MSET', unpack_(run, 1, n))
+    for p = 1, n, 4 do M.touch(run[p]) end
+    return true
   end
 
   -- set_entries applies entries from first on that hold nothing but string writes of database 0, all at once. It answers
   -- how many entries and effects it applied, or nothing when they have to be looked at one by one.
   function M.set_entries(entries, first, context)
-    local keys, values, records, n = {}, {}, {}, 0
-    local o, last = entries[first][2][2], first
+    local all, n, effects = {}, 0, 0
+    local o, last = entries[first].body[2], nil
     for i = first, #entries do
-      local at, body = entries[i][1], entries[i][2]
-      if not entries[i][4] or body[2] ~= o or (n > 0 and n + #body > LONGEST_RUN) then break end
-      local prefix, ordinal = mpack(1, o, at), 0
-      for p = 4, #body, 3 do
-        n, ordinal = n + 1, ordinal + 1
-        keys[n], values[n] = body[p + 1], body[p + 2]
-        records[n] = prefix .. (packed_op[ordinal] or mpack(ordinal))
+      local entry = entries[i]
+      local body, nth = entry.body, 0
+      if not entry.plain or body[2] ~= o or n + entry.plain > LONGEST_RUN then break end
+      local prefix, ordinal, p = mpack(1, o, entry.t), 0, 4
+      while p <= #body do
+        ordinal = ordinal + 1
+        local record = prefix .. (packed_op[ordinal] or mpack(ordinal))
+        if body[p] == 'M' then
+          nth = nth + 1
+          local run = entry.runs[nth]
+          for q = 1, #run, 4 do
+            all[n + 1], all[n + 2], all[n + 3], all[n + 4] = run[q], run[q + 1], run[q + 2], record
+            n = n + 4
+          end
+          p = p + 2
+        else
+          all[n + 1], all[n + 2], all[n + 3], all[n + 4] = body[p + 1], body[p + 2], '', record
+          n, p = n + 4, p + 3
+        end
       end
+      effects = effects + ordinal
       last = i
     end
-    if n > LONGEST_RUN then return nil end
-    remote = {o = o, t = entries[last][1], op = n, seen = context}
-    local done = write_strings(keys, values, records, n)
+    if not last then return nil end
+    remote = {o = o, t = entries[last].t, op = effects, seen = context}
+    local done = write_run(all, n)
     remote = nil
-    if done then return last - first + 1, n end
+    if done then return last - first + 1, effects end
   end
 
   function F.S(list, p)
-    local q = set_run(list, p)
-    if q then return q end
     M.touch(list[p + 1])
     merge_set(list[p + 1], list[p + 2])
     return p + 3
+  end
+
+  -- Many writes that share one stamp. Of a key that is named twice the last value counts.
+  function F.M(list, p)
+    remote.nth = (remote.nth or 0) + 1
+    local run = remote.runs[remote.nth]
+    for q = 1, #run, 4 do
+      M.touch(run[q])
+      merge_set(run[q], run[q + 1])
+    end
+    return p + 2
   end
 
   function F.W(list, p)

@@ -5,7 +5,7 @@ do
   local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
 
   -- How many values an effect has, its kind included, and where among them its key is.
-  local SIZE = {S = 3, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
+  local SIZE = {S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
   local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
 
   local function region(o)
@@ -13,36 +13,52 @@ do
   end
 
   -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
-  -- of {t, body, has a TTL effect, has only string writes in database 0}, or an error.
+  -- of {t, body, runs, timed = has a TTL effect, plain = elements of a run for it when it has only string writes in
+  -- database 0}, or an error.
   local function read_entries(argv, from)
-    local list = {}
-    if #argv % 2 ~= 0 then return nil, 'an entry has no body' end
-    for i = 3, #argv, 2 do
-      local ms, seq = match(argv[i], '^(%d+)%-(%d+)$')
+    local list, i, last = {}, 3, #argv
+    while i <= last do
+      local id, packed, count = argv[i], argv[i + 1], tonumber_(argv[i + 2])
+      local ms, seq = match(id, '^(%d+)%-(%d+)$')
       if not ms then return nil, 'an id is not valid' end
+      if not packed or not count or count < 0 or i + 2 + count > last then return nil, 'entry ' .. id .. ' has no body' end
       local at = tonumber_(ms) * TICKS + tonumber_(seq)
-      if at > (now + FAR) * TICKS then return nil, 'entry ' .. argv[i] .. ' is more than ten years ahead of this region' end
-      local good, body = ppcall(munpack, argv[i + 1])
+      if at > (now + FAR) * TICKS then return nil, 'entry ' .. id .. ' is more than ten years ahead of this region' end
+      local good, body = ppcall(munpack, packed)
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
-        return nil, 'entry ' .. argv[i] .. ' is not one of this origin'
+        return nil, 'entry ' .. id .. ' is not one of this origin'
       end
-      local kind, timed, plain = body[1], false, body[1] == 'e'
+      local entry, kind, plain = {t = at, body = body, runs = {}}, body[1], 0
       if kind == 'e' then
-        local p, n = 4, #body
+        local p, n, nth = 4, #body, 0
         while p <= n do
-          local size = SIZE[body[p]]
-          if not size then return nil, 'entry ' .. argv[i] .. ' has an effect of an unknown kind' end
-          if body[p] == 'E' then timed = true end
-          if body[p] ~= 'S' then plain = false end
+          local effect = body[p]
+          local size = SIZE[effect]
+          if not size then return nil, 'entry ' .. id .. ' has an effect of an unknown kind' end
+          if effect == 'M' then
+            nth = nth + 1
+            local run = nth <= count and E.run_of(argv[i + 2 + nth])
+            if not run or #run ~= 4 * body[p + 1] then return nil, 'entry ' .. id .. ' has a run that cannot be read' end
+            entry.runs[nth] = run
+            plain = plain and plain + #run
+          elseif effect == 'S' then
+            plain = plain and plain + 4
+          else
+            plain = nil
+            if effect == 'E' then entry.timed = true end
+          end
           p = p + size
         end
-        if p ~= n + 1 then return nil, 'entry ' .. argv[i] .. ' is cut short' end
+        if p ~= n + 1 then return nil, 'entry ' .. id .. ' is cut short' end
+        if nth ~= count then return nil, 'entry ' .. id .. ' has other runs than it says' end
+        if plain and plain > 0 then entry.plain = plain end
       elseif kind == 'f' then
-        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. argv[i] .. ' has no frontier' end
+        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. id .. ' has no frontier' end
       elseif kind ~= 't' then
-        return nil, 'entry ' .. argv[i] .. ' is of an unknown kind'
+        return nil, 'entry ' .. id .. ' is of an unknown kind'
       end
-      list[#list + 1] = {at, body, timed, plain and #body > 3}
+      list[#list + 1] = entry
+      i = i + 3 + count
     end
     return list
   end
@@ -67,8 +83,8 @@ do
 
   -- wants_values finds a TTL effect on a key whose data has expired here, natively, although the effect extends it: the
   -- values must be fetched from the effect's origin first. Keys that the entry itself overwrites before are no matter.
-  local function wants_values(body, entry)
-    local d, written, p, n = 0, {}, 4, #body
+  local function wants_values(body, runs, entry)
+    local d, written, p, n, nth = 0, {}, 4, #body, 0
     while p <= n do
       local kind = body[p]
       if kind == 'D' then
@@ -88,19 +104,30 @@ do
           if found then return d, k end
         end
         if kind == 'S' or kind == 'R' or kind == 'O' then written[d .. ':' .. k] = true end
+        if kind == 'M' then
+          nth = nth + 1
+          for q = 1, #runs[nth], 4 do written[d .. ':' .. runs[nth][q]] = true end
+        end
       end
       p = p + SIZE[kind]
     end
   end
 
-  -- written_value gives the value that effect n of an entry wrote to an element ("" for a string key), or nil.
-  function E.written_value(body, n, element)
-    local p, ordinal = 4, 0
+  -- written_value gives the value that effect n of one of our entries wrote to an element of a key ("" for a string), or
+  -- nil. fields are those of the log entry.
+  function E.written_value(body, fields, n, k, element)
+    local p, ordinal, s = 4, 0, 4
     while p <= #body do
       local kind = body[p]
       if kind ~= 'D' then ordinal = ordinal + 1 end
       if ordinal == n and kind ~= 'D' then
         if kind == 'S' or kind == 'W' or kind == 'O' then return body[p + 2] end
+        if kind == 'M' then
+          local run = munpack(fields[s])
+          for q = #run - 3, 1, -4 do
+            if run[q] == k then return run[q + 1] end
+          end
+        end
         if kind ~= 'a' and kind ~= 'A' then return nil end
         local list = body[p + 4]
         if body[p + 1] == 's' then return '' end
@@ -109,11 +136,12 @@ do
         end
         return nil
       end
+      if kind == 'M' then s = s + 2 end
       p = p + SIZE[kind]
     end
   end
 
-  -- FCALL anabranch_apply origin position { id body }…
+  -- FCALL anabranch_apply origin position { id body count run… }…
   function E.apply(argv)
     local refused = E.begin(0)
     if refused then return refused end
@@ -129,7 +157,7 @@ do
     local context, context_changed, checked = read_context(o), false, false
     local done, status, detail = 0, 'ok', ''
     local applied, highest = 0, 0
-    E.touched, E.touched_list, E.lost, E.conflicts = {}, {}, {}, {}
+    E.touched, E.lost, E.conflicts = {}, {}, {}
 
     local function keep_position()
       frontier[o] = at
@@ -143,7 +171,8 @@ do
     if not entries then return {err = 'ERR anabranch: ' .. problem} end
     local i = 1
     while i <= #entries do
-      local et, body, timed = entries[i][1], entries[i][2], entries[i][3]
+      local entry = entries[i]
+      local et, body = entry.t, entry.body
       local taken, written = 1, nil
       local kind, eo = body[1], body[2]
       if eo ~= o then
@@ -168,14 +197,14 @@ do
             checked = true
           end
           E.select(0)
-          if entries[i][4] then taken, written = E.merge.set_entries(entries, i, context) end
+          if entry.plain then taken, written = E.merge.set_entries(entries, i, context) end
           if written then
             applied = applied + written
-            et = entries[i + taken - 1][1]
+            et = entries[i + taken - 1].t
           else
             taken = 1
-            if timed then
-              local fd, fk = wants_values(body, o .. ' ' .. format('%.0f', et))
+            if entry.timed then
+              local fd, fk = wants_values(body, entry.runs, o .. ' ' .. format('%.0f', et))
               if fd then
                 status, detail = 'fetch', fd .. ' ' .. fk
                 break
@@ -183,7 +212,7 @@ do
               E.refilled = {}
             end
             local effects = E.effects
-            remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et)}
+            remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et), runs = entry.runs}
             E.stamp_fields = {'n' .. o, 'n' .. origin}
             for other in pairs_(frontier) do
               if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
@@ -213,13 +242,13 @@ do
     E.select(0)
     if applied > 0 then
       if highest >= t then t = highest + 1 end
-      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(E.touched_list))
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(E.merge.touched()))
       last_t = t
     end
     for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
     if #E.lost > 0 then
       t = t + 1
-      op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
+      E.begin_entry()
       stamp_prefix = mpack(1, origin, t)
       for i = 1, #E.lost do
         E.select(E.lost[i][1])

@@ -70,13 +70,13 @@ do
   end
 
   -- recall finds the value that a write of this region had, in the log.
-  local function recall(field, o, at, n)
+  local function recall(k, field, o, at, n)
     if sub(o, 1, find(o, '.', 1, true)) ~= sub(origin, 1, find(origin, '.', 1, true)) then return nil end
     E.select(0)
     local id = E.entry_id(at)
     local found = call('XRANGE', LOG, id, id)[1]
     local list = found and munpack(found[2][2])
-    return list and list[1] == 'e' and list[2] == o and E.written_value(list, n, sub(field, 2))
+    return list and list[1] == 'e' and list[2] == o and E.written_value(list, found[2], n, k, sub(field, 2))
   end
 
   -- give_up resets, here and in all regions, what this region has seen of cells whose values nobody gave back, and of the
@@ -132,7 +132,7 @@ do
     local function from_log(field, cell)
       for i = 1, #cell.w do
         local w = cell.w[i]
-        if w[4] == false then w[4] = recall(field, w[1], w[2], w[3]) or false end
+        if w[4] == false then w[4] = recall(S.k, field, w[1], w[2], w[3]) or false end
       end
     end
     from_log('', rec)

@@ -2,6 +2,7 @@
 
 do
   local H = E.handlers
+  local MALFORMED = {err = 'ERR anabranch: malformed call'}
 
   local function run(h, argv, i, n)
     local good, reply = ppcall(h, argv, i, n)
@@ -18,30 +19,16 @@ do
     local i, n = 2, #argv
     while i <= n do
       local argc, name = argv[i], argv[i + 1]
-      if argc == '3' and (name == 'SET' or name == 'set') then
-        local j, count = i + 4, 1
-        while count < 500 and argv[j] == '3' and (argv[j + 1] == 'SET' or argv[j + 1] == 'set') do
-          j = j + 4
-          count = count + 1
-        end
-        if E.set_run(argv, i, count) then
-          for _ = 1, count do
-            r = r + 1
-            replies[r] = OK
-          end
-        else
-          for q = i, j - 4, 4 do
-            r = r + 1
-            replies[r] = run(H.SET, argv, q + 1, 3)
-          end
-        end
-        i = j
+      if argc == 'M' then
+        r = r + 1
+        replies[r] = name and run(E.set_run, name) or MALFORMED
+        i = i + 2
       else
         local count = tonumber_(argc)
         r = r + 1
         if not count or count < 1 or i + count > n then
           -- A proxy's mistake must not leave the ops before it without their log entry.
-          replies[r] = {err = 'ERR anabranch: malformed call'}
+          replies[r] = MALFORMED
           break
         end
         local h = H[name] or H[upper(name)]

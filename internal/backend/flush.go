@@ -144,9 +144,9 @@ func (l *Lane) takeFlush() {
 	for n < len(l.pending) && n < flushSegments && (n == 0 || size < flushBytes) {
 		seg := l.pending[n]
 		n++
-		size += len(seg.buf)
-		l.pendingBytes -= len(seg.buf)
-		l.pendingReplies -= seg.replies
+		size += seg.size()
+		l.pendingBytes -= seg.size()
+		l.pendingReplies -= seg.counted
 		if l.open[seg.kind] == seg {
 			l.open[seg.kind] = nil
 		}

@@ -78,6 +78,9 @@ func command(t testing.TB, line string) Op {
 		}
 		_, head := resp.Length(raw, 1)
 		op.Bytes = raw[head:]
+		if strings.EqualFold(args[0], "SET") && len(args) == 3 {
+			op.Set, op.Key, op.Value = true, words[1], words[2]
+		}
 	}
 	return op
 }

@@ -50,17 +50,18 @@ type Lane struct {
 
 // reader is what only the goroutine that reads replies touches.
 type reader struct {
-	in      []byte
-	scan    resp.ReplyScanner
-	seg     *segment // the oldest that is not answered
-	at      int      // its entry at work
-	left    int      // replies missing to that entry; 0 when it is not begun
-	peeled  bool     // the header of a call's array was read
-	pushing bool     // inside an out-of-band message of a private lane
-	partial []byte   // a reply that must be complete before it is delivered
-	shaped  []byte
-	held    []*segment // refused calls, and what was sent behind them
-	dirty   []*Caller
+	in       []byte
+	scan     resp.ReplyScanner
+	seg      *segment // the oldest that is not answered
+	at       int      // its entry at work
+	left     int      // replies missing to that entry; 0 when it is not begun
+	peeled   bool     // the header of a call's array was read
+	pushing  bool     // inside an out-of-band message of a private lane
+	partial  []byte   // a reply that must be complete before it is delivered
+	runReply []byte   // the reply of the run at work
+	shaped   []byte
+	held     []*segment // refused calls, and what was sent behind them
+	dirty    []*Caller
 }
 
 // Sizes of the reader's buffer. A private lane has one client, and there may be as many of them as clients.
@@ -101,9 +102,9 @@ func (l *Lane) Submit(c *Caller, ops []Op) (room bool) {
 		if op.Kind != OpLiteral {
 			seg = l.place(c, op)
 		}
-		before := len(seg.buf)
+		before := seg.size()
 		seg.add(c, op)
-		l.pendingBytes += len(seg.buf) - before
+		l.pendingBytes += seg.size() - before
 		switch {
 		case op.Kind != OpLiteral:
 			l.pendingReplies += op.Count
@@ -152,7 +153,7 @@ func (l *Lane) newSegment(kind OpKind) *segment {
 	} else {
 		seg = new(segment)
 	}
-	seg.reset(kind, l.nextSeq, l.heads[kind])
+	seg.reset(kind, l.nextSeq, l.heads[kind], l.backend.cfg.Prefix)
 	l.nextSeq++
 	return seg
 }

@@ -28,19 +28,23 @@ func TestReadsSeeTheWritesOfTheirCallerUnderLoad(t *testing.T) {
 		callers.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(id), 7))
 			s := newSink()
-			last := ""
+			last, counted := "", 0
 			for round := range 60 {
 				var lines []string
 				var want strings.Builder
 				for i := range 1 + random.IntN(20) {
-					switch random.IntN(4) {
-					case 0:
+					switch random.IntN(6) {
+					case 0, 1:
 						last = fmt.Sprintf("v%d.%d", round, i)
 						lines = append(lines, fmt.Sprintf("SET key:%d %s", id, last))
 						want.WriteString("+OK\r\n")
-					case 1:
+					case 2:
 						lines = append(lines, fmt.Sprintf("DEL none:%d", id))
 						want.WriteString(":0\r\n")
+					case 3: // ends a run of SETs, in the same call
+						counted++
+						lines = append(lines, fmt.Sprintf("INCR {count}:%d", id))
+						fmt.Fprintf(&want, ":%d\r\n", counted)
 					default:
 						lines = append(lines, fmt.Sprintf("GET key:%d", id))
 						if last == "" {
@@ -83,6 +87,26 @@ func TestWritesOfManyCallersShareCalls(t *testing.T) {
 	stats := client.Info(context.Background(), "commandstats").Val()
 	if !strings.Contains(stats, "cmdstat_fcall:calls=1,") {
 		t.Errorf("more than one call:\n%s", stats)
+	}
+}
+
+func TestRunsOfSetsAnswerEachCaller(t *testing.T) {
+	b, _ := start(t, nil)
+	l := b.Lane(0, 2, 0)
+	one, other := newSink(), newSink()
+	quiet := command(t, "SET k quiet")
+	quiet.Discard = true
+	big := strings.Repeat("v", maxRunValue+1)
+	l.Submit(one.Caller, commands(t, "SET k 1", "SET k 2"))
+	l.Submit(other.Caller, append(commands(t, "SET {a}b 1", "INCR {a}b"), quiet))
+	l.Submit(one.Caller, []Op{quiet, {Kind: OpLiteral, Bytes: []byte("+said\r\n")}, command(t, "SET k 3"), command(t, "SET k "+big)})
+	l.Submit(other.Caller, commands(t, "SET l 4", "STRLEN k"))
+	l.Flush()
+	if got, want := one.take(), "+OK\r\n+OK\r\n+said\r\n+OK\r\n+OK\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := other.take(), fmt.Sprintf("+OK\r\n:2\r\n+OK\r\n:%d\r\n", len(big)); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -25,6 +25,10 @@ type Op struct {
 	Argc    int             // arguments of an engine op
 	Count   int             // replies of an OpRead; 1 unless the bytes hold a run of commands
 	Bytes   []byte          // OpRead: whole commands. Engine op: the arguments as bulks. OpLiteral: the reply
+
+	// Set says that an engine op is SET, Key, Value and nothing else. Neighbours of that kind share one op and one reply.
+	Set        bool
+	Key, Value []byte
 }
 
 // Output takes the replies of one caller.

@@ -97,8 +97,8 @@ func (l *Lane) recover() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, seg := range l.held {
-		l.pendingBytes += len(seg.buf)
-		l.pendingReplies += seg.replies
+		l.pendingBytes += seg.size()
+		l.pendingReplies += seg.counted
 	}
 	l.pending = append(l.held, l.pending...)
 	l.held = nil

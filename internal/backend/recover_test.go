@@ -9,6 +9,8 @@ import (
 
 	"anabranch/crdtmeta"
 	"anabranch/internal/resp"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // script is a Redis that says what a test wants it to say.
@@ -52,6 +54,17 @@ func describe(words []string) string {
 	kind := map[string]string{crdtmeta.FuncWrite: "write ", crdtmeta.FuncFree: "free "}[words[1]]
 	var ops []string
 	for rest := words[4:]; len(rest) > 0; {
+		if rest[0] == "M" {
+			var run []string
+			if err := msgpack.Unmarshal([]byte(rest[1]), &run); err != nil {
+				return err.Error()
+			}
+			for i := 0; i < len(run); i += 4 {
+				ops = append(ops, "SET "+run[i]+" "+run[i+1])
+			}
+			rest = rest[2:]
+			continue
+		}
 		var argc int
 		fmt.Sscan(rest[0], &argc)
 		ops = append(ops, strings.Join(rest[1:1+argc], " "))

@@ -45,6 +45,10 @@ func (l *Lane) route(buf []byte) (int, error) {
 			l.answerLiteral(&l.seg.entries[l.at])
 			continue
 		}
+		if l.seg != nil && l.at < len(l.seg.entries) && l.seg.entries[l.at].goes && l.peeled {
+			l.answerRun(&l.seg.entries[l.at])
+			continue
+		}
 		if l.owner != nil && (l.pushing || !l.scan.Begun()) {
 			next, stop, err := l.routeMessage(buf, pos)
 			if stop || err != nil {
@@ -72,6 +76,9 @@ func (l *Lane) route(buf []byte) (int, error) {
 			continue
 		}
 		e := &seg.entries[l.at]
+		if e.shape == shapeRun && l.left == 0 {
+			l.runReply = l.runReply[:0]
+		}
 		if pos == len(buf) {
 			return pos, nil
 		}
@@ -79,12 +86,22 @@ func (l *Lane) route(buf []byte) (int, error) {
 			l.left = e.count
 		}
 		want := l.left
-		if l.owner != nil {
+		if l.owner != nil || e.shape == shapeRun {
 			want = 1 // a message may stand between any two replies
 		}
 		end, done, err := l.scan.Scan(buf, pos, want)
 		if err != nil {
 			return pos, err
+		}
+		if e.shape == shapeRun {
+			l.runReply = append(l.runReply, buf[pos:end]...)
+			pos = end
+			if done == 0 {
+				return pos, nil
+			}
+			l.left = 0
+			l.answerRun(e)
+			continue
 		}
 		if !e.discard && len(l.held) == 0 {
 			if isShaped(e.shape) {
@@ -203,6 +220,17 @@ func (l *Lane) answered(e *entry, n int) {
 		l.touch(e.caller)
 		e.caller.answered += int64(n)
 	}
+}
+
+// answerRun gives each SET of an entry the reply of its run.
+func (l *Lane) answerRun(e *entry) {
+	if !e.discard && len(l.held) == 0 {
+		for range e.count {
+			l.deliverBytes(e.caller, l.runReply)
+		}
+	}
+	l.answered(e, e.count)
+	l.at++
 }
 
 func (l *Lane) answerLiteral(e *entry) {

@@ -15,6 +15,8 @@ const (
 	maxReadBytes = 64 << 10
 	keptBytes    = 128 << 10 // a buffer that grew beyond this is not kept for reuse
 
+	maxRunValue = 16 << 10 // a longer value is an op of its own, which copies it once less
+
 	countRoom = 16 // room for "*N\r\n" in front of a call, written when N is known
 )
 
@@ -22,11 +24,14 @@ const (
 // because a call that the engine refused is sent again, and the reads behind it too.
 type segment struct {
 	kind    OpKind // OpRead, OpWrite or OpFree
+	prefix  string // of companions
 	seq     uint64 // position in the lane's order
 	buf     []byte
-	start   int // where the bytes to send begin in buf
-	args    int // arguments of the call so far
-	replies int // replies that Redis will send; in a call, the elements of its one reply
+	start   int          // where the bytes to send begin in buf
+	args    int          // arguments of the call so far
+	replies int          // replies that Redis will send; in a call, the elements of its one reply
+	counted int          // commands of callers
+	run     crdtmeta.Run // plain SETs that are not in buf yet
 	entries []entry
 	literal []byte // bytes of the ready answers
 	flushed bool   // last of its flush
@@ -41,15 +46,20 @@ type entry struct {
 	offset  int // where a literal's bytes begin
 	discard bool
 	literal bool
+	goes    bool // shapeRun: the reply is the one of the entry before
 }
+
+// shapeRun is the shape of a run of SETs: Redis sends one reply for all of them.
+const shapeRun translate.Shape = 255
 
 func (s *segment) isCall() bool { return s.kind != OpRead }
 
 // reset makes an empty segment; head is the beginning of an engine call.
-func (s *segment) reset(kind OpKind, seq uint64, head []byte) {
-	s.kind, s.seq = kind, seq
-	s.start, s.args, s.replies, s.tries = 0, 0, 0, 0
+func (s *segment) reset(kind OpKind, seq uint64, head []byte, prefix string) {
+	s.kind, s.seq, s.prefix = kind, seq, prefix
+	s.start, s.args, s.replies, s.counted, s.tries = 0, 0, 0, 0, 0
 	s.flushed = false
+	s.run.Reset(keptBytes)
 	s.buf = s.buf[:0]
 	s.literal = s.literal[:0]
 	s.entries = s.entries[:0]
@@ -63,7 +73,7 @@ func (s *segment) reset(kind OpKind, seq uint64, head []byte) {
 // full reports whether size more bytes belong in another segment. A literal always fits.
 func (s *segment) full(size int) bool {
 	if s.isCall() {
-		return s.replies >= maxCallOps || (s.replies > 0 && len(s.buf)+size > maxCallBytes)
+		return s.counted >= maxCallOps || (s.counted > 0 && s.size()+size > maxCallBytes)
 	}
 	return len(s.buf) > 0 && len(s.buf)+size > maxReadBytes
 }
@@ -81,11 +91,17 @@ func (s *segment) add(caller *Caller, op *Op) {
 	case OpRead:
 		s.buf = append(s.buf, op.Bytes...)
 	default:
+		if op.Set && len(op.Value) <= maxRunValue {
+			s.addToRun(caller, op)
+			return
+		}
+		s.endRun()
 		s.args += 1 + op.Argc
 		s.buf = appendArgc(s.buf, op.Argc)
 		s.buf = append(s.buf, op.Bytes...)
 	}
 	s.replies += op.Count
+	s.counted += op.Count
 	if n := len(s.entries); n > 0 {
 		// Replies that need nothing done to them share an entry.
 		e := &s.entries[n-1]
@@ -100,6 +116,7 @@ func (s *segment) add(caller *Caller, op *Op) {
 // seal writes what could not be known before: the number of a call's arguments.
 func (s *segment) seal() []byte {
 	if s.isCall() {
+		s.endRun()
 		var room [countRoom]byte
 		count := strconv.AppendInt(append(room[:0], '*'), int64(s.args), 10)
 		count = append(count, '\r', '\n')
@@ -107,6 +124,37 @@ func (s *segment) seal() []byte {
 		copy(s.buf[s.start:], count)
 	}
 	return s.buf[s.start:]
+}
+
+// size is how many bytes the segment holds.
+func (s *segment) size() int { return len(s.buf) + s.run.Size() }
+
+// addToRun appends a plain SET of caller to the run at the end of the call, or begins one.
+func (s *segment) addToRun(caller *Caller, op *Op) {
+	goes := s.run.Len() > 0
+	s.run.Add(s.prefix, op.Key, op.Value)
+	s.counted++
+	if n := len(s.entries); goes && n > 0 {
+		e := &s.entries[n-1]
+		if e.caller == caller && e.shape == shapeRun && e.discard == op.Discard {
+			e.count++
+			return
+		}
+	}
+	s.entries = append(s.entries, entry{caller: caller, count: 1, shape: shapeRun, discard: op.Discard, goes: goes})
+}
+
+// endRun makes the run an op of the call.
+func (s *segment) endRun() {
+	if s.run.Len() == 0 {
+		return
+	}
+	head, list := s.run.Parts()
+	s.args += 2
+	s.replies++
+	s.buf = append(s.buf, "$1\r\nM\r\n"...)
+	s.buf = resp.AppendBulkParts(s.buf, head[:], list)
+	s.run.Reset(keptBytes)
 }
 
 // callArgs counts FCALL, function, numkeys, database.

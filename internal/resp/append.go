@@ -60,6 +60,14 @@ func AppendBulk(dst, value []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// AppendBulkParts appends a bulk string that lies in two places.
+func AppendBulkParts(dst, one, two []byte) []byte {
+	dst = appendHeader(dst, '$', len(one)+len(two))
+	dst = append(dst, one...)
+	dst = append(dst, two...)
+	return append(dst, '\r', '\n')
+}
+
 // AppendBulkString appends a bulk string.
 func AppendBulkString(dst []byte, value string) []byte {
 	dst = appendHeader(dst, '$', len(value))
