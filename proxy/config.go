@@ -30,6 +30,10 @@ type Config struct {
 	// Classifier knows the commands and the reserved prefix. Nil: the one with the default prefix.
 	Classifier *translate.Classifier
 
+	// MessageChannel is the shard channel on which other regions' proxies hear what clients publish (syncer.MessageChannel);
+	// empty when there is none.
+	MessageChannel string
+
 	// Password of the default user; empty for none.
 	Password string
 

@@ -27,7 +27,8 @@ const (
 	errNoControl      = "ERR replication to other regions is not configured"
 	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 
-	errNotAvailable = "ERR '%s' is not available through Anabranch yet"
+	errReservedChannel = "ERR channel '%s' is reserved"
+	errNotAvailable    = "ERR '%s' is not available through Anabranch yet"
 
 	errPingArity   = "ERR wrong number of arguments for 'ping' command"
 	errHelloOption = "ERR Syntax error in HELLO option '%s'"

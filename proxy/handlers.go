@@ -42,6 +42,9 @@ func init() {
 		"PUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
 		"SUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
 
+		"PUBLISH":  {run: (*session).announce},
+		"SPUBLISH": {run: (*session).announce},
+
 		"INFO":       {blocks: true, run: (*session).info},
 		"CONFIG SET": {run: (*session).configSet},
 		"ACL WHOAMI": {run: (*session).whoAmI},

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+
 	"anabranch/internal/resp"
 	"anabranch/translate"
 )
@@ -24,8 +26,37 @@ func (u *subscriptions) kind(cmd *translate.Command) *map[string]struct{} {
 	return &u.channels
 }
 
+// announce publishes here, which the reply is about, and tells the proxies that serve other regions.
+func (s *session) announce(args [][]byte) {
+	if s.reserved(args[1:2]) {
+		return
+	}
+	s.pass(0, s.silent(), 1, s.scan.Raw)
+	if channel := s.server.cfg.MessageChannel; channel != "" {
+		s.pass(0, true, 1, resp.AppendCommand(nil, []byte("SPUBLISH"), []byte(channel), s.scan.Raw))
+	}
+}
+
+// reserved answers a command on shard channels of which one is ours.
+func (s *session) reserved(channels [][]byte) bool {
+	ours := s.server.cfg.MessageChannel
+	if s.current.Name[0] != 'S' || s.current.Name == "SUBSCRIBE" || ours == "" {
+		return false
+	}
+	for _, channel := range channels {
+		if string(channel) == ours {
+			s.replyError(fmt.Sprintf(errReservedChannel, ours))
+			return true
+		}
+	}
+	return false
+}
+
 // subscribe moves the session to a lane of its own, where messages may arrive at any time.
 func (s *session) subscribe(args [][]byte) {
+	if s.reserved(args[1:]) {
+		return
+	}
 	if s.private == nil {
 		s.barrier()
 		s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)

@@ -62,6 +62,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_sync_partial_ok", s.counters.streamsServed.Load())
 	f.add("crdt_sync_partial-err", s.counters.streamsRefused.Load())
 	f.add("crdt_merge_reqs", s.counters.mergesRequested.Load())
+	f.add("crdt_messages_dropped", s.counters.messagesDropped.Load())
 	f.add("crdt_effect_reqs", stats["applied_effects"])
 	f.add("crdt_ovc_filtered_effect_reqs", stats["skipped_entries"])
 	f.add("crdt_gc_pending", 0)

@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages string
 }
 
 func newKeys(prefix string) keys {
@@ -17,5 +17,6 @@ func newKeys(prefix string) keys {
 		conflicts: prefix + "conflicts",
 		lease:     prefix + "lease",
 		status:    prefix + "status",
+		messages:  MessageChannel(prefix),
 	}
 }

@@ -21,6 +21,7 @@ type link struct {
 	inbox  *inbox
 	clock  *peerClock
 	answer chan stateAnswer
+	mail   *mailbox
 	asked  int64 // number of the newest STATE
 }
 
@@ -38,6 +39,7 @@ func (l *link) run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return l.receive(ctx) })
 	group.Go(func() error { return l.apply(ctx) })
+	group.Go(func() error { return l.publishMessages(ctx) })
 	group.Go(func() error { return l.beat(ctx) })
 	return group.Wait()
 }
@@ -65,6 +67,8 @@ func (l *link) receive(ctx context.Context) error {
 			}
 		case verbState:
 			err = l.receiveState(&state, f)
+		case verbMessage:
+			err = l.receiveMessage(f)
 		case verbError:
 			err = f.asError()
 		default:

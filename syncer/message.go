@@ -24,6 +24,7 @@ const protocolVersion = 1
 //	BEAT now echo held tail added frontier  ◄──► each second
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
+//	                          ◄──  MESSAGE command channel text
 const (
 	verbHello   = "HELLO"
 	verbWelcome = "WELCOME"
@@ -33,6 +34,7 @@ const (
 	verbAck     = "ACK"
 	verbBeat    = "BEAT"
 	verbState   = "STATE"
+	verbMessage = "MESSAGE"
 	verbError   = "ERROR"
 )
 

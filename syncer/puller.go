@@ -110,7 +110,7 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (*link, error
 	}
 	l := &link{
 		puller: p, frames: frames, self: self, work: newApplier(p.applierLimits(), positions),
-		inbox: newInbox(2 * p.cfg.WindowBytes), clock: p.clock, answer: make(chan stateAnswer, 1),
+		inbox: newInbox(2 * p.cfg.WindowBytes), clock: p.clock, answer: make(chan stateAnswer, 1), mail: newMailbox(),
 	}
 	return l, l.hearStream()
 }

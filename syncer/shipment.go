@@ -81,10 +81,16 @@ func (p *shipment) begin(ctx context.Context) error {
 
 // run ships until the link or ctx ends.
 func (p *shipment) run(ctx context.Context) error {
+	messages, err := p.subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	defer messages.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, p.frames.closeSoon)
 	defer stop()
 	group.Go(func() error { return p.receive(ctx) })
+	group.Go(func() error { return p.shipMessages(ctx, messages) })
 	group.Go(func() error { return p.ship(ctx) })
 	group.Go(func() error { return p.storeAcks(ctx) })
 	group.Go(func() error { return p.beat(ctx) })

@@ -162,4 +162,5 @@ type counters struct {
 	keysExpired     atomic.Int64
 	entriesTrimmed  atomic.Int64
 	mergesRequested atomic.Int64 // streams that a merge would be needed for
+	messagesDropped atomic.Int64 // published messages that were too large or too many
 }

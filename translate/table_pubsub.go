@@ -9,7 +9,7 @@ var pubsubCommands = rows{
 		{Name: "PUBSUB HELP", Arity: 2, Class: PubSub, flags: "loading stale"},
 		{Name: "PUBSUB NUMPAT", Arity: 2, Class: PubSub, flags: "pubsub loading stale"},
 		{Name: "PUBSUB NUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
-		{Name: "PUBSUB SHARDCHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB SHARDCHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale", Shape: ShapeKeys},
 		{Name: "PUBSUB SHARDNUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
 	}},
 	{Name: "PUNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},

@@ -116,6 +116,9 @@ func proxyConfig(c config, log zerolog.Logger) proxy.Config {
 	p.Listen = c.Listen
 	p.Classifier = translate.New(c.Prefix)
 	p.Password = c.Password
+	if len(c.Peers) > 0 {
+		p.MessageChannel = syncer.MessageChannel(c.Prefix)
+	}
 	p.MaxClients = c.MaxClients
 	p.QueryBytes, p.OutputBytes = int(c.QueryLimit), int(c.OutputLimit)
 	p.ShutdownTimeout = c.ShutdownTime
