@@ -172,7 +172,6 @@ func (l *Lane) setDown() {
 		l.refusePending(seg)
 	}
 	l.pending, l.pendingBytes, l.pendingReplies = nil, 0, 0
-	l.open = [3]*segment{}
 	l.room.Broadcast()
 }
 

@@ -8,7 +8,7 @@
 //	                           └──────────────────────┘  │ joins              ▼ replies, routed to their callers
 //
 // A segment is a run of raw reads, or one call of the engine with the writes of everybody who is waiting: that is the
-// group commit. A caller's command joins the last open segment of its kind that does not lie before the caller's
+// group commit. A caller's command joins the first waiting segment of its kind that does not lie before the caller's
 // previous command, so each caller's order holds while callers share calls.
 //
 // It decides nothing about commands (translate does) and does not know clients (proxy does).

@@ -147,9 +147,6 @@ func (l *Lane) takeFlush() {
 		size += seg.size()
 		l.pendingBytes -= seg.size()
 		l.pendingReplies -= seg.counted
-		if l.open[seg.kind] == seg {
-			l.open[seg.kind] = nil
-		}
 		if bytes := seg.seal(); len(bytes) > 0 {
 			l.out = append(l.out, bytes)
 		}

@@ -24,8 +24,7 @@ type Lane struct {
 	canSend sync.Cond // the writer waits for work, serve for the last sender
 	room    sync.Cond // callers wait until less is pending
 
-	pending        []*segment  // not sent yet, in order
-	open           [3]*segment // by kind, the last pending segment if more may join it
+	pending        []*segment // not sent yet, in order
 	pendingBytes   int
 	pendingReplies int
 	inflight       queue // sent, not answered yet
@@ -133,18 +132,25 @@ func (l *Lane) WaitRoom() {
 	}
 }
 
-// place returns the segment that an op joins: the last open one of its kind, unless the caller has used a later one.
+// place returns the segment that an op joins: the first pending one of its kind that has room and is not before what the
+// caller has used already. Callers have no order between them while they wait, so those that change between reads and
+// writes share their changes, and the number of engine calls in a flush does not grow with the number of callers.
 func (l *Lane) place(c *Caller, op *Op) *segment {
-	seg := l.open[op.Kind]
-	if seg == nil || seg.seq < c.last || seg.full(len(op.Bytes)) {
-		seg = l.newSegment(op.Kind)
-		l.open[op.Kind] = seg
-		l.pending = append(l.pending, seg)
-		l.pendingBytes += len(seg.buf)
+	for _, seg := range l.pending[max(0, len(l.pending)-placeDepth):] {
+		if seg.seq >= c.last && seg.kind == op.Kind && !seg.sealed && !seg.full(len(op.Bytes)) {
+			c.last = seg.seq
+			return seg
+		}
 	}
+	seg := l.newSegment(op.Kind)
+	l.pending = append(l.pending, seg)
+	l.pendingBytes += len(seg.buf)
 	c.last = seg.seq
 	return seg
 }
+
+// placeDepth bounds the search when much is waiting.
+const placeDepth = 32
 
 func (l *Lane) newSegment(kind OpKind) *segment {
 	var seg *segment

@@ -90,6 +90,32 @@ func TestWritesOfManyCallersShareCalls(t *testing.T) {
 	}
 }
 
+// Callers that change between reads and writes share their changes: two calls for all of them, not two for each.
+func TestAlternatingCallersShareCalls(t *testing.T) {
+	b, server := start(t, nil)
+	l := b.Lane(0, 2, 0)
+	newSink().do(t, l, "SET a 1")
+	client := server.Client()
+	client.ConfigResetStat(context.Background())
+	var sinks []*sink
+	for i := range 20 {
+		s := newSink()
+		l.Submit(s.Caller, commands(t, fmt.Sprintf("GET k%d", i), fmt.Sprintf("SET k%d one", i), fmt.Sprintf("GET k%d", i),
+			fmt.Sprintf("APPEND k%d two", i), fmt.Sprintf("GET k%d", i)))
+		sinks = append(sinks, s)
+	}
+	l.Flush()
+	for i, s := range sinks {
+		if got := s.take(); got != "$-1\r\n+OK\r\n$3\r\none\r\n:6\r\n$6\r\nonetwo\r\n" {
+			t.Errorf("caller %d got %q", i, got)
+		}
+	}
+	stats := client.Info(context.Background(), "commandstats").Val()
+	if !strings.Contains(stats, "cmdstat_fcall:calls=2,") {
+		t.Errorf("not two calls:\n%s", stats)
+	}
+}
+
 func TestRunsOfSetsAnswerEachCaller(t *testing.T) {
 	b, _ := start(t, nil)
 	l := b.Lane(0, 2, 0)

@@ -34,6 +34,7 @@ type segment struct {
 	run     crdtmeta.Run // plain SETs that are not in buf yet
 	entries []entry
 	literal []byte // bytes of the ready answers
+	sealed  bool   // was sent: nothing may join it
 	flushed bool   // last of its flush
 	tries   int    // how often the engine refused it
 }
@@ -58,7 +59,7 @@ func (s *segment) isCall() bool { return s.kind != OpRead }
 func (s *segment) reset(kind OpKind, seq uint64, head []byte, prefix string) {
 	s.kind, s.seq, s.prefix = kind, seq, prefix
 	s.start, s.args, s.replies, s.counted, s.tries = 0, 0, 0, 0, 0
-	s.flushed = false
+	s.sealed, s.flushed = false, false
 	s.run.Reset(keptBytes)
 	s.buf = s.buf[:0]
 	s.literal = s.literal[:0]
@@ -115,6 +116,7 @@ func (s *segment) add(caller *Caller, op *Op) {
 
 // seal writes what could not be known before: the number of a call's arguments.
 func (s *segment) seal() []byte {
+	s.sealed = true
 	if s.isCall() {
 		s.endRun()
 		var room [countRoom]byte
