@@ -72,15 +72,15 @@ func TestStrangersGetNothing(t *testing.T) {
 		code   string
 	}{
 		"not a hello":       {[][]any{{"PING"}}, codeProtocol},
-		"another version":   {[][]any{{verbHello, 99, good}}, codeVersion},
+		"another version":   {[][]any{{verbHello, protocolVersion + 1, good}}, codeVersion},
 		"no version":        {[][]any{{verbHello}}, codeVersion},
-		"no identity":       {[][]any{{verbHello, 1, []byte("{")}}, codeProtocol},
-		"id out of range":   {[][]any{{verbHello, 1, encodeJSON(hello{Name: "beta", ID: 77, ExpectName: "alpha"})}}, codeIdentity},
-		"another shard":     {[][]any{{verbHello, 1, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", Shard: 1})}}, codeIdentity},
-		"wrong expected id": {[][]any{{verbHello, 1, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", ExpectID: 9})}}, codeIdentity},
-		"no pull":           {[][]any{{verbHello, 1, good}, {verbAck, []byte{0x80}}}, codeProtocol},
-		"bad frontier":      {[][]any{{verbHello, 1, good}, {verbPull, []byte{0xc1}}}, codeProtocol},
-		"foreign origin": {[][]any{{verbHello, 1, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", Origin: "3.0.1-aaaaaa"})},
+		"no identity":       {[][]any{{verbHello, protocolVersion, []byte("{")}}, codeProtocol},
+		"id out of range":   {[][]any{{verbHello, protocolVersion, encodeJSON(hello{Name: "beta", ID: 77, ExpectName: "alpha"})}}, codeIdentity},
+		"another shard":     {[][]any{{verbHello, protocolVersion, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", Shard: 1})}}, codeIdentity},
+		"wrong expected id": {[][]any{{verbHello, protocolVersion, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", ExpectID: 9})}}, codeIdentity},
+		"no pull":           {[][]any{{verbHello, protocolVersion, good}, {verbAck, []byte{0x80}}}, codeProtocol},
+		"bad frontier":      {[][]any{{verbHello, protocolVersion, good}, {verbPull, []byte{0xc1}}}, codeProtocol},
+		"foreign origin": {[][]any{{verbHello, protocolVersion, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", Origin: "3.0.1-aaaaaa"})},
 			{verbPull, []byte{0x80}}}, codeProtocol},
 	} {
 		conn, err := net.Dial("tcp", a.PeerAddr())

@@ -10,7 +10,7 @@ import (
 )
 
 // protocolVersion changes when a proxy of before could misread what we send.
-const protocolVersion = 1
+const protocolVersion = 2
 
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //
