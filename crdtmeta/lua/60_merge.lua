@@ -20,10 +20,6 @@ do
     end
   end
 
-  function M.touch_strings(args, last)
-    for m = 1, last, 4 do M.touch(args[m]) end
-  end
-
   -- touched is the flat list database, keys, database, keys… for the frontier record.
   function M.touched()
     local all = {}
