@@ -169,6 +169,18 @@ do
     return out
   end
 
+  -- in_parts runs a command on a key with a list of any length, by call or try. It answers an error of try, or nil and the
+  -- sum of the replies.
+  function E.in_parts(how, command, key, list)
+    local total, last = 0, #list
+    for i = 1, last, 4000 do
+      local reply = how(command, key, unpack_(list, i, i + 3999 < last and i + 3999 or last))
+      if type_(reply) == 'table' then return reply end
+      total = total + reply
+    end
+    return nil, total
+  end
+
   -- Commands that may name more elements than one redis.call can carry: how many arguments repeat in each part, and
   -- how many come with each element.
   local PARTS = {

@@ -60,8 +60,14 @@ do
     if best then return best[4], best[1] end
   end
 
+  -- passed says that a key's deadline has passed: it shows nothing, until its owner removes it or another TTL wins.
+  function E.passed(rec)
+    local at = E.deadline(rec)
+    return at and at > 0 and at <= now
+  end
+
   -- A TTL from before Anabranch has no owner: every region says when it has passed.
-  local function our_region(o)
+  function E.our_region(o)
     if o == '' then return true end
     local a, b = find(origin, '.', 1, true), find(o, '.', 1, true)
     return sub(origin, 1, a) == sub(o, 1, b)
@@ -72,7 +78,7 @@ do
     local at, owner = E.deadline(S.rec)
     local name = db .. ':' .. S.k
     if at and at > 0 then
-      ttl_queue[name] = our_region(owner) and at or at + 60000
+      ttl_queue[name] = E.our_region(owner) and at or at + 60000
       S.timed = true
     elseif S.timed or S.rec.T then
       ttl_queue[name] = false
@@ -164,12 +170,20 @@ do
     end
     S.form = 'h'
     call('HSET', S.ck, '', S.raw)
-    for i = 1, n, 2000 do call('HSET', S.ck, unpack_(list, i, i + 1999 < n and i + 1999 or n)) end
+    E.in_parts(call, 'HSET', S.ck, list)
     for o, at in pairs_(newest) do call('HSET', S.ck, 'n' .. o, format('%.0f', at)) end
   end
 
-  -- dead makes the record of a key that nothing is left of, with the removal's stamp.
-  local function bury(S, o, at_t, at_op)
+  -- drop_cells makes the companion a Redis string again, to be saved anew.
+  function E.drop_cells(S)
+    if S.form == 'h' then
+      call('UNLINK', S.ck)
+      S.form, S.raw = 's', ''
+    end
+  end
+
+  -- bury makes the record of a key that nothing is left of, with the removal's stamp.
+  function E.bury(S, o, at_t, at_op)
     local rec = S.rec
     rec.w, rec.T, rec.y, rec.b, rec.x = {}, nil, nil, nil, {o, at_t, at_op}
     if rec.s and not next_(rec.s) then rec.s = nil end
@@ -189,14 +203,11 @@ do
       end
     end
     E.emit('R', S.k, list)
-    bury(S, origin, t, op)
+    E.bury(S, origin, t, op)
     if rec.c then
       E.write_companion(S)
     else
-      if S.form == 'h' then
-        call('UNLINK', S.ck)
-        S.form, S.raw = 's', ''
-      end
+      E.drop_cells(S)
       E.save(S)
     end
     S.cells = nil
@@ -215,8 +226,7 @@ do
   -- expire_first turns a key whose TTL has passed, or whose data an eviction took, into a removed one before a
   -- command writes to it. A key that merely ran empty keeps its TTL candidates until it is created anew (fresh).
   function E.expire_first(S)
-    local at = E.deadline(S.rec)
-    local passed = at and at > 0 and at <= now
+    local passed = E.passed(S.rec)
     if not passed and call('EXISTS', S.k) == 1 then return end
     if passed or any_live(S) then
       call('UNLINK', S.k)
@@ -237,9 +247,9 @@ do
     E.note_ttl(S)
   end
 
-  -- adopt_ttl begins the record of a key from before Anabranch: b says so while all that no cell names is still there, and
+  -- adopt begins the record of a key from before Anabranch: b says so while all that no cell names is still there, and
   -- a TTL becomes a candidate that every region knows. It is stored only when a command stores something.
-  function E.adopt_ttl(S)
+  function E.adopt(S)
     local at = E.expiry(S.k)
     S.rec.b = at ~= -2 or nil
     if at > 0 then
@@ -252,33 +262,33 @@ do
   function E.open_local(k)
     local S = E.open(k)
     if not S.form then
-      E.adopt_ttl(S)
+      E.adopt(S)
     elseif S.rec.T then
       E.expire_first(S)
     end
     return S
   end
 
-  -- open_elements opens a key of many elements for a command of this region, its companion most likely a hash.
-  function E.open_elements(k)
+  -- open_collection opens a key of many elements, its companion most likely a hash.
+  function E.open_collection(k)
     local ck = E.companion(k)
     local raw = try('HGET', ck, '')
     if type_(raw) == 'string' then
-      local S = {k = k, ck = ck, form = 'h', raw = raw}
-      if raw == EMPTY_RECORD then
-        S.rec = {w = {}}
-      else
-        S.rec = E.decode(raw)
-        if S.rec.T then E.expire_first(S) end
-      end
-      return S
+      return {k = k, ck = ck, form = 'h', raw = raw, rec = raw == EMPTY_RECORD and {w = {}} or E.decode(raw)}
     end
     if raw == false then
       local S = {k = k, ck = ck, rec = {w = {}}}
-      E.adopt_ttl(S)
+      E.adopt(S)
       return S
     end
-    return E.open_local(k)
+    return E.open(k)
+  end
+
+  -- open_elements does the same for a command of this region.
+  function E.open_elements(k)
+    local S = E.open_collection(k)
+    if S.form and S.rec.T then E.expire_first(S) end
+    return S
   end
 
   -- drop_hidden removes what a clash of types has hidden behind the shown type. In other regions every write implies
@@ -308,7 +318,7 @@ do
   function E.lift(S, keep)
     local nt = E.native_type(S.k)
     local cells, rec = E.load_cells(S), S.rec
-    if nt and not S.form then E.adopt_ttl(S) end
+    if nt and not S.form then E.adopt(S) end
     if nt == 'k' then
       local w = E.winner(rec)
       if w and w[4] == false then
@@ -365,12 +375,6 @@ do
     return false
   end
 
-  local function chunked(command, key, list)
-    for i = 1, #list, 4000 do
-      call(command, key, unpack_(list, i, i + 3999 < #list and i + 3999 or #list))
-    end
-  end
-
   -- show builds the user's key from cells that were lifted: the type of the highest live stamp is shown, the
   -- others stay hidden in the companion. A key past its deadline shows nothing and keeps its values.
   function E.show(S)
@@ -392,8 +396,7 @@ do
       if letters[letter] and letter ~= shown then hidden = hidden .. letter end
     end
     rec.y = hidden ~= '' and hidden or nil
-    local at = E.deadline(rec)
-    if not shown then rec.b = nil elseif at and at > 0 and at <= now then shown = nil end
+    if not shown then rec.b = nil elseif E.passed(rec) then shown = nil end
     if shown then
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
@@ -421,9 +424,9 @@ do
             end
           end
         end
-        if shown == 's' then chunked('SADD', S.k, list)
-        elseif shown == 'h' then chunked('HSET', S.k, list)
-        elseif shown == 'z' then chunked('ZADD', S.k, list) end
+        if shown == 's' then E.in_parts(call, 'SADD', S.k, list)
+        elseif shown == 'h' then E.in_parts(call, 'HSET', S.k, list)
+        elseif shown == 'z' then E.in_parts(call, 'ZADD', S.k, list) end
       end
       E.native_ttl(S)
     end

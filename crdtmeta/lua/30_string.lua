@@ -79,10 +79,7 @@ do
     if rec.T then S.timed = true end
     if rec.c or E.shares_live(rec) then E.remove_local(S) end
     rec = S.rec
-    if S.form == 'h' and not rec.c then
-      call('UNLINK', S.ck)
-      S.form, S.raw = 's', ''
-    end
+    if not rec.c then E.drop_cells(S) end
     E.emit('S', S.k, v)
     rec.w, rec.T, rec.y, rec.b = {{origin, t, op, false, true}}, nil, nil, nil
     if deadline then

@@ -21,45 +21,48 @@ do
     return E.open_elements(k), {w = {}}
   end
 
-  -- put stores cells (flat: field, bytes) after a local write, together with the newest stamp and the record.
-  function E.put(S, list, n)
+  -- put stores cells (flat: field, bytes) after a write of origin o at time at, together with that stamp and the record.
+  function E.put(S, list, n, o, at)
     local rec = S.rec
     rec.x = nil
     if S.form == 's' then E.hash_form(S) end
     local enc = E.encode(rec)
-    list[n + 1], list[n + 2] = 'n' .. origin, format('%.0f', t)
+    list[n + 1], list[n + 2] = 'n' .. o, format('%.0f', at)
     n = n + 2
     if enc ~= S.raw then
       list[n + 1], list[n + 2] = '', enc
-      n = n + 2
       S.raw = enc
     end
     if not S.form then
       E.count_companion(1)
       S.form = 'h'
     end
-    if n <= 4000 then
-      call('HSET', S.ck, unpack_(list, 1, n))
-    else
-      for i = 1, n, 4000 do call('HSET', S.ck, unpack_(list, i, i + 3999 < n and i + 3999 or n)) end
-    end
+    E.in_parts(call, 'HSET', S.ck, list)
     if S.adopted then E.note_ttl(S) end
+  end
+
+  -- raw_cells reads the stored cells of the given fields: place in fields → bytes, or false.
+  function E.raw_cells(S, fields)
+    local raws = {}
+    if S.form ~= 'h' then return raws end
+    for i = 1, #fields, 4000 do
+      local last = i + 3999 < #fields and i + 3999 or #fields
+      local part = call('HMGET', S.ck, unpack_(fields, i, last))
+      for j = i, last do raws[j] = part[j - i + 1] end
+    end
+    return raws
   end
 
   -- counters loads the cells of the given fields that have shares: field → cell.
   local function counters(S, fields)
     local found = {}
-    if S.rec.c and S.form == 'h' then
-      for i = 1, #fields, 4000 do
-        local last = i + 3999 < #fields and i + 3999 or #fields
-        local raws = call('HMGET', S.ck, unpack_(fields, i, last))
-        for j = i, last do
-          local raw = raws[j - i + 1]
-          if raw and byte(raw, 1) == 2 then
-            local cell = E.decode(raw)
-            if cell.s then found[fields[j]] = cell end
-          end
-        end
+    if not S.rec.c then return found end
+    local raws = E.raw_cells(S, fields)
+    for i = 1, #fields do
+      local raw = raws[i]
+      if raw and byte(raw, 1) == 2 then
+        local cell = E.decode(raw)
+        if cell.s then found[fields[i]] = cell end
       end
     end
     return found
@@ -101,7 +104,7 @@ do
       end
       m = m + 2
     end
-    E.put(S, cells, m)
+    E.put(S, cells, m, origin, t)
   end
 
   -- removed records that a local command removed elements, count of which were there.
@@ -118,9 +121,8 @@ do
     end
     E.emit('r', letter, S.k, members, offsets)
     if S.form == 'h' then
-      for i = 1, #fields, 4000 do
-        with_cell = with_cell + call('HDEL', S.ck, unpack_(fields, i, i + 3999 < #fields and i + 3999 or #fields))
-      end
+      local _, dropped = E.in_parts(call, 'HDEL', S.ck, fields)
+      with_cell = with_cell + dropped
       for field, cell in pairs_(found) do call('HSET', S.ck, field, E.encode(cell)) end
     end
     if S.rec.b and (with_cell < count or call('EXISTS', S.k) == 0) then S.rec.b = nil end
@@ -146,7 +148,7 @@ do
       E.overwritten(S, call('GET', S.k), nil)
     elseif nt == 'o' then
       E.emit('O', S.k, call('DUMP', S.k))
-      E.put(S, {'o', stamp_prefix .. (packed_op[op] or mpack(op))}, 2)
+      E.put(S, {'o', stamp_prefix .. (packed_op[op] or mpack(op))}, 2, origin, t)
     else
       local all, step = nil, 2
       if nt == 's' then

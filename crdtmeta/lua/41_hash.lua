@@ -65,7 +65,7 @@ do
       end
       E.emit('i', 'h', k, field, t0, op0, s[5], s[9] and 1 or 0)
       S.rec.c = true
-      E.put(S, {'h' .. field, E.encode(cell)}, 2)
+      E.put(S, {'h' .. field, E.encode(cell)}, 2, origin, t)
     end
     if float == 0 and (reply >= EXACT or reply <= -EXACT) then
       local shown, v = call('HGET', k, field), E.value(cell)

@@ -17,7 +17,7 @@ do
     end
     E.emit('i', 'z', k, member, t0, op0, s[5], 1)
     S.rec.c = true
-    E.put(S, {'z' .. member, E.encode(cell)}, 2)
+    E.put(S, {'z' .. member, E.encode(cell)}, 2, origin, t)
     return reply
   end
 

@@ -72,12 +72,6 @@ do
     return true
   end
 
-  -- passed says that a key's deadline has passed: it shows nothing, until its owner removes it or another TTL wins.
-  function M.passed(rec)
-    local at = E.deadline(rec)
-    return at and at > 0 and at <= now
-  end
-
   -- finish_full shows what was lifted and changed. Values that expired here stay hidden until the owner of the TTL
   -- removes the key; values that are gone without a TTL that explains it are a removal by this region, to be said.
   function M.finish_full(S)
@@ -85,7 +79,7 @@ do
       E.show(S)
       return
     end
-    if not M.passed(S.rec) then E.lost[#E.lost + 1] = {db, S.k} end
+    if not E.passed(S.rec) then E.lost[#E.lost + 1] = {db, S.k} end
     E.write_companion(S)
     S.cells = nil
     E.note_ttl(S)

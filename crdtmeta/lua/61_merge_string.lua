@@ -102,9 +102,9 @@ do
     local k, v, given = list[p + 1], list[p + 2], E.by_field(list[p + 3])
     local r, S = remote, E.open(k)
     local rec = S.rec
-    if not S.form then E.adopt_ttl(S) end
+    if not S.form then E.adopt(S) end
     M.touch(k)
-    if S.form ~= 'h' and not rec.y and not M.passed(rec) and M.all_seen({w = rec.w, s = rec.s}) then
+    if S.form ~= 'h' and not rec.y and not E.passed(rec) and M.all_seen({w = rec.w, s = rec.s}) then
       E.keep_persist(rec)
       E.reset(rec, given[''])
       rec.w = {{r.o, r.t, r.op, false, false}}
@@ -127,7 +127,7 @@ do
   function M.count_string(k, t0, op0, sum, float)
     local r, S = remote, E.open(k)
     local rec = S.rec
-    if not S.form then E.adopt_ttl(S) end
+    if not S.form then E.adopt(S) end
     local top = E.winner(rec)
     local native = try('GET', k)
     local clash = S.form == 'h' or rec.y or type_(native) == 'table' or (top and top[4] == false and native == false)

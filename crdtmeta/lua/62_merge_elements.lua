@@ -6,21 +6,6 @@ do
   local REMOVE = {s = 'SREM', h = 'HDEL', z = 'ZREM'}
   local READ = {h = 'HGET', z = 'ZSCORE'}
 
-  -- open_for opens a key for an effect on elements.
-  local function open_for(k)
-    local ck = E.companion(k)
-    local raw = try('HGET', ck, '')
-    if type_(raw) == 'string' then
-      return {k = k, ck = ck, form = 'h', raw = raw, rec = raw == EMPTY_RECORD and {w = {}} or E.decode(raw)}
-    end
-    if raw == false then
-      local S = {k = k, ck = ck, rec = {w = {}}}
-      E.adopt_ttl(S)
-      return S
-    end
-    return E.open(k)
-  end
-
   -- simple says that elements can be merged one by one: no other type is in play, and a key with a TTL
   -- has neither expired nor been evicted.
   local function simple(S)
@@ -33,34 +18,12 @@ do
     return true
   end
 
-  local function raw_cells(S, fields)
-    local raws = {}
-    if S.form ~= 'h' then return raws end
-    for i = 1, #fields, 4000 do
-      local last = i + 3999 < #fields and i + 3999 or #fields
-      local part = call('HMGET', S.ck, unpack_(fields, i, last))
-      for j = i, last do raws[j] = part[j - i + 1] end
-    end
-    return raws
-  end
-
   -- plainly says that an effect can replace or remove a cell without a look at what is in it.
   local function plainly(raw)
     if not raw then return true end
     if byte(raw, 1) ~= 1 then return false end
     local _, o, at, n = munpack(raw)
     return E.seen(o, at, n)
-  end
-
-  -- in_parts runs a command with a list of any length. It answers an error, or nil and the sum of the replies.
-  local function in_parts(command, key, list)
-    local total = 0
-    for i = 1, #list, 4000 do
-      local reply = try(command, key, unpack_(list, i, i + 3999 < #list and i + 3999 or #list))
-      if type_(reply) == 'table' then return reply end
-      total = total + reply
-    end
-    return nil, total
   end
 
   -- lift_cell gives a cell's shown write the value that only the user's key has.
@@ -89,7 +52,7 @@ do
   end
 
   local function merge_elements(letter, k, list, given)
-    local r, S = remote, open_for(k)
+    local r, S = remote, E.open_collection(k)
     local step = letter == 's' and 1 or 2
     M.touch(k)
     local fields = {}
@@ -108,7 +71,7 @@ do
       end)
     end
     if not simple(S) then return long_way() end
-    local raws = raw_cells(S, fields)
+    local raws = E.raw_cells(S, fields)
     local plain = r.prefix .. (packed_op[r.op] or mpack(r.op))
     local natives, cells, m = {}, {}, 0
     for i = 1, #fields do
@@ -134,23 +97,9 @@ do
       elseif letter == 'h' then natives[n + 1], natives[n + 2] = element, v
       else natives[n + 1], natives[n + 2] = v, element end
     end
-    if in_parts(WRITE[letter], k, natives) then return long_way() end
-    S.rec.x = nil
-    if S.form == 's' then E.hash_form(S) end
-    cells[m + 1], cells[m + 2] = 'n' .. r.o, format('%.0f', r.t)
-    m = m + 2
-    local enc = E.encode(S.rec)
-    if enc ~= S.raw then
-      cells[m + 1], cells[m + 2] = '', enc
-      S.raw = enc
-    end
-    if not S.form then
-      E.count_companion(1)
-      S.form = 'h'
-    end
-    in_parts('HSET', S.ck, cells)
+    if E.in_parts(try, WRITE[letter], k, natives) then return long_way() end
+    E.put(S, cells, m, r.o, r.t)
     if S.rec.T then E.native_ttl(S) end
-    if S.adopted then E.note_ttl(S) end
   end
 
   function F.a(list, p)
@@ -165,7 +114,7 @@ do
 
   function F.r(list, p)
     local letter, k, elements, given = list[p + 1], list[p + 2], list[p + 3], E.by_field(list[p + 4])
-    local S = open_for(k)
+    local S = E.open_collection(k)
     M.touch(k)
     local fields = {}
     for i = 1, #elements do fields[i] = letter .. elements[i] end
@@ -183,7 +132,7 @@ do
       long_way()
       return p + 5
     end
-    local raws = raw_cells(S, fields)
+    local raws = E.raw_cells(S, fields)
     local gone, bare, dropped, kept, writes = {}, {}, {}, {}, {}
     for i = 1, #fields do
       local raw = raws[i]
@@ -221,17 +170,17 @@ do
         end
       end
     end
-    local refused, had = in_parts(REMOVE[letter], k, bare)
-    refused = refused or in_parts(REMOVE[letter], k, gone)
+    local refused, had = E.in_parts(try, REMOVE[letter], k, bare)
+    refused = refused or E.in_parts(try, REMOVE[letter], k, gone)
     if refused then
       -- The key shows another type here, of which the effect's origin may have seen something.
       long_way()
       return p + 5
     end
-    in_parts(WRITE[letter], k, writes)
+    E.in_parts(try, WRITE[letter], k, writes)
     if S.form == 'h' then
-      in_parts('HDEL', S.ck, dropped)
-      in_parts('HSET', S.ck, kept)
+      E.in_parts(try, 'HDEL', S.ck, dropped)
+      E.in_parts(try, 'HSET', S.ck, kept)
     end
     if S.rec.b and (had > 0 or call('EXISTS', k) == 0) then S.rec.b = nil end
     if S.form or S.adopted then E.save(S) end
@@ -239,7 +188,7 @@ do
   end
 
   local function count_element(letter, k, element, t0, op0, sum, float)
-    local S, field = open_for(k), letter .. element
+    local S, field = E.open_collection(k), letter .. element
     local function long_way()
       S.cells = nil
       M.full(S, true, function()
@@ -270,17 +219,9 @@ do
     if v ~= native then
       if letter == 'h' then call('HSET', k, element, v) else call('ZADD', k, v, element) end
     end
-    S.rec.c, S.rec.x = true, nil
-    if S.form == 's' then E.hash_form(S) end
-    local enc = E.encode(S.rec)
-    if not S.form then
-      E.count_companion(1)
-      S.form = 'h'
-    end
-    call('HSET', S.ck, '', enc, field, E.encode(cell), 'n' .. remote.o, format('%.0f', remote.t))
-    S.raw = enc
+    S.rec.c = true
+    E.put(S, {field, E.encode(cell)}, 2, remote.o, remote.t)
     if S.rec.T then E.native_ttl(S) end
-    if S.adopted then E.note_ttl(S) end
   end
 
   function F.i(list, p)

@@ -29,12 +29,9 @@ do
     if rec.T then S.timed = true end
     if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
       E.reset(rec)
-      rec.w, rec.T, rec.y, rec.b, rec.x = {}, nil, nil, nil, {r.o, r.t, r.op}
+      E.bury(S, r.o, r.t, r.op)
       call('UNLINK', k)
-      if S.form == 'h' then
-        call('UNLINK', S.ck)
-        S.form, S.raw = 's', ''
-      end
+      E.drop_cells(S)
       E.save(S)
     else
       M.full(S, false, function()
@@ -54,7 +51,7 @@ do
     if S.rec.T then S.timed = true end
     if not S.form and call('EXISTS', k) == 1 then S.rec.b = true end
     local function change() E.set_ttl(S.rec, r.o, r.t, r.op, at) end
-    if M.passed(S.rec) or (at > 0 and at <= now) then
+    if E.passed(S.rec) or (at > 0 and at <= now) then
       -- What a passed deadline hides keeps its values, and what one has hidden may be shown again.
       M.full(S, true, change)
     else

@@ -270,9 +270,8 @@ do
       local colon = find(due[i], ':', 1, true)
       E.select(tonumber_(sub(due[i], 1, colon - 1)))
       local S = E.open(sub(due[i], colon + 1))
-      local at = E.deadline(S.rec)
       S.timed = true
-      if S.form and at and at > 0 and at <= now then
+      if S.form and E.passed(S.rec) then
         call('UNLINK', S.k)
         E.remove_local(S)
         E.stats.expired = E.stats.expired + 1

@@ -71,7 +71,7 @@ do
 
   -- recall finds the value that a write of this region had, in the log.
   local function recall(k, field, o, at, n)
-    if sub(o, 1, find(o, '.', 1, true)) ~= sub(origin, 1, find(origin, '.', 1, true)) then return nil end
+    if o == '' or not E.our_region(o) then return nil end
     E.select(0)
     local id = E.entry_id(at)
     local found = call('XRANGE', LOG, id, id)[1]
