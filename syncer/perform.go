@@ -67,9 +67,14 @@ func (l *link) performApply(ctx context.Context, act action) error {
 	return err
 }
 
+// paused says whether CRDT PAUSE holds the peer's region.
+func (l *link) paused(ctx context.Context) (bool, error) {
+	return l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(l.id)).Result()
+}
+
 // performProbe looks whether the region is still paused, which is cheaper than handing entries to the engine to see.
 func (l *link) performProbe(ctx context.Context) error {
-	paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(l.id)).Result()
+	paused, err := l.paused(ctx)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		l.work.failed(time.Now(), err)

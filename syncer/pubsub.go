@@ -109,7 +109,7 @@ func (l *link) publishMessages(ctx context.Context) error {
 func (l *link) awaitResume(ctx context.Context) error {
 	for ctx.Err() == nil {
 		pauses := l.pauses.next()
-		paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(l.id)).Result()
+		paused, err := l.paused(ctx)
 		if err != nil || !paused {
 			return nil
 		}
