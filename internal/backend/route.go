@@ -41,13 +41,15 @@ func (l *Lane) readReplies(conn net.Conn) error {
 func (l *Lane) route(buf []byte) (int, error) {
 	pos := 0
 	for {
-		if l.seg != nil && l.at < len(l.seg.entries) && l.seg.entries[l.at].literal && (l.peeled || !l.seg.isCall()) {
-			l.answerLiteral(&l.seg.entries[l.at])
-			continue
-		}
-		if l.seg != nil && l.at < len(l.seg.entries) && l.seg.entries[l.at].goes && l.peeled {
-			l.answerRun(&l.seg.entries[l.at])
-			continue
+		if l.seg != nil && l.at < len(l.seg.entries) && (l.peeled || !l.seg.isCall()) {
+			switch e := &l.seg.entries[l.at]; {
+			case e.literal:
+				l.answerLiteral(e)
+				continue
+			case e.goes:
+				l.answerRun(e)
+				continue
+			}
 		}
 		if l.owner != nil && (l.pushing || !l.scan.Begun()) {
 			next, stop, err := l.routeMessage(buf, pos)
