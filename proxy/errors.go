@@ -24,6 +24,8 @@ const (
 	errClientID       = "ERR client-id should be greater than 0"
 	errInvalidID      = "ERR Invalid client ID"
 	errWhileSubbed    = "ERR the database and the protocol cannot be changed through Anabranch while subscribed"
+	errScriptFlush    = "ERR SCRIPT FLUSH only support SYNC|ASYNC option"
+	errFunctionFlush  = "ERR FUNCTION FLUSH only supports SYNC|ASYNC option"
 	errNoControl      = "ERR replication to other regions is not configured"
 	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 

@@ -45,6 +45,9 @@ func init() {
 		"PUBLISH":  {run: (*session).announce},
 		"SPUBLISH": {run: (*session).announce},
 
+		"FUNCTION FLUSH": {run: (*session).functionFlush},
+		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
+
 		"INFO":       {blocks: true, run: (*session).info},
 		"CONFIG SET": {run: (*session).configSet},
 		"ACL WHOAMI": {run: (*session).whoAmI},

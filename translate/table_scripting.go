@@ -11,7 +11,7 @@ var scriptingCommands = rows{
 	{Name: "FUNCTION", Arity: -2, Class: Refused, Later: true, Reason: noFunctions, subcommands: rows{
 		{Name: "FUNCTION DELETE", Arity: 3, Class: Refused, flags: "write noscript", Later: true, Reason: noFunctions},
 		{Name: "FUNCTION DUMP", Arity: 2, Class: Refused, flags: "noscript", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION FLUSH", Arity: -2, Class: Refused, flags: "write noscript", Later: true, Reason: noFunctions},
+		{Name: "FUNCTION FLUSH", Arity: -2, Class: Script, flags: "write noscript"},
 		{Name: "FUNCTION HELP", Arity: 2, Class: Admin, flags: "loading stale"},
 		{Name: "FUNCTION KILL", Arity: 2, Class: Refused, flags: "noscript allow_busy", Later: true, Reason: noFunctions},
 		{Name: "FUNCTION LIST", Arity: -2, Class: Refused, flags: "noscript", Later: true, Reason: noFunctions},
@@ -22,7 +22,7 @@ var scriptingCommands = rows{
 	{Name: "SCRIPT", Arity: -2, Class: Refused, Later: true, Reason: noScripts, subcommands: rows{
 		{Name: "SCRIPT DEBUG", Arity: 3, Class: Refused, flags: "noscript", Later: true, Reason: noScripts},
 		{Name: "SCRIPT EXISTS", Arity: -3, Class: Refused, flags: "noscript", Later: true, Reason: noScripts},
-		{Name: "SCRIPT FLUSH", Arity: -2, Class: Refused, flags: "noscript", Later: true, Reason: noScripts},
+		{Name: "SCRIPT FLUSH", Arity: -2, Class: Script, flags: "noscript"},
 		{Name: "SCRIPT HELP", Arity: 2, Class: Admin, flags: "loading stale"},
 		{Name: "SCRIPT KILL", Arity: 2, Class: Refused, flags: "noscript allow_busy", Later: true, Reason: noScripts},
 		{Name: "SCRIPT LOAD", Arity: 3, Class: Refused, flags: "noscript stale", Later: true, Reason: noScripts},
