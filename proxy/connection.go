@@ -100,7 +100,7 @@ func (s *session) hello(args [][]byte) {
 		s.replyError(errHelloNoAuth)
 		return
 	}
-	if proto != s.proto && s.private != nil {
+	if proto != s.proto && s.listening() {
 		s.replyError(errWhileSubbed)
 		return
 	}
@@ -144,7 +144,7 @@ func (s *session) selectDatabase(args [][]byte) {
 		s.replyError(refusal)
 		return
 	}
-	if db == s.db {
+	if db == s.db && s.replay == nil {
 		s.replyOK()
 		return
 	}
@@ -156,8 +156,9 @@ func (s *session) selectDatabase(args [][]byte) {
 		s.replyError(errNoBackend)
 	case db < 0 || !exists:
 		s.replyError(errDatabase)
-	case s.private != nil:
-		s.replyError(errWhileSubbed)
+	case s.replay != nil:
+		s.replay.db = db
+		s.pass(0, false, 1, s.scan.Raw)
 	default:
 		s.change(db, s.proto)
 		s.replyOK()
@@ -165,13 +166,23 @@ func (s *session) selectDatabase(args [][]byte) {
 }
 
 // change moves the session to the lane of another database or protocol, once nothing of it is under way on the old one.
+// On a private lane the database changes, and what Redis keeps for the connection stays; another protocol needs another
+// connection, and what was watched there counts as changed.
 func (s *session) change(db, proto int) {
 	if db == s.db && proto == s.proto {
 		return
 	}
 	s.barrier()
+	if s.private != nil && proto != s.proto {
+		s.tainted = s.watching
+		s.unpin()
+	}
 	s.db, s.proto = db, proto
-	s.lane = s.shared()
+	if s.private != nil {
+		s.private.Select(s.caller, db)
+	} else {
+		s.lane = s.shared()
+	}
 	s.publish()
 }
 
@@ -182,7 +193,8 @@ func (s *session) quit([][]byte) {
 
 // reset brings the connection back to where it began.
 func (s *session) reset([][]byte) {
-	s.unsubscribeAll()
+	s.unpin()
+	s.tx = nil
 	s.muted, s.skipNext = false, false
 	s.name.Store(nil)
 	s.authorized = s.server.cfg.Password == ""

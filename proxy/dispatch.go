@@ -8,7 +8,12 @@ import (
 	"anabranch/translate"
 )
 
-var commandSet = translate.Lookup([]byte("SET"))
+// Commands that need a special look.
+var (
+	commandSet   = translate.Lookup([]byte("SET"))
+	commandExec  = translate.Lookup([]byte("EXEC"))
+	commandWatch = translate.Lookup([]byte("WATCH"))
+)
 
 // dispatch sends the command in buf[from:to] on its way. Its arguments are in s.scan. false means that it may block, and
 // nothing was done because the session runs inline.
@@ -16,12 +21,29 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
-	if s.careful && !s.allowed(&plan) {
-		return true
+	if s.careful {
+		if !s.allowed(&plan) {
+			return true
+		}
+		if s.tx != nil && plan.Class != translate.Refused && !runsInMulti(plan.Command) {
+			s.queue(&plan)
+			s.skipNext, s.skipBegins = s.skipBegins, false
+			return true
+		}
 	}
+	if !s.carryOut(&plan, from, to) {
+		return false
+	}
+	s.skipNext, s.skipBegins = s.skipBegins, false
+	return true
+}
+
+// carryOut is dispatch after all checks.
+func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
+	args := s.scan.Args
 	switch plan.Class {
 	case translate.Read:
-		s.read(&plan, from, to)
+		s.read(plan, from, to)
 	case translate.Write:
 		kind := backend.OpFree
 		if plan.DenyOOM {
@@ -30,24 +52,30 @@ func (s *session) dispatch(from, to int) bool {
 		op := backend.Op{
 			Kind: kind, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
 		}
-		if plan.Command == commandSet && len(args) == 3 {
+		if s.replay != nil {
+			op.DB = s.replay.db
+		} else if plan.Command == commandSet && len(args) == 3 {
 			op.Set, op.Key, op.Value = true, args[1], args[2]
 		}
 		s.ops = append(s.ops, op)
 	case translate.Refused:
+		if s.tx != nil {
+			s.refusedInMulti(plan)
+		}
 		s.replyError(plan.Err)
 	default:
-		if !s.special(&plan) {
-			return false
-		}
+		return s.special(plan)
 	}
-	s.skipNext, s.skipBegins = s.skipBegins, false
 	return true
 }
 
 // read passes a command on as it is. Neighbours in the read buffer travel as one run.
 func (s *session) read(plan *translate.Plan, from, to int) {
 	discard := s.silent()
+	if s.replay != nil {
+		s.pass(plan.Shape, false, 1, s.scan.Raw)
+		return
+	}
 	if from == s.runEnd && from > 0 && plan.Shape == translate.ShapePlain && !s.scan.Inline {
 		run := &s.ops[len(s.ops)-1]
 		if run.Discard == discard {
@@ -74,7 +102,7 @@ func (s *session) pass(shape translate.Shape, discard bool, replies int, raw []b
 // special deals with what is neither a plain read nor a write. It returns what dispatch does.
 func (s *session) special(plan *translate.Plan) bool {
 	if h, ok := handlers[plan.Command.Name]; ok {
-		if h.blocks && s.inline != nil {
+		if s.inline != nil && s.mayBlock(plan.Command, h) {
 			return false
 		}
 		h.run(s, s.scan.Args)
@@ -89,12 +117,23 @@ func (s *session) special(plan *translate.Plan) bool {
 	return true
 }
 
+// mayBlock reports whether a command has to wait for something now.
+func (s *session) mayBlock(cmd *translate.Command, h handler) bool {
+	switch cmd {
+	case commandExec:
+		return s.tx != nil && s.tx.blocks
+	case commandWatch:
+		return s.private == nil
+	}
+	return h.blocks
+}
+
 // silent reports whether the client wants no reply to this command.
 func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
-	s.careful = !s.authorized || s.private != nil || !s.server.cfg.Backend.Serving()
+	s.careful = !s.authorized || s.tx != nil || s.listening() || !s.server.cfg.Backend.Serving()
 }
 
 // allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.
@@ -102,7 +141,7 @@ func (s *session) allowed(plan *translate.Plan) bool {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
 	switch {
-	case s.private != nil && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
+	case s.listening() && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
 		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
 	case always && plan.Class != translate.Refused:
 		return true
@@ -115,6 +154,7 @@ func (s *session) allowed(plan *translate.Plan) bool {
 	default:
 		return true
 	}
+	s.spoil()
 	s.skipNext, s.skipBegins = s.skipBegins, false
 	return false
 }

@@ -45,6 +45,12 @@ func init() {
 		"PUBLISH":  {run: (*session).announce},
 		"SPUBLISH": {run: (*session).announce},
 
+		"MULTI":   {run: (*session).multi},
+		"EXEC":    {run: (*session).exec},
+		"DISCARD": {run: (*session).discard},
+		"WATCH":   {blocks: true, run: (*session).watch},
+		"UNWATCH": {run: (*session).unwatch},
+
 		"FUNCTION FLUSH": {run: (*session).functionFlush},
 		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
 

@@ -11,14 +11,14 @@ func (s *session) reply(p []byte) {
 	if s.silent() {
 		return
 	}
-	if len(s.ops) == 0 && s.private == nil && (len(s.direct) > 0 || s.caller.Idle()) {
+	if s.replay == nil && len(s.ops) == 0 && !s.listening() && (len(s.direct) > 0 || s.caller.Idle()) {
 		s.direct = append(s.direct, p...)
 		if len(s.direct) >= directBytes {
 			s.flush()
 		}
 		return
 	}
-	if len(s.ops) == 0 {
+	if s.replay == nil && len(s.ops) == 0 {
 		// Replies of earlier reads are still to come, or messages may come at any time. An answer of the server's own
 		// gives this one its place among them.
 		s.pass(0, true, 1, pingCommand)

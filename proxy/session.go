@@ -36,11 +36,16 @@ type session struct {
 	current  *translate.Command // the command at hand
 
 	lane    *backend.Lane // where commands go: a shared lane, or private
-	private *backend.Lane // while subscribed
+	private *backend.Lane // since it subscribed or watched
 	noRoom  bool          // the lane wants a pause
 	subs    subscriptions
 	db      int
 	proto   int
+
+	tx       *transaction // since MULTI
+	replay   *replay      // while EXEC carries out what was queued
+	watching bool         // WATCH is on, on the private lane
+	tainted  bool         // what was watched has to be taken for changed
 
 	careful    bool // some state below, or the server's, needs a look before each command
 	authorized bool
@@ -111,6 +116,9 @@ func (s *session) consume() (done bool) {
 
 // flush brings out what this read has led to. The bytes of the read buffer are no longer needed then.
 func (s *session) flush() {
+	if s.replay != nil {
+		return // EXEC submits all at once
+	}
 	if len(s.direct) > 0 {
 		s.out.Deliver(s.direct)
 		s.direct = s.direct[:0]
@@ -138,6 +146,9 @@ const maxKeptOps = 1 << 10
 
 // barrier waits until everything so far has been answered. It may not be called inline.
 func (s *session) barrier() {
+	if s.replay != nil {
+		return
+	}
 	s.flush()
 	s.caller.Drain()
 }

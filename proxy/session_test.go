@@ -20,9 +20,9 @@ import (
 
 func TestRepliesInOrder(t *testing.T) {
 	r := start(t, nil)
-	got := r.dial().do("SET k 1", "PING", "GET k", "NOSUCH a b", "ECHO hi", "GET k", "INCR k", "MULTI", "GET crdt:log", "DEL k", "PING x", "GET k")
+	got := r.dial().do("SET k 1", "PING", "GET k", "NOSUCH a b", "ECHO hi", "GET k", "INCR k", "RPUSH l a", "GET crdt:log", "DEL k", "PING x", "GET k")
 	want := "+OK\r\n+PONG\r\n$1\r\n1\r\n-ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' \r\n$2\r\nhi\r\n$1\r\n1\r\n:2\r\n" +
-		"-ERR 'multi' is not available through Anabranch yet: transactions are not replicated in this version\r\n" +
+		"-ERR 'rpush' is not available through Anabranch yet: lists are not replicated in this version\r\n" +
 		"-ERR key names starting with 'crdt:' are reserved\r\n:1\r\n$1\r\nx\r\n$-1\r\n"
 	if got != want {
 		t.Errorf("got\n%q, want\n%q", got, want)

@@ -57,12 +57,8 @@ func (s *session) subscribe(args [][]byte) {
 	if s.reserved(args[1:]) {
 		return
 	}
-	if s.private == nil {
-		s.barrier()
-		s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
-		s.lane = s.private
-		s.watchOut()
-	}
+	s.pin()
+	s.private.ExpectMessages(true)
 	set := s.subs.kind(s.current)
 	if *set == nil {
 		*set = make(map[string]struct{})
@@ -70,6 +66,7 @@ func (s *session) subscribe(args [][]byte) {
 	for _, name := range args[1:] {
 		(*set)[string(name)] = struct{}{}
 	}
+	s.watchOut()
 	s.passSubscription(len(args) - 1)
 	s.publish()
 }
@@ -77,7 +74,7 @@ func (s *session) subscribe(args [][]byte) {
 // unsubscribe leaves some or all channels of a kind, and the private lane with the last.
 func (s *session) unsubscribe(args [][]byte) {
 	set := s.subs.kind(s.current)
-	if s.private == nil {
+	if !s.listening() {
 		s.replyNotSubscribed(args)
 		return
 	}
@@ -90,8 +87,10 @@ func (s *session) unsubscribe(args [][]byte) {
 		delete(*set, string(name))
 	}
 	s.passSubscription(answers)
-	if s.subs.count() == 0 {
-		s.leavePrivate()
+	if !s.listening() {
+		s.barrier()
+		s.private.ExpectMessages(false)
+		s.watchOut()
 	}
 	s.publish()
 }
@@ -107,21 +106,30 @@ func (s *session) passSubscription(answers int) {
 	s.pass(0, true, 1, raw)
 }
 
-// leavePrivate goes back to the shared lane.
-func (s *session) leavePrivate() {
+// listening reports whether messages may come at any time.
+func (s *session) listening() bool { return s.subs.count() > 0 }
+
+// pin gives the session a connection of its own. It keeps it, for whoever subscribes or watches once does it again.
+func (s *session) pin() {
+	if s.private != nil {
+		return
+	}
 	s.barrier()
+	s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
+	s.lane = s.private
+}
+
+// unpin goes back to the shared lane, and ends every subscription without an answer.
+func (s *session) unpin() {
+	if s.private == nil {
+		return
+	}
+	s.barrier()
+	s.subs, s.watching = subscriptions{}, false
 	s.private.Close()
 	s.private = nil
 	s.lane = s.shared()
 	s.watchOut()
-}
-
-// unsubscribeAll ends every subscription without an answer.
-func (s *session) unsubscribeAll() {
-	if s.private != nil {
-		s.subs = subscriptions{}
-		s.leavePrivate()
-	}
 }
 
 // replyNotSubscribed answers as Redis does when there is nothing to leave.

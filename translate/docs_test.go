@@ -80,7 +80,7 @@ func docsClass(cmd *Command) string {
 	}
 	return map[Class]string{
 		Read: "read", Write: "write", ReadOrWrite: "read or write", PubSub: "messages", Connection: "this connection",
-		Admin: "this region's server", Local: "answered by the proxy", Refused: "refused",
+		Admin: "this region's server", Local: "answered by the proxy", Refused: "refused", Transaction: "transaction", Script: "script",
 	}[cmd.Class]
 }
 

@@ -20,11 +20,11 @@ var pubsubCommands = rows{
 	{Name: "UNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},
 }
 
-// A transaction becomes one engine call, once the proxy can hold its commands back.
+// The proxy holds a transaction back until EXEC.
 var transactionsCommands = rows{
-	{Name: "DISCARD", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
-	{Name: "EXEC", Arity: 1, Class: Refused, flags: "noscript loading stale skip_slowlog", Later: true, Reason: noTransactions},
-	{Name: "MULTI", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
-	{Name: "UNWATCH", Arity: 1, Class: Refused, flags: "noscript loading stale fast allow_busy", Later: true, Reason: noTransactions},
-	{Name: "WATCH", Arity: -2, Class: Refused, flags: "noscript loading stale fast allow_busy", keys: keys(span(1, -1, nameOnly)), Later: true, Reason: noTransactions},
+	{Name: "DISCARD", Arity: 1, Class: Transaction, flags: "noscript loading stale fast allow_busy"},
+	{Name: "EXEC", Arity: 1, Class: Transaction, flags: "noscript loading stale skip_slowlog"},
+	{Name: "MULTI", Arity: 1, Class: Transaction, flags: "noscript loading stale fast allow_busy"},
+	{Name: "UNWATCH", Arity: 1, Class: Transaction, flags: "noscript loading stale fast allow_busy"},
+	{Name: "WATCH", Arity: -2, Class: Transaction, flags: "noscript loading stale fast allow_busy", keys: keys(span(1, -1, nameOnly))},
 }

@@ -39,6 +39,7 @@ local eff, effn      -- the entry's flat list of effects
 local eff_db         -- database of the newest effect in the list
 local runs, runn     -- what the entry's M effects wrote, as it came: fields of the log entry, so that Lua need not copy it
 local db             -- database that is selected
+local open           -- the entry is not finished: other calls of the same MULTI/EXEC follow
 local counted        -- database → change of the number of companions
 local ttl_queue      -- "db:key" → score, or false to remove
 local stamp_prefix   -- msgpack of 1, origin, t: a companion of this call is this and an ordinal
@@ -68,6 +69,10 @@ do
   function E.begin(d)
     E.init()
     db = d
+    if open then
+      E.finish()
+      E.select(d)
+    end
     local time = call('TIME')
     now = time[1] * 1000 + floor(time[2] / 1000)
     if not armed or now - checked >= RECHECK or now < checked then
@@ -86,6 +91,12 @@ do
     stamp_prefix = mpack(1, origin, t)
   end
 
+  -- resume opens a call that may be one of several in a MULTI/EXEC, which share one entry.
+  function E.resume(d)
+    if not open then return E.begin(d) end
+    open, db = nil, d
+  end
+
   function E.begin_entry()
     op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
     runs, runn = {}, 0
@@ -97,6 +108,7 @@ do
 
   -- finish writes what the call has gathered: due times, counts, and the log entry.
   function E.finish()
+    open = nil
     for name, score in pairs_(ttl_queue) do
       E.select(0)
       if score then call('ZADD', TTLS, format('%.0f', score), name) else call('ZREM', TTLS, name) end

@@ -12,7 +12,9 @@ do
   end
 
   local function write(keys, argv)
-    local refused = E.begin(tonumber(argv[1]))
+    -- "3+" says: database 3, and more calls of the same MULTI/EXEC follow.
+    local number, more = string.match(argv[1], '^(%d+)(%+?)$')
+    local refused = E.resume(tonumber(number))
     if refused then return refused end
     local home = db
     local replies, r = {}, 0
@@ -41,7 +43,7 @@ do
         i = i + 1 + count
       end
     end
-    E.finish()
+    if more == '+' then open = true else E.finish() end
     return replies
   end
 

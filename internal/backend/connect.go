@@ -141,11 +141,13 @@ func (l *Lane) failInflight() {
 	}
 	for l.seg != nil {
 		text := errLostRead
-		if l.seg.isCall() {
+		if l.seg.kind != OpRead {
 			text = errLostWrite
 		}
 		from, left := l.at, l.left
-		if from < len(l.seg.entries) && l.scan.Begun() {
+		if l.seg.tx != nil && from == 0 {
+			left = 0 // it has one reply, of which nothing was passed on
+		} else if from < len(l.seg.entries) && l.scan.Begun() {
 			// A reply was cut. What the caller has of it cannot be taken back, unless it was to be delivered whole.
 			e := &l.seg.entries[from]
 			if !e.discard && !isShaped(e.shape) {

@@ -142,6 +142,17 @@ func (b *Backend) Arm(ctx context.Context) error {
 	return nil
 }
 
+// armSoon arms the engine without anybody waiting for it.
+func (b *Backend) armSoon() {
+	b.goroutine.Go(func() { // ends with its calls
+		ctx, cancel := context.WithTimeout(b.lifetime, b.cfg.Hold)
+		defer cancel()
+		if err := b.Arm(ctx); err != nil {
+			b.Suspect()
+		}
+	})
+}
+
 // identify asks the server who it is. Only a primary has an answer.
 func (b *Backend) identify(ctx context.Context) (Server, error) {
 	pipe := b.client.Pipeline()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"anabranch/internal/resp"
 	"anabranch/internal/sock"
@@ -16,8 +17,9 @@ type Lane struct {
 	backend *Backend
 	db      int
 	proto   int
-	owner   *Caller // of a private lane
-	heads   [3][]byte
+	owner   *Caller                     // of a private lane
+	expects atomic.Bool                 // messages may come between replies
+	heads   [3][]byte                   // of an engine call, by kind
 	arm     func(context.Context) error // makes the engine take calls
 
 	mu      sync.Mutex
@@ -72,7 +74,7 @@ const (
 func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
 	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1, arm: b.Arm}
 	l.canSend.L, l.room.L = &l.mu, &l.mu
-	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, false), callHead(OpFree, db, false)
 	if owner != nil {
 		l.in = make([]byte, privateInBytes)
 	} else {
@@ -153,13 +155,17 @@ func (l *Lane) place(c *Caller, op *Op) *segment {
 const placeDepth = 32
 
 func (l *Lane) newSegment(kind OpKind) *segment {
+	var head []byte
+	if kind == OpWrite || kind == OpFree {
+		head = l.heads[kind]
+	}
 	var seg *segment
 	if n := len(l.free); n > 0 {
 		seg, l.free = l.free[n-1], l.free[:n-1]
 	} else {
 		seg = new(segment)
 	}
-	seg.reset(kind, l.nextSeq, l.heads[kind], l.backend.cfg.Prefix)
+	seg.reset(kind, l.nextSeq, head, l.backend.cfg.Prefix)
 	l.nextSeq++
 	return seg
 }
@@ -204,11 +210,26 @@ func (l *Lane) Close() {
 	}
 }
 
+// ExpectMessages tells a private lane whether the connection is subscribed. The caller must be idle when it ends.
+func (l *Lane) ExpectMessages(on bool) { l.expects.Store(on) }
+
+// Select changes the database of a private lane. The caller must be idle.
+func (l *Lane) Select(c *Caller, db int) {
+	l.mu.Lock()
+	l.db = db
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, false), callHead(OpFree, db, false)
+	l.mu.Unlock()
+	l.Submit(c, []Op{{Kind: OpRead, Count: 1, Discard: true, Bytes: resp.AppendCommandStrings(nil, "SELECT", itoa(db))}})
+}
+
 // isMessage reports whether an out-of-band message begins here on a private lane. In RESP2 a message is an array like any
 // other, but while a connection is subscribed no other reply begins like that. ok is false when more bytes are needed.
 func (l *Lane) isMessage(buf []byte) (message, ok bool) {
 	if l.proto == resp.RESP3 {
 		return buf[0] == '>', true
+	}
+	if !l.expects.Load() {
+		return false, true
 	}
 	for _, head := range messageHeads {
 		n := min(len(head), len(buf))

@@ -11,13 +11,14 @@ type OpKind uint8
 
 // The kinds of op.
 const (
-	OpRead    OpKind = iota // raw commands, raw replies
-	OpWrite                 // one op of an engine call that Redis refuses over maxmemory
-	OpFree                  // one op of an engine call that runs over maxmemory too
-	OpLiteral               // a reply that is known already; only behind another op of the same Submit
+	OpRead        OpKind = iota // raw commands, raw replies
+	OpWrite                     // one op of an engine call that Redis refuses over maxmemory
+	OpFree                      // one op of an engine call that runs over maxmemory too
+	OpLiteral                   // a reply that is known already; only behind another op of the same Submit
+	OpTransaction               // MULTI … EXEC
 )
 
-// Op is one step of a caller: a run of reads, one write, or a ready answer. Submit copies Bytes.
+// Op is one step of a caller: a run of reads, one write, a transaction, or a ready answer. Submit copies Bytes.
 type Op struct {
 	Kind    OpKind
 	Shape   translate.Shape // what has to be done to the reply
@@ -25,6 +26,8 @@ type Op struct {
 	Argc    int             // arguments of an engine op
 	Count   int             // replies of an OpRead; 1 unless the bytes hold a run of commands
 	Bytes   []byte          // OpRead: whole commands. Engine op: the arguments as bulks. OpLiteral: the reply
+	Tx      *Transaction    // of an OpTransaction
+	DB      int             // of an engine op in a transaction; elsewhere the lane's counts
 
 	// Set says that an engine op is SET, Key, Value and nothing else. Neighbours of that kind share one op and one reply.
 	Set        bool

@@ -24,14 +24,16 @@ func (l *Lane) refused(text string) {
 		return
 	}
 	l.failHeld(errNotArmed)
-	switch {
-	case strings.HasPrefix(text, "OOM "):
-		text = errOutOfMemory
-	case strings.HasPrefix(text, "READONLY "), strings.HasPrefix(text, "LOADING "):
+	if isSuspicious(text) {
 		l.backend.Suspect()
 	}
-	l.answerAll(l.seg, 0, 0, text)
+	l.answerAll(l.seg, 0, 0, clientText(text))
 	l.finish()
+}
+
+// isSuspicious knows the errors after which the server should be looked at.
+func isSuspicious(text string) bool {
+	return strings.HasPrefix(text, "READONLY ") || strings.HasPrefix(text, "LOADING ")
 }
 
 func notArmed(text string) bool {

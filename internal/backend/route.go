@@ -73,6 +73,17 @@ func (l *Lane) route(buf []byte) (int, error) {
 			pos = next
 			continue
 		}
+		if seg.tx != nil && l.at == 0 {
+			if pos == len(buf) {
+				return pos, nil
+			}
+			next, stop, err := l.routeTransaction(buf, pos)
+			if stop || err != nil {
+				return next, err
+			}
+			pos = next
+			continue
+		}
 		if l.at == len(seg.entries) {
 			l.finish()
 			continue

@@ -20,10 +20,10 @@ const (
 	countRoom = 16 // room for "*N\r\n" in front of a call, written when N is known
 )
 
-// segment is a stretch of what goes to Redis: raw reads, or one engine call. It is kept until it has been answered,
+// segment is a stretch of what goes to Redis: raw reads, one engine call, or a transaction. It is kept until it has been answered,
 // because a call that the engine refused is sent again, and the reads behind it too.
 type segment struct {
-	kind    OpKind // OpRead, OpWrite or OpFree
+	kind    OpKind // OpRead, OpWrite, OpFree or OpTransaction
 	prefix  string // of companions
 	seq     uint64 // position in the lane's order
 	buf     []byte
@@ -34,9 +34,10 @@ type segment struct {
 	run     crdtmeta.Run // plain SETs that are not in buf yet
 	entries []entry
 	literal []byte // bytes of the ready answers
-	sealed  bool   // was sent: nothing may join it
-	flushed bool   // last of its flush
-	tries   int    // how often the engine refused it
+	tx      *transaction
+	sealed  bool // was sent: nothing may join it
+	flushed bool // last of its flush
+	tries   int  // how often the engine refused it
 }
 
 // entry says whose the next replies are.
@@ -53,13 +54,13 @@ type entry struct {
 // shapeRun is the shape of a run of SETs: Redis sends one reply for all of them.
 const shapeRun translate.Shape = 255
 
-func (s *segment) isCall() bool { return s.kind != OpRead }
+func (s *segment) isCall() bool { return s.kind == OpWrite || s.kind == OpFree }
 
 // reset makes an empty segment; head is the beginning of an engine call.
 func (s *segment) reset(kind OpKind, seq uint64, head []byte, prefix string) {
 	s.kind, s.seq, s.prefix = kind, seq, prefix
 	s.start, s.args, s.replies, s.counted, s.tries = 0, 0, 0, 0, 0
-	s.sealed, s.flushed = false, false
+	s.sealed, s.flushed, s.tx = false, false, nil
 	s.run.Reset(keptBytes)
 	s.buf = s.buf[:0]
 	s.literal = s.literal[:0]
@@ -88,6 +89,9 @@ func (s *segment) add(caller *Caller, op *Op) {
 		}
 		s.entries = append(s.entries, entry{caller: caller, count: len(op.Bytes), offset: len(s.literal), literal: true})
 		s.literal = append(s.literal, op.Bytes...)
+		return
+	case OpTransaction:
+		s.addTransaction(caller, op)
 		return
 	case OpRead:
 		s.buf = append(s.buf, op.Bytes...)
@@ -161,19 +165,6 @@ func (s *segment) endRun() {
 
 // callArgs counts FCALL, function, numkeys, database.
 const callArgs = 4
-
-// callHead returns what follows the argument count in a call on a database.
-func callHead(kind OpKind, db int) []byte {
-	function := crdtmeta.FuncWrite
-	if kind == OpFree {
-		function = crdtmeta.FuncFree
-	}
-	var head []byte
-	for _, arg := range []string{"FCALL", function, "0", strconv.Itoa(db)} {
-		head = resp.AppendBulkString(head, arg)
-	}
-	return head
-}
 
 func appendArgc(dst []byte, argc int) []byte {
 	if argc < 10 {

@@ -10,6 +10,9 @@ import (
 
 // compare returns what is wrong with the reply that came through Anabranch, or nothing.
 func compare(l line, reference, subject redistest.Reply) string {
+	if l.exec && len(reference.Items) == 1 && len(subject.Items) == 1 {
+		reference, subject = reference.Items[0], subject.Items[0]
+	}
 	var same bool
 	switch l.mode {
 	case exact:

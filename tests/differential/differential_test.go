@@ -24,11 +24,14 @@ var passes = []struct {
 	name      string
 	protocol  string
 	pipelined bool
+	multi     bool // each command in a transaction
 }{
-	{"resp2", "2", false},
-	{"resp3", "3", false},
-	{"resp2-pipelined", "2", true},
-	{"resp3-pipelined", "3", true},
+	{"resp2", "2", false, false},
+	{"resp3", "3", false, false},
+	{"resp2-pipelined", "2", true, false},
+	{"resp3-pipelined", "3", true, false},
+	{"resp2-multi", "2", true, true},
+	{"resp3-multi", "3", false, true},
 }
 
 // scripts reads all of them, by name.
@@ -63,7 +66,11 @@ func TestScripts(t *testing.T) {
 						t.Run(pass.name, func(t *testing.T) {
 							s := r.open(t, pass.protocol)
 							defer func() { broken = s.broken }()
-							s.play(script, pass.pipelined)
+							if pass.multi {
+								s.play(inMulti(script), pass.pipelined)
+							} else {
+								s.play(script, pass.pipelined)
+							}
 							r.compareData(s)
 						})
 						if broken {

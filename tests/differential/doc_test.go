@@ -4,7 +4,8 @@
 //	testdata/*.txt ──► line ──┬──► redis-server (reference)          ──► bytes ──┐
 //	                          └──► anabranch ──► redis-server        ──► bytes ──┴─ equal?
 //
-// Every script is played in both protocols, one command at a time and as one pipeline, in front of one region and in a
+// Every script is played in both protocols, one command at a time, as one pipeline, and each command in a
+// transaction, in front of one region and in a
 // pair of regions, where the second must end equal as well.
 //
 // A line is a command in redis-cli's quoting: words, "double quotes with \n \xff escapes", 'single quotes'. The word

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,22 @@ type line struct {
 	slack  int64         // for near
 	direct bool          // past the proxy
 	pause  time.Duration // instead of a command
+	exec   bool          // EXEC of one command, whose mode this is
+}
+
+// inMulti puts every command into a transaction of its own, but for those that change the connection.
+func inMulti(script []line) []line {
+	var wrapped []line
+	for _, l := range script {
+		if l.direct || l.pause > 0 || slices.Contains([]string{"HELLO", "RESET", "QUIT", "MULTI", "EXEC", "DISCARD", "WATCH", "CLIENT",
+			"READONLY", "READWRITE", "ASKING"}, strings.ToUpper(l.args0())) {
+			wrapped = append(wrapped, l)
+			continue
+		}
+		wrapped = append(wrapped, line{number: l.number, args: []string{"MULTI"}}, line{number: l.number, args: l.args})
+		wrapped = append(wrapped, line{number: l.number, args: []string{"EXEC"}, mode: l.mode, slack: l.slack, exec: true})
+	}
+	return wrapped
 }
 
 // randomOrder lists commands whose order of elements Redis does not promise and that differs between two servers.
