@@ -27,6 +27,8 @@ const (
 	FuncState  = "anabranch_state_1"  // one key's values, for a region whose copy expired too early
 	FuncRefill = "anabranch_refill_1" // takes them there
 	FuncInfo   = "anabranch_info_1"   // counters
+
+	FuncFunctions = "anabranch_functions_1" // the libraries of clients
 )
 
 // Library returns the source of the engine for FUNCTION LOAD, with companion keys under prefix. The Lua files are

@@ -177,7 +177,7 @@ func (s *session) change(db, proto int) {
 		s.tainted = s.watching
 		s.unpin()
 	}
-	s.db, s.proto = db, proto
+	s.db, s.proto, s.scripting = db, proto, false
 	if s.private != nil {
 		s.private.Select(s.caller, db)
 	} else {

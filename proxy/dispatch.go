@@ -25,6 +25,9 @@ func (s *session) dispatch(from, to int) bool {
 		if !s.allowed(&plan) {
 			return true
 		}
+		if s.scripting && plan.Class != translate.Script && !s.leaveScripts() {
+			return false
+		}
 		if s.tx != nil && plan.Class != translate.Refused && !runsInMulti(plan.Command) {
 			s.queue(&plan)
 			s.skipNext, s.skipBegins = s.skipBegins, false
@@ -58,6 +61,8 @@ func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
 			op.Set, op.Key, op.Value = true, args[1], args[2]
 		}
 		s.ops = append(s.ops, op)
+	case translate.Script:
+		return s.script(plan)
 	case translate.Refused:
 		if s.tx != nil {
 			s.refusedInMulti(plan)
@@ -133,7 +138,7 @@ func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
-	s.careful = !s.authorized || s.tx != nil || s.listening() || !s.server.cfg.Backend.Serving()
+	s.careful = !s.authorized || s.tx != nil || s.scripting || s.listening() || !s.server.cfg.Backend.Serving()
 }
 
 // allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.

@@ -33,6 +33,8 @@ const (
 	errExecAbort           = "EXECABORT Transaction discarded because of previous errors."
 	errNoMulti             = "ERR Command not allowed inside a transaction"
 	errLargeTransaction    = "ERR transactions of more than 64 MiB are not possible through Anabranch"
+	errOwnLibrary          = "ERR library names starting with 'anabranch_' are reserved"
+	errNoLibrary           = "ERR Library not found"
 	errNoControl           = "ERR replication to other regions is not configured"
 	errEvictionPolicy      = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 

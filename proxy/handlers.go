@@ -51,8 +51,15 @@ func init() {
 		"WATCH":   {blocks: true, run: (*session).watch},
 		"UNWATCH": {run: (*session).unwatch},
 
-		"FUNCTION FLUSH": {run: (*session).functionFlush},
-		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
+		"FUNCTION DELETE":  {blocks: true, run: (*session).functionDelete},
+		"FUNCTION DUMP":    {blocks: true, run: (*session).functionDump},
+		"FUNCTION FLUSH":   {blocks: true, run: (*session).functionFlush},
+		"FUNCTION KILL":    {blocks: true, run: (*session).scriptKill},
+		"FUNCTION LIST":    {run: (*session).functionList},
+		"FUNCTION LOAD":    {blocks: true, run: (*session).functionLoad},
+		"FUNCTION RESTORE": {blocks: true, run: (*session).functionRestore},
+		"FUNCTION STATS":   {blocks: true, run: (*session).functionStats},
+		"SCRIPT KILL":      {blocks: true, run: (*session).scriptKill},
 
 		"INFO":       {blocks: true, run: (*session).info},
 		"CONFIG SET": {run: (*session).configSet},

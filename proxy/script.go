@@ -1,14 +1,78 @@
 package proxy
 
-// Clients have no scripts and no functions yet, so there is nothing to remove.
+import (
+	"anabranch/internal/backend"
+	"anabranch/translate"
+)
 
-func (s *session) scriptFlush(args [][]byte) { s.flushNothing(args, errScriptFlush) }
+// script sends a command that is about scripts. The engine runs them; what is about libraries of functions has a handler. It
+// returns what dispatch does.
+func (s *session) script(plan *translate.Plan) bool {
+	if _, ok := handlers[plan.Command.Name]; ok {
+		return s.special(plan)
+	}
+	args := s.scan.Args
+	if plan.Command.Name == "SCRIPT FLUSH" && !isFlush(args) {
+		s.replyError(errScriptFlush)
+		return true
+	}
+	op := backend.Op{
+		Kind: backend.OpWrite, Shape: plan.Shape, Discard: s.silent(), Alone: true, Argc: len(args), Count: 1,
+		Bytes: s.scan.Raw[s.scan.Head:],
+	}
+	switch {
+	case s.replay != nil:
+		op.DB = s.replay.db
+	case s.private == nil && !s.scripting:
+		if !s.moveTo(s.server.cfg.Backend.ScriptLane(s.db, s.proto)) {
+			return false
+		}
+		s.scripting = true
+		s.watchOut()
+	}
+	s.runEnd = 0
+	s.ops = append(s.ops, op)
+	return true
+}
 
-func (s *session) functionFlush(args [][]byte) { s.flushNothing(args, errFunctionFlush) }
+// leaveScripts goes back to the lane of all other commands. false means that it may block, as in dispatch.
+func (s *session) leaveScripts() bool {
+	if !s.moveTo(s.shared()) {
+		return false
+	}
+	s.scripting = false
+	s.watchOut()
+	return true
+}
 
-func (s *session) flushNothing(args [][]byte, refusal string) {
-	if len(args) > 3 || len(args) == 3 && !is(args[2], "SYNC") && !is(args[2], "ASYNC") {
-		s.replyError(refusal)
+// moveTo changes the lane once everything on the old one has been answered. false means that this may block.
+func (s *session) moveTo(lane *backend.Lane) bool {
+	if len(s.ops) > 0 || !s.caller.Idle() {
+		if s.inline != nil {
+			return false
+		}
+		s.barrier()
+	}
+	s.lane = lane
+	return true
+}
+
+// isFlush checks the option of SCRIPT FLUSH and FUNCTION FLUSH.
+func isFlush(args [][]byte) bool {
+	return len(args) == 2 || len(args) == 3 && (is(args[2], "SYNC") || is(args[2], "ASYNC"))
+}
+
+// scriptKill stops what runs too long. Scripts are functions to Redis, so this is FUNCTION KILL in both cases.
+func (s *session) scriptKill([][]byte) {
+	ctx, cancel := s.controlContext()
+	defer cancel()
+	s.replyStatus(s.server.cfg.Backend.Client().Do(ctx, "FUNCTION", "KILL").Err())
+}
+
+// replyStatus answers OK, or what Redis says.
+func (s *session) replyStatus(err error) {
+	if err != nil {
+		s.replyError(controlError(err))
 		return
 	}
 	s.replyOK()

@@ -42,10 +42,11 @@ type session struct {
 	db      int
 	proto   int
 
-	tx       *transaction // since MULTI
-	replay   *replay      // while EXEC carries out what was queued
-	watching bool         // WATCH is on, on the private lane
-	tainted  bool         // what was watched has to be taken for changed
+	scripting bool         // the lane is the one of scripts
+	tx        *transaction // since MULTI
+	replay    *replay      // while EXEC carries out what was queued
+	watching  bool         // WATCH is on, on the private lane
+	tainted   bool         // what was watched has to be taken for changed
 
 	careful    bool // some state below, or the server's, needs a look before each command
 	authorized bool

@@ -115,6 +115,7 @@ func (s *session) pin() {
 		return
 	}
 	s.barrier()
+	s.scripting = false
 	s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
 	s.lane = s.private
 }

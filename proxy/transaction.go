@@ -135,6 +135,9 @@ func (s *session) exec([][]byte) {
 		s.reply(emptyExecuted)
 		return
 	}
+	if tx.blocks {
+		s.barrier() // what answers now must come after what was sent before
+	}
 	discard := s.silent()
 	ops, db := s.replayAll(tx.commands)
 	run := &backend.Transaction{Ops: ops, Watched: s.watching}

@@ -42,11 +42,12 @@ const (
 	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
+	ShapeLibraries                  // FUNCTION LIST: our own library is left out
 	ShapeIntegers                   // array in which a bulk of digits becomes an integer, and nulls stay (BITFIELD)
 )
 
 var shapeNames = [...]string{
-	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan",
+	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan", "libraries",
 	"integers",
 }
 

@@ -22,5 +22,6 @@ const (
 	scoreCounter          = "counter per member: increments of all regions add up"
 	flushed               = "removes what it has seen in every region; concurrent writes survive"
 	withoutCompanions     = "the answer leaves out Anabranch's own keys"
+	scripted              = "each write inside merges by its own rule; all of one run become visible in one step"
 	published             = "delivered in every region at most once, best effort"
 )

@@ -12,8 +12,6 @@ const (
 	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
 	noRestore      = "serialized values are not replicated in this version"
 	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
-	noScripts      = "writes made by scripts are not replicated in this version"
-	noFunctions    = "writes made by functions are not replicated in this version"
 	noTracking     = "invalidations would name keys that belong to Anabranch, and this version does not filter them"
 	noMonitor      = "it would show the commands of Anabranch itself, and this version does not filter them"
 	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
@@ -21,6 +19,7 @@ const (
 	noVerify       = "this version does not compare regions on request"
 	noMembers      = "membership comes from the configuration in this version"
 
+	noDebugger  = "the debugger runs a script in a copy of the server, past the engine"
 	noSwap      = "companion keys do not move between databases with their keys' database"
 	rolesBelong = "the server's role is decided by its operator or by Sentinel"
 	notAPrimary = "a proxy is no primary to replicate from; connect the replica to the Redis server"

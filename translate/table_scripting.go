@@ -1,30 +1,31 @@
 package translate
 
-// A script that reached Redis as it is would write past the engine, so none does.
+// Scripts run inside the engine, so that what they write is replicated. Libraries of functions belong to one region, as in
+// the reference product.
 var scriptingCommands = rows{
-	{Name: "EVAL", Arity: -3, Class: Refused, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), Later: true, Reason: noScripts},
-	{Name: "EVALSHA", Arity: -3, Class: Refused, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), Later: true, Reason: noScripts},
-	{Name: "EVALSHA_RO", Arity: -3, Class: Refused, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), Later: true, Reason: noScripts},
-	{Name: "EVAL_RO", Arity: -3, Class: Refused, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), Later: true, Reason: noScripts},
-	{Name: "FCALL", Arity: -3, Class: Refused, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), Later: true, Reason: noFunctions},
-	{Name: "FCALL_RO", Arity: -3, Class: Refused, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), Later: true, Reason: noFunctions},
-	{Name: "FUNCTION", Arity: -2, Class: Refused, Later: true, Reason: noFunctions, subcommands: rows{
-		{Name: "FUNCTION DELETE", Arity: 3, Class: Refused, flags: "write noscript", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION DUMP", Arity: 2, Class: Refused, flags: "noscript", Later: true, Reason: noFunctions},
+	{Name: "EVAL", Arity: -3, Class: Script, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), merges: scripted},
+	{Name: "EVALSHA", Arity: -3, Class: Script, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), merges: scripted},
+	{Name: "EVALSHA_RO", Arity: -3, Class: Script, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), merges: scripted},
+	{Name: "EVAL_RO", Arity: -3, Class: Script, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), merges: scripted},
+	{Name: "FCALL", Arity: -3, Class: Script, flags: "noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads|writes)), merges: scripted},
+	{Name: "FCALL_RO", Arity: -3, Class: Script, flags: "readonly noscript stale no_mandatory_keys movablekeys skip_monitor", keys: keys(counted(2, reads)), merges: scripted},
+	{Name: "FUNCTION", Arity: -2, Class: Script, subcommands: rows{
+		{Name: "FUNCTION DELETE", Arity: 3, Class: Script, flags: "write noscript"},
+		{Name: "FUNCTION DUMP", Arity: 2, Class: Script, flags: "noscript"},
 		{Name: "FUNCTION FLUSH", Arity: -2, Class: Script, flags: "write noscript"},
 		{Name: "FUNCTION HELP", Arity: 2, Class: Admin, flags: "loading stale"},
-		{Name: "FUNCTION KILL", Arity: 2, Class: Refused, flags: "noscript allow_busy", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION LIST", Arity: -2, Class: Refused, flags: "noscript", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION LOAD", Arity: -3, Class: Refused, flags: "write denyoom noscript", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION RESTORE", Arity: -3, Class: Refused, flags: "write denyoom noscript", Later: true, Reason: noFunctions},
-		{Name: "FUNCTION STATS", Arity: 2, Class: Refused, flags: "noscript allow_busy", Later: true, Reason: noFunctions},
+		{Name: "FUNCTION KILL", Arity: 2, Class: Script, flags: "noscript allow_busy"},
+		{Name: "FUNCTION LIST", Arity: -2, Class: Script, flags: "noscript"},
+		{Name: "FUNCTION LOAD", Arity: -3, Class: Script, flags: "write denyoom noscript"},
+		{Name: "FUNCTION RESTORE", Arity: -3, Class: Script, flags: "write denyoom noscript"},
+		{Name: "FUNCTION STATS", Arity: 2, Class: Script, flags: "noscript allow_busy"},
 	}},
-	{Name: "SCRIPT", Arity: -2, Class: Refused, Later: true, Reason: noScripts, subcommands: rows{
-		{Name: "SCRIPT DEBUG", Arity: 3, Class: Refused, flags: "noscript", Later: true, Reason: noScripts},
-		{Name: "SCRIPT EXISTS", Arity: -3, Class: Refused, flags: "noscript", Later: true, Reason: noScripts},
+	{Name: "SCRIPT", Arity: -2, Class: Script, subcommands: rows{
+		{Name: "SCRIPT DEBUG", Arity: 3, Class: Refused, flags: "noscript", Reason: noDebugger},
+		{Name: "SCRIPT EXISTS", Arity: -3, Class: Script, flags: "noscript"},
 		{Name: "SCRIPT FLUSH", Arity: -2, Class: Script, flags: "noscript"},
 		{Name: "SCRIPT HELP", Arity: 2, Class: Admin, flags: "loading stale"},
-		{Name: "SCRIPT KILL", Arity: 2, Class: Refused, flags: "noscript allow_busy", Later: true, Reason: noScripts},
-		{Name: "SCRIPT LOAD", Arity: 3, Class: Refused, flags: "noscript stale", Later: true, Reason: noScripts},
+		{Name: "SCRIPT KILL", Arity: 2, Class: Script, flags: "noscript allow_busy"},
+		{Name: "SCRIPT LOAD", Arity: 3, Class: Script, flags: "noscript stale"},
 	}},
 }

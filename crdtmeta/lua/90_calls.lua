@@ -12,8 +12,9 @@ do
   end
 
   local function write(keys, argv)
-    -- "3+" says: database 3, and more calls of the same MULTI/EXEC follow.
-    local number, more = string.match(argv[1], '^(%d+)(%+?)$')
+    -- "3+" says: database 3, and more calls of the same MULTI/EXEC follow. "3!" says that memory is short.
+    local number, more = string.match(argv[1], '^(%d+)([+!]?)$')
+    E.short = more == '!'
     local refused = E.resume(tonumber(number))
     if refused then return refused end
     local home = db
@@ -124,5 +125,6 @@ do
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function('anabranch_refill_1', function_of(E.refill))
+  redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end

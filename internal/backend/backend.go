@@ -133,12 +133,15 @@ func (b *Backend) Server() Server {
 // Lane returns a shared lane, made at its first use. Callers with different hints may get different lanes of the same
 // kind; a caller keeps to one hint. The database must exist, see HasDatabase.
 func (b *Backend) Lane(db, proto, hint int) *Lane {
-	key := laneKey{db, proto, hint % b.cfg.Connections}
+	return b.sharedLane(laneKey{db, proto, hint % b.cfg.Connections})
+}
+
+func (b *Backend) sharedLane(key laneKey) *Lane {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lanes[key]
 	if l == nil {
-		l = newLane(b, db, proto, nil)
+		l = newLane(b, key.db, key.proto, nil)
 		b.lanes[key] = l
 		if b.lifetime != context.Background() {
 			b.spawn(l)
@@ -146,6 +149,10 @@ func (b *Backend) Lane(db, proto, hint int) *Lane {
 	}
 	return l
 }
+
+// ScriptLane returns the lane on which scripts run. While Redis is busy with one of them for long, it answers the commands of
+// the other lanes with an error, and lets the script be stopped.
+func (b *Backend) ScriptLane(db, proto int) *Lane { return b.sharedLane(laneKey{db, proto, -1}) }
 
 // Private returns a new lane for one caller alone. When its connection ends, the owner's Output is broken, since the
 // state that was on the connection is gone. The owner must Close it.

@@ -28,7 +28,7 @@ func (b *Backend) watch(ctx context.Context) error {
 		err := b.check(ctx)
 		wait := b.cfg.HealthInterval
 		switch {
-		case err == nil:
+		case err == nil, b.Ready() && isBusy(err):
 			b.setReady(true)
 			policy.Reset()
 			said = ""
@@ -52,6 +52,9 @@ func (b *Backend) watch(ctx context.Context) error {
 	}
 	return nil
 }
+
+// isBusy knows the error of a server that runs a script for long. It is alive.
+func isBusy(err error) bool { return strings.Contains(err.Error(), "BUSY ") }
 
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
@@ -131,6 +134,9 @@ func (b *Backend) Arm(ctx context.Context) error {
 		return err
 	}
 	if server.Origin, err = b.arm(ctx, server); err != nil {
+		return err
+	}
+	if err := b.ShareFunctions(ctx); err != nil {
 		return err
 	}
 	b.mu.Lock()

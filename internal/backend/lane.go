@@ -74,7 +74,7 @@ const (
 func newLane(b *Backend, db, proto int, owner *Caller) *Lane {
 	l := &Lane{backend: b, db: db, proto: proto, owner: owner, nextSeq: 1, arm: b.Arm}
 	l.canSend.L, l.room.L = &l.mu, &l.mu
-	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, false), callHead(OpFree, db, false)
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, ""), callHead(OpFree, db, "")
 	if owner != nil {
 		l.in = make([]byte, privateInBytes)
 	} else {
@@ -139,6 +139,9 @@ func (l *Lane) WaitRoom() {
 // writes share their changes, and the number of engine calls in a flush does not grow with the number of callers.
 func (l *Lane) place(c *Caller, op *Op) *segment {
 	for _, seg := range l.pending[max(0, len(l.pending)-placeDepth):] {
+		if op.Alone {
+			break
+		}
 		if seg.seq >= c.last && seg.kind == op.Kind && !seg.sealed && !seg.full(len(op.Bytes)) {
 			c.last = seg.seq
 			return seg
@@ -217,7 +220,7 @@ func (l *Lane) ExpectMessages(on bool) { l.expects.Store(on) }
 func (l *Lane) Select(c *Caller, db int) {
 	l.mu.Lock()
 	l.db = db
-	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, false), callHead(OpFree, db, false)
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, ""), callHead(OpFree, db, "")
 	l.mu.Unlock()
 	l.Submit(c, []Op{{Kind: OpRead, Count: 1, Discard: true, Bytes: resp.AppendCommandStrings(nil, "SELECT", itoa(db))}})
 }

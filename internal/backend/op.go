@@ -23,6 +23,7 @@ type Op struct {
 	Kind    OpKind
 	Shape   translate.Shape // what has to be done to the reply
 	Discard bool            // the caller does not want the reply
+	Alone   bool            // an engine op that shares its call with no other: a script, which may be stopped
 	Argc    int             // arguments of an engine op
 	Count   int             // replies of an OpRead; 1 unless the bytes hold a run of commands
 	Bytes   []byte          // OpRead: whole commands. Engine op: the arguments as bulks. OpLiteral: the reply

@@ -23,6 +23,15 @@ func (l *Lane) refused(text string) {
 		l.hold()
 		return
 	}
+	if l.seg.alone && l.seg.kind == OpWrite && strings.HasPrefix(text, "OOM ") {
+		// A script that writes nothing, or only removes, runs although memory is short.
+		l.seg.rewrite(l.db, l.heads[OpWrite])
+		l.mu.Lock()
+		l.paused = true
+		l.mu.Unlock()
+		l.hold()
+		return
+	}
 	l.failHeld(errNotArmed)
 	if isSuspicious(text) {
 		l.backend.Suspect()

@@ -35,7 +35,8 @@ type segment struct {
 	entries []entry
 	literal []byte // bytes of the ready answers
 	tx      *transaction
-	sealed  bool // was sent: nothing may join it
+	sealed  bool // was sent, or has an op that wants to be alone: nothing may join it
+	alone   bool // holds a script
 	flushed bool // last of its flush
 	tries   int  // how often the engine refused it
 }
@@ -60,7 +61,7 @@ func (s *segment) isCall() bool { return s.kind == OpWrite || s.kind == OpFree }
 func (s *segment) reset(kind OpKind, seq uint64, head []byte, prefix string) {
 	s.kind, s.seq, s.prefix = kind, seq, prefix
 	s.start, s.args, s.replies, s.counted, s.tries = 0, 0, 0, 0, 0
-	s.sealed, s.flushed, s.tx = false, false, nil
+	s.sealed, s.alone, s.flushed, s.tx = false, false, false, nil
 	s.run.Reset(keptBytes)
 	s.buf = s.buf[:0]
 	s.literal = s.literal[:0]
@@ -104,6 +105,7 @@ func (s *segment) add(caller *Caller, op *Op) {
 		s.args += 1 + op.Argc
 		s.buf = appendArgc(s.buf, op.Argc)
 		s.buf = append(s.buf, op.Bytes...)
+		s.alone, s.sealed = op.Alone, op.Alone
 	}
 	s.replies += op.Count
 	s.counted += op.Count
@@ -165,6 +167,14 @@ func (s *segment) endRun() {
 
 // callArgs counts FCALL, function, numkeys, database.
 const callArgs = 4
+
+// rewrite makes the call of a script one that runs although memory is short. The engine then refuses the commands in it that
+// need more.
+func (s *segment) rewrite(db int, old []byte) {
+	ops := append([]byte(nil), s.buf[countRoom+len(old):]...)
+	s.kind = OpFree
+	s.buf = append(append(s.buf[:countRoom], callHead(OpFree, db, shortOfMemory)...), ops...)
+}
 
 func appendArgc(dst []byte, argc int) []byte {
 	if argc < 10 {

@@ -39,6 +39,8 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 		return appendPopped(dst, reply)
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
+	case translate.ShapeLibraries:
+		return appendKept(dst, reply, func(library []byte) bool { return !isOwnLibrary(library) })
 	case translate.ShapeScan:
 		return appendScan(dst, reply, prefix)
 	}
@@ -122,28 +124,44 @@ func appendPopped(dst, reply []byte) []byte {
 
 // appendVisible leaves out the names of an array that belong to Anabranch.
 func appendVisible(dst, reply []byte, prefix string) []byte {
+	return appendKept(dst, reply, func(name []byte) bool { return !isHidden(name, prefix) })
+}
+
+// appendKept leaves out the elements of an array that are not kept.
+func appendKept(dst, reply []byte, keep func(element []byte) bool) []byte {
 	count, pos := header(reply)
 	if pos == 0 {
 		return append(dst, reply...)
 	}
-	visible := 0
+	kept := 0
 	for range count {
 		end := element(reply, pos)
-		if !isHidden(reply[pos:end], prefix) {
-			visible++
+		if keep(reply[pos:end]) {
+			kept++
 		}
 		pos = end
 	}
-	dst = resp.AppendArray(dst, visible)
+	dst = resp.AppendArray(dst, kept)
 	_, pos = header(reply)
 	for range count {
 		end := element(reply, pos)
-		if !isHidden(reply[pos:end], prefix) {
+		if keep(reply[pos:end]) {
 			dst = append(dst, reply[pos:end]...)
 		}
 		pos = end
 	}
 	return dst
+}
+
+// isOwnLibrary looks at an entry of FUNCTION LIST, a map that begins with library_name.
+func isOwnLibrary(entry []byte) bool {
+	_, pos := resp.Length(entry, 1)
+	if pos <= 0 {
+		return false
+	}
+	pos = element(entry, pos)
+	name, ok := bulk(entry[pos:element(entry, pos)])
+	return ok && OwnLibrary(string(name))
 }
 
 func isHidden(reply []byte, prefix string) bool {

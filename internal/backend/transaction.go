@@ -105,7 +105,7 @@ func engineCalls(ops []Op) []span {
 			open = false
 			continue
 		}
-		if n := len(calls); open && ops[i-1].Kind == op.Kind && ops[i-1].DB == op.DB {
+		if n := len(calls); open && ops[i-1].Kind == op.Kind && ops[i-1].DB == op.DB && !op.Alone && !ops[i-1].Alone {
 			calls[n-1].to = i + 1
 			calls[n-1].args += 1 + op.Argc
 		} else {
@@ -131,7 +131,11 @@ func (s *segment) beginCall(op *Op, calls []span) {
 	s.buf = append(s.buf, '*')
 	s.buf = strconv.AppendInt(s.buf, int64(callArgs+calls[0].args), 10)
 	s.buf = append(s.buf, '\r', '\n')
-	s.buf = append(s.buf, callHead(op.Kind, op.DB, len(calls) > 1)...)
+	mode := ""
+	if len(calls) > 1 {
+		mode = moreFollows
+	}
+	s.buf = append(s.buf, callHead(op.Kind, op.DB, mode)...)
 }
 
 // routeTransaction takes one reply of a transaction from buf[pos:]. It returns where it stopped, and whether it needs more
@@ -261,19 +265,20 @@ func clientText(text string) string {
 	return text
 }
 
-// callHead returns what follows the argument count in a call on a database. With more, other calls of the same
-// transaction follow.
-func callHead(kind OpKind, db int, more bool) []byte {
+// What an engine call may say behind its database.
+const (
+	moreFollows   = "+" // other calls of the same transaction
+	shortOfMemory = "!"
+)
+
+// callHead returns what follows the argument count in a call on a database.
+func callHead(kind OpKind, db int, mode string) []byte {
 	function := crdtmeta.FuncWrite
 	if kind == OpFree {
 		function = crdtmeta.FuncFree
 	}
-	where := strconv.Itoa(db)
-	if more {
-		where += "+"
-	}
 	var head []byte
-	for _, arg := range []string{"FCALL", function, "0", where} {
+	for _, arg := range []string{"FCALL", function, "0", strconv.Itoa(db) + mode} {
 		head = resp.AppendBulkString(head, arg)
 	}
 	return head

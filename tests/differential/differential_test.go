@@ -24,14 +24,16 @@ var passes = []struct {
 	name      string
 	protocol  string
 	pipelined bool
-	multi     bool // each command in a transaction
+	change    func([]line) []line // nil: the script as it is
 }{
-	{"resp2", "2", false, false},
-	{"resp3", "3", false, false},
-	{"resp2-pipelined", "2", true, false},
-	{"resp3-pipelined", "3", true, false},
-	{"resp2-multi", "2", true, true},
-	{"resp3-multi", "3", false, true},
+	{"resp2", "2", false, nil},
+	{"resp3", "3", false, nil},
+	{"resp2-pipelined", "2", true, nil},
+	{"resp3-pipelined", "3", true, nil},
+	{"resp2-multi", "2", true, inMulti},
+	{"resp3-multi", "3", false, inMulti},
+	{"resp2-script", "2", false, inScript},
+	{"resp3-script", "3", true, inScript},
 }
 
 // scripts reads all of them, by name.
@@ -66,8 +68,8 @@ func TestScripts(t *testing.T) {
 						t.Run(pass.name, func(t *testing.T) {
 							s := r.open(t, pass.protocol)
 							defer func() { broken = s.broken }()
-							if pass.multi {
-								s.play(inMulti(script), pass.pipelined)
+							if pass.change != nil {
+								s.play(pass.change(script), pass.pipelined)
 							} else {
 								s.play(script, pass.pipelined)
 							}

@@ -33,6 +33,21 @@ type line struct {
 	exec   bool          // EXEC of one command, whose mode this is
 }
 
+// inScript lets a script of the client carry out every command.
+func inScript(script []line) []line {
+	var wrapped []line
+	for _, l := range script {
+		if l.mode == differs {
+			continue // it is about the proxy
+		}
+		if !l.direct && l.pause == 0 {
+			l.args = append([]string{"EVAL", "return redis.call(unpack(ARGV))", "0"}, l.args...)
+		}
+		wrapped = append(wrapped, l)
+	}
+	return wrapped
+}
+
 // inMulti puts every command into a transaction of its own, but for those that change the connection.
 func inMulti(script []line) []line {
 	var wrapped []line
