@@ -181,7 +181,9 @@ do
     local S = E.open_elements(k)
     local positions
     if count then
-      positions = try('LPOS', k, argv[i + 3], 'RANK', count < 0 and -1 or 1, 'COUNT', format('%.0f', count < 0 and 0 - count or count))
+      -- Counts that a Lua number cannot carry mean all.
+      local most = count < 0 and 0 - count or count
+      positions = try('LPOS', k, argv[i + 3], 'RANK', count < 0 and -1 or 1, 'COUNT', most < EXACT and format('%.0f', most) or 0)
     end
     local reply = native(argv, i, n)
     if type_(reply) ~= 'number' or reply == 0 then return reply end
