@@ -1,0 +1,180 @@
+package crdtmeta_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"anabranch/crdtmeta/model"
+
+	"pgregory.net/rapid"
+)
+
+// Lists of thousands of elements are changed in other ways than short ones: far from the ends, in parts, over many pages.
+func TestLargeListsAgreeWithTheModel(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 25, func(rt *rapid.T) {
+		p := newPlay(rt, nodes, true)
+		const elements = 3000
+		values := make([]string, elements)
+		for i := range values {
+			values[i] = "e" + strconv.Itoa(i%1000)
+		}
+		if rapid.Bool().Draw(rt, "adopted") {
+			p.adopt(0, "l", model.Value{Type: model.List, List: values})
+		} else {
+			p.write(0, 0, append([]string{"RPUSH", "l"}, values[:1800]...), append([]string{"LPUSH", "l"}, values[1800:]...))
+		}
+		order := []int{1, 2, 3, 5, 6, 7}
+		for range rapid.IntRange(1, 4).Draw(rt, "rounds") {
+			p.settle(order)
+			for _, a := range rapid.SliceOfN(largeChange(elements), 1, 20).Draw(rt, "changes") {
+				p.write(a.at, 0, a.words)
+			}
+		}
+		p.finish(order)
+	})
+}
+
+// change is a command at a region.
+type change struct {
+	at    int
+	words []string
+}
+
+func largeChange(elements int) *rapid.Generator[change] {
+	return rapid.Custom(func(t *rapid.T) change {
+		position := func() string {
+			return strconv.Itoa(rapid.IntRange(-elements, elements).Draw(t, "position") * 7919 % elements)
+		}
+		value := func() string { return "e" + strconv.Itoa(rapid.IntRange(0, 999).Draw(t, "value")*7919%1000) }
+		many := func(name string) []string {
+			words := []string{name, "l"}
+			for i := range rapid.SampledFrom([]int{1, 3, 300, 1200}).Draw(t, "many") {
+				words = append(words, fmt.Sprintf("%s-%d", name, i))
+			}
+			return words
+		}
+		c := change{at: rapid.IntRange(0, 2).Draw(t, "region")}
+		switch name := rapid.SampledFrom([]string{"LINSERT", "LREM", "RPUSH", "LPUSH", "LSET", "LPOP", "RPOP", "LTRIM", "LMOVE"}).Draw(t, "name"); name {
+		case "LINSERT":
+			c.words = []string{name, "l", rapid.SampledFrom([]string{"BEFORE", "AFTER"}).Draw(t, "where"), value(), "inserted"}
+		case "LREM":
+			c.words = []string{name, "l", rapid.SampledFrom([]string{"0", "1", "-1", "2"}).Draw(t, "count"), value()}
+		case "RPUSH", "LPUSH":
+			c.words = many(name)
+		case "LSET":
+			c.words = []string{name, "l", position(), "set"}
+		case "LPOP", "RPOP":
+			c.words = []string{name, "l", rapid.SampledFrom([]string{"1", "10", "600"}).Draw(t, "count")}
+		case "LTRIM":
+			c.words = []string{name, "l", rapid.SampledFrom([]string{"0", "5", "700"}).Draw(t, "first"), rapid.SampledFrom([]string{"-1", "-9", "-700"}).Draw(t, "last")}
+		case "LMOVE":
+			c.words = []string{name, "l", "l", "LEFT", "RIGHT"}
+		}
+		return c
+	})
+}
+
+// A run of elements from before Anabranch is one entry, and stays one as long as only its ends change.
+func TestOldListNeedsNoBackfill(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	const elements = 50_000
+	values := make([]string, elements)
+	for i := range values {
+		values[i] = strconv.Itoa(i)
+	}
+	for _, n := range nodes {
+		n.adopt(t, 0, "l", model.Value{Type: model.List, List: values})
+	}
+	a.call(t, 0, []string{"RPUSH", "l", "x"}, []string{"LPUSH", "l", "y"}, []string{"LPOP", "l", "2"}, []string{"LSET", "l", "100", "set"},
+		[]string{"LTRIM", "l", "50", "-2"}, []string{"RPOP", "l"}, []string{"LPUSH", "l", "z"})
+	b.call(t, 0, []string{"RPOP", "l"}, []string{"LPUSH", "l", "w"})
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	for _, n := range nodes {
+		n.pick(t, 0)
+		if entries := n.do(t, "LLEN", "crdt:3{l}").Int(); entries != 3 {
+			t.Errorf("region %d has %d places for two pushed elements and a run", n.id, entries)
+		}
+		n.checkPlaces(t, "crdt:3{l}")
+	}
+}
+
+// What lists cost must not grow with their length: an op at an end is a handful of commands.
+func TestListOpsAtTheEndsAreFewCommands(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	values := make([]string, 20_000)
+	for i := range values {
+		values[i] = strconv.Itoa(i)
+	}
+	a.adopt(t, 0, "old", model.Value{Type: model.List, List: values})
+	b.adopt(t, 0, "old", model.Value{Type: model.List, List: values})
+	a.call(t, 0, append([]string{"RPUSH", "new"}, values...))
+	a.call(t, 0, []string{"RPUSH", "old", "x"}, []string{"LPUSH", "old", "x"})
+	exchange(t, nodes)
+	for _, key := range []string{"old", "new"} {
+		for _, words := range [][]string{{"RPUSH", key, "v"}, {"LPUSH", key, "v"}, {"RPOP", key}, {"LPOP", key}} {
+			local := commandsOf(t, a, func() { a.call(t, 0, words) })
+			from := len(b.log)
+			remote := commandsOf(t, b, func() { b.apply(t, a.origin, 0, a.log...) })
+			b.fetch(t)
+			if local > 7 || remote > 13 || len(b.log) == from {
+				t.Errorf("%s takes %d commands here and %d there", strings.Join(words, " "), local, remote)
+			}
+		}
+	}
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+}
+
+// commandsOf counts the commands that Redis runs in f for lists, hashes, strings and the log, those inside of functions.
+func commandsOf(t *testing.T, n *node, f func()) int {
+	t.Helper()
+	count := func() (sum int) {
+		for line := range strings.Lines(n.do(t, "INFO", "commandstats").Text) {
+			name, rest, found := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+			if !found || slices.Contains([]string{"fcall", "info", "select", "xrange"}, name) {
+				continue
+			}
+			calls, _, _ := strings.Cut(rest, ",")
+			number, err := strconv.Atoi(calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += number
+		}
+		return sum
+	}
+	before := count()
+	f()
+	return count() - before
+}
+
+// Somebody wrote to a list past the engine: its places do not fit any more. That must not end in an error, least of all one that
+// stops the log of another region.
+func TestListWrittenPastTheEngineDoesNotStopTheLog(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.call(t, 0, []string{"RPUSH", "l", "a", "b", "c", "d"})
+	exchange(t, nodes)
+	b.pick(t, 0)
+	b.do(t, "LPOP", "l")
+	b.do(t, "RPUSH", "l", "e", "f", "g")
+	a.call(t, 0, []string{"LINSERT", "l", "AFTER", "b", "x"}, []string{"LREM", "l", "0", "c"}, []string{"LSET", "l", "0", "y"}, []string{"LPOP", "l"},
+		[]string{"RPUSH", "l", "z"})
+	a.fetch(t)
+	if answer := b.apply(t, a.origin, 0, a.log...); answer.status != "ok" {
+		t.Fatalf("delivery answers %+v", answer)
+	}
+	for _, words := range [][]string{{"LINSERT", "l", "AFTER", "f", "x"}, {"LREM", "l", "0", "g"}, {"LSET", "l", "0", "y"}, {"LTRIM", "l", "1", "-2"}} {
+		if replies, _ := b.call(t, 0, words); replies[0].IsError() {
+			t.Errorf("%q replies %v", words, replies[0])
+		}
+	}
+	b.checkPlaces(t, "crdt:3{l}")
+}
