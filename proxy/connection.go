@@ -16,8 +16,8 @@ func (s *session) ping(args [][]byte) {
 	switch {
 	case len(args) > 2:
 		s.replyError(errPingArity)
-	case s.private != nil:
-		s.pass(0, s.silent(), 1, s.scan.Raw) // the form of the answer depends on the subscriptions
+	case s.private != nil, s.server.cfg.Backend.RunsScripts():
+		s.pass(0, s.silent(), 1, s.scan.Raw) // the answer depends on the subscriptions, or is that Redis is busy
 	case len(args) == 2:
 		s.replyBulk(args[1])
 	default:

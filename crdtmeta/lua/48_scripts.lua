@@ -353,7 +353,7 @@ do
   local function invoke(only_reads)
     return function(argv, i, n)
       local last = i + n - 1
-      local f = functions[argv[i + 1]]
+      local f = functions[string.lower(argv[i + 1])]
       if not f then return {err = 'ERR Function not found'} end
       local keys, refused = keys_of(argv, i + 2, last, 'ERR Bad number of keys provided')
       if refused then return refused end
@@ -372,7 +372,7 @@ do
         for _, flag in pairs_(name.flags or {}) do flags[flag] = true end
         name, callback = name.function_name, name.callback
       end
-      found[name] = {run = callback, flags = flags}
+      found[string.lower(name)] = {run = callback, flags = flags}
     end
     if f then ppcall(hidden, f) end
     api.register_function = nil

@@ -33,6 +33,7 @@ type Backend struct {
 	lastReady  atomic.Int64 // Unix milliseconds; 0: never
 	isReady    atomic.Bool
 	suspicions chan struct{}
+	scripts    atomic.Int64 // calls with scripts under way
 }
 
 type laneKey struct{ db, proto, index int }
@@ -164,6 +165,9 @@ func (b *Backend) Private(owner *Caller, db, proto int) *Lane {
 	b.spawn(l)
 	return l
 }
+
+// RunsScripts reports whether a script of a client is under way, so that the server may be busy.
+func (b *Backend) RunsScripts() bool { return b.scripts.Load() > 0 }
 
 // Ready reports whether the server is armed and answered at the last check.
 func (b *Backend) Ready() bool { return b.isReady.Load() }

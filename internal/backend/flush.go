@@ -151,6 +151,9 @@ func (l *Lane) takeFlush() {
 			l.out = append(l.out, bytes)
 		}
 		l.inflight.push(seg)
+		if seg.alone {
+			l.backend.scripts.Add(1)
+		}
 	}
 	l.pending[n-1].flushed = true
 	rest := copy(l.pending, l.pending[n:])

@@ -195,6 +195,9 @@ func (l *Lane) landed(seg *segment) {
 }
 
 func (l *Lane) landedLocked(seg *segment) {
+	if seg.alone {
+		l.backend.scripts.Add(-1)
+	}
 	if !seg.flushed {
 		return
 	}

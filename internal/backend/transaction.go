@@ -49,6 +49,9 @@ func (s *segment) addTransaction(caller *Caller, op *Op) {
 	tx := &transaction{source: op.Tx}
 	s.tx = tx
 	s.buf = append(s.buf, multiCommand...)
+	for i := range op.Tx.Ops {
+		s.alone = s.alone || op.Tx.Ops[i].Alone
+	}
 	calls := engineCalls(op.Tx.Ops)
 	if len(calls) > 0 {
 		s.buf = appendGuard(s.buf, s.prefix)
