@@ -22,27 +22,22 @@ func (n *node) checkPlaces(f failer, name string) {
 		'4': func(rest string) string { return rest },
 		'5': func(rest string) string { return rest[4:] },
 	}[name[5]](name[6:])
-	entries, elements, run := n.do(f, "LRANGE", name, "0", "-1").Strings(), 0, -1
-	for i, entry := range entries {
+	elements, before := 0, ""
+	for i, entry := range n.do(f, "LRANGE", name, "0", "-1").Strings() {
+		first, last := entry, entry
 		elements++
 		if len(entry) == runBytes && entry[0] == '`' {
-			if run >= 0 {
-				f.Fatalf("%q has two runs", name)
-			}
-			run = i
-			elements += int(binary.BigEndian.Uint32([]byte(entry[5:]))) - int(binary.BigEndian.Uint32([]byte(entry[1:])))
-			if elements < i+2 {
+			first, last = entry[:5], entry[:1]+entry[5:]
+			more := int(binary.BigEndian.Uint32([]byte(entry[5:]))) - int(binary.BigEndian.Uint32([]byte(entry[1:])))
+			if more < 1 {
 				f.Fatalf("%q: the run %q has less than two elements", name, entry)
 			}
+			elements += more
 		}
-		if i > 0 && !placeBefore(entries[i-1], entry) {
-			f.Fatalf("%q: entry %d, %q, does not come before %q", name, i-1, entries[i-1], entry)
+		if i > 0 && !placeBefore(before, first) {
+			f.Fatalf("%q: entry %d, %q, does not come after %q", name, i, entry, before)
 		}
-	}
-	for i, entry := range entries {
-		if run >= 0 && i != run && entry[0] == '`' {
-			f.Fatalf("%q: %q stands beside a run", name, entry)
-		}
+		before = last
 	}
 	if length := n.do(f, "LLEN", key).Int(); int(length) != elements {
 		f.Fatalf("%q has the places of %d elements, the list %q has %d", name, elements, key, length)

@@ -18,7 +18,7 @@ do
 
   function E.encode(cell)
     local w = cell.w
-    if not (cell.s or cell.T or cell.y or cell.c or cell.b) then
+    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r) then
       if #w == 1 and w[1][4] == false and w[1][5] then return mpack(1, w[1][1], w[1][2], w[1][3]) end
       if #w == 0 then
         if cell.x then return mpack(3, cell.x[1], cell.x[2], cell.x[3]) end

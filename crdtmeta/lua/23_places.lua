@@ -1,8 +1,9 @@
 -- The places of a shown list, in a Redis list beside the user's key: entry by entry in step with the values. Many cold
--- elements in a row are one entry, a run, as long as nothing but pushed elements stands before and after them.
+-- elements in a row are one entry, a run, so that a list from before Anabranch costs nothing until it is changed inside.
 
 do
   local NEAR = 500 -- so many elements are taken off an end and put back before anything cleverer pays
+  local MOST = 32  -- runs of a list; the shortest are spelled out when there are more
 
   -- places_key names the list of places of a key: as the companion, with another digit.
   function E.places_key(S)
@@ -16,6 +17,7 @@ do
   end
 
   function E.drop_places(S)
+    S.rec.r = nil
     if call('UNLINK', E.places_key(S)) == 1 then E.count_companion(-1) end
   end
 
@@ -33,49 +35,17 @@ do
     E.in_parts(call, how, pk, places)
   end
 
-  -- first_not_before is a binary search: the first entry from low on, below high, that is not before what is sought.
-  local function first_not_before(pk, low, high, before)
-    while low < high do
-      local middle = floor((low + high) / 2)
-      if before(call('LINDEX', pk, middle)) then low = middle + 1 else high = middle end
-    end
-    return low
-  end
-
-  local function pushed_first(entry) return byte(entry, 1) < COLD end
-
-  -- open_places answers how many entries the places of a list with n elements have, and where its run is:
-  -- {at = its entry, first, last, n = elements}. Places that do not fit the list, because somebody wrote to it past the
-  -- engine, are given up: all elements are cold then.
-  function E.open_places(S, n)
-    local pk = E.places_key(S)
-    local m = call('LLEN', pk)
-    if m == n then return m end
-    if m > 0 and m < n then
-      local at = first_not_before(pk, 0, m, pushed_first)
-      local entry = call('LINDEX', pk, at)
-      if entry and #entry == RUN then
-        local first, last = E.cold_range(entry)
-        if last - first == n - m then return m, {at = at, first = first, last = last, n = n - m + 1} end
-      end
-    end
-    if m > 0 then E.drop_places(S) end
-    if n == 0 then return 0 end
-    call('RPUSH', pk, E.cold(0, n - 1))
-    E.count_companion(1)
-    S.rec.b = nil
-    if n > 1 then return 1, {at = 0, first = 0, last = n - 1, n = n} end
-    return 1
-  end
-
-  -- find answers how many of m entries stand before a place, and whether the next entry is that place. The first low
-  -- entries are known to stand before. Most places are near the end that they were pushed at.
+  -- find_place answers how many of m entries stand before a place that is in no run, and whether the next entry is that
+  -- place. The first low entries are known to stand before. Most places are near the end that they were pushed at.
   function E.find_place(pk, m, place, low)
     local high, step, side = m, 1, byte(place, 1)
-    local function before(entry) return E.place_before(entry, place) end
+    local function before(i)
+      local entry = call('LINDEX', pk, i)
+      return E.place_before(#entry == RUN and sub(entry, 1, 5) or entry, place)
+    end
     if side < COLD then
       while low + step <= high do
-        if not before(call('LINDEX', pk, low + step - 1)) then
+        if not before(low + step - 1) then
           high = low + step - 1
           break
         end
@@ -83,32 +53,121 @@ do
       end
     elseif side > COLD then
       while high - step >= low do
-        if before(call('LINDEX', pk, high - step)) then
+        if before(high - step) then
           low = high - step + 1
           break
         end
         high, step = high - step, step * 2
       end
     end
-    low = first_not_before(pk, low, high, before)
+    while low < high do
+      local middle = floor((low + high) / 2)
+      if before(middle) then low = middle + 1 else high = middle end
+    end
     return low, low < m and call('LINDEX', pk, low) == place
   end
 
-  -- element_at is the position in the user's list of an entry that is not the run.
-  local function element_at(run, entry)
-    return run and entry > run.at and entry + run.n - 1 or entry
+  -- open_places answers how many entries the places of a list with n elements have, and its runs in their order: {first,
+  -- last, n = elements, at = its entry, p = position of its first element}. The record has a lower bound for the first
+  -- of each run, none means 0. Places that do not fit the list, because somebody wrote to it past the engine, are given
+  -- up: all elements are cold then.
+  function E.open_places(S, n)
+    local pk, bounds, runs, hidden = E.places_key(S), S.rec.r or {0}, {}, 0
+    local m = call('LLEN', pk)
+    if m == n then return m, runs end
+    if m > 0 then
+      local at = 0
+      for i = 1, #bounds do
+        at = E.find_place(pk, m, E.cold(bounds[i], bounds[i]), at)
+        local entry = call('LINDEX', pk, at)
+        if entry and #entry == RUN then
+          local first, last = E.cold_range(entry)
+          -- A run that went leaves its bound behind, after which comes the next one.
+          if not bounds[i + 1] or first < bounds[i + 1] then
+            runs[#runs + 1] = {first = first, last = last, n = last - first + 1, at = at, p = at + hidden}
+            hidden = hidden + last - first
+          end
+        end
+      end
+      if m + hidden == n then return m, runs end
+      E.drop_places(S)
+    end
+    if n == 0 then return 0, {} end
+    call('RPUSH', pk, E.cold(0, n - 1))
+    E.count_companion(1)
+    S.rec.b = nil
+    if n > 1 then runs = {{first = 0, last = n - 1, n = n, at = 0, p = 0}} else runs = {} end
+    return 1, runs
   end
-  E.element_at = element_at
 
-  -- position finds the element of a place in the user's list, or answers nil.
-  function E.position(S, m, run, place)
-    if run and byte(place, 1) == COLD then
-      local first = E.cold_range(place)
-      if #place > RUN or first < run.first or first > run.last then return nil end
-      return run.at + first - run.first
+  -- keep_runs notes in the record which runs there are; it is saved by whoever changes the list.
+  local function keep_runs(S, runs)
+    local bounds = {}
+    for i = 1, #runs do
+      if runs[i].last > runs[i].first then bounds[#bounds + 1] = runs[i].first end
+    end
+    S.rec.r = #bounds > 0 and (#bounds > 1 or bounds[1] > 0) and bounds or nil
+  end
+
+  -- element_at is the position in the user's list of an entry; a run's is that of its first element.
+  function E.element_at(runs, entry)
+    local p = entry
+    for i = 1, #runs do
+      if runs[i].at < entry then p = p + runs[i].n - 1 end
+    end
+    return p
+  end
+
+  -- entry_at is the reverse. p is not inside a run.
+  local function entry_at(runs, p)
+    local entry = p
+    for i = 1, #runs do
+      if runs[i].p < p then entry = entry - runs[i].n + 1 end
+    end
+    return entry
+  end
+
+  -- run_of finds the run that a cold element is in.
+  function E.run_of_cold(runs, cold)
+    for i = 1, #runs do
+      if cold >= runs[i].first and cold <= runs[i].last then return runs[i] end
+    end
+  end
+
+  -- seek answers the position in the user's list at which a place stands or belongs, and whether it is there.
+  function E.seek(S, m, runs, place)
+    if byte(place, 1) == COLD then
+      local cold = E.cold_range(place)
+      local run = E.run_of_cold(runs, cold)
+      if run then
+        local root = E.cold(cold, cold)
+        return run.p + cold - run.first + (E.place_before(root, place) and 1 or 0), root == place
+      end
     end
     local entry, found = E.find_place(E.places_key(S), m, place, 0)
-    return found and element_at(run, entry) or nil
+    return E.element_at(runs, entry), found
+  end
+
+  -- parts goes through the elements from position p up to, not including, past: it calls plain(entry, count) for elements with
+  -- entries of their own and inside(run, from, past) for those in a run, as positions.
+  local function parts(runs, p, past, plain, inside)
+    for i = 1, #runs do
+      local run = runs[i]
+      local over = run.p + run.n
+      if p < past and over > p then
+        if run.p > p then
+          local to = run.p < past and run.p or past
+          plain(entry_at(runs, p), to - p)
+          p = to
+        end
+        if p < past then
+          local to = over < past and over or past
+          inside(run, p, to)
+          p = to
+        end
+      end
+    end
+    if p < past then plain(entry_at(runs, p), past - p) end
   end
 
   local function append(out, list)
@@ -116,18 +175,14 @@ do
     for i = 1, #list do out[n + i] = list[i] end
   end
 
-  -- places_of appends the places of n elements from position p on to a list, those in the run as one entry.
-  function E.places_of(S, run, p, n, out)
+  -- places_of appends the places of n elements from position p on to a list, those in a run as one entry.
+  function E.places_of(S, runs, p, n, out)
     local pk = E.places_key(S)
-    if not run then
-      append(out, call('LRANGE', pk, p, p + n - 1))
-      return out
-    end
-    local past, from, to = run.at + run.n, p, p + n
-    if from < run.at then append(out, call('LRANGE', pk, from, (to < run.at and to or run.at) - 1)) end
-    local x, y = from > run.at and from or run.at, to < past and to or past
-    if x < y then out[#out + 1] = E.cold(run.first + x - run.at, run.first + y - 1 - run.at) end
-    if to > past then append(out, call('LRANGE', pk, (from > past and from or past) - run.n + 1, to - run.n)) end
+    parts(runs, p, p + n, function(entry, count)
+      append(out, call('LRANGE', pk, entry, entry + count - 1))
+    end, function(run, from, past)
+      out[#out + 1] = E.cold(run.first + from - run.p, run.first + past - 1 - run.p)
+    end)
     return out
   end
 
@@ -215,44 +270,140 @@ do
     call('LREM', k, low <= n - high and total or 0 - total, mark)
   end
 
-  -- spread turns the run into one entry for each of its elements.
-  function E.spread(S, m, run)
-    local list = {}
-    for i = run.first, run.last do list[#list + 1] = E.cold(i, i) end
-    splice(E.places_key(S), m, run.at, 1, list)
+  -- choose_runs marks which of many pieces {first, last} of cold elements are runs: the longest.
+  local function choose_runs(pieces, most)
+    local sizes = {}
+    for i = 1, #pieces do
+      local size = pieces[i].last - pieces[i].first
+      if size > 0 then sizes[#sizes + 1] = size end
+    end
+    sort(sizes)
+    local least = #sizes > most and sizes[#sizes - most + 1] or 1
+    local equal = most
+    for i = 1, #sizes do
+      if sizes[i] > least then equal = equal - 1 end
+    end
+    for i = 1, #pieces do
+      local size = pieces[i].last - pieces[i].first
+      if size == least and equal > 0 then
+        equal = equal - 1
+        pieces[i].run = true
+      else
+        pieces[i].run = size > least
+      end
+    end
+  end
+
+  -- spell appends the entries of pieces of cold elements.
+  local function spell(pieces, out)
+    for i = 1, #pieces do
+      local piece = pieces[i]
+      if piece.run then
+        out[#out + 1] = E.cold(piece.first, piece.last)
+      else
+        for at = piece.first, piece.last do out[#out + 1] = E.cold(at, at) end
+      end
+    end
+    return out
+  end
+
+  -- replace_run puts other entries in the place of a run's.
+  local function replace_run(pk, m, run, entries)
+    call('LSET', pk, run.at, entries[1])
+    if #entries > 1 then E.insert_at(pk, m, run.at + 1, E.slice(entries, 2, #entries)) end
+  end
+
+  -- limit_runs spells out the shortest run of a list of n elements that has too many.
+  local function limit_runs(S, n)
+    while S.rec.r and #S.rec.r > MOST do
+      local m, runs = E.open_places(S, n)
+      local shortest = runs[1]
+      for i = 2, #runs do
+        if runs[i].n < shortest.n then shortest = runs[i] end
+      end
+      replace_run(E.places_key(S), m, shortest, spell({shortest}, {}))
+      shortest.last = shortest.first
+      keep_runs(S, runs)
+    end
+  end
+
+  -- add_places adds places before the element at position p of a list that had n elements; a run that this is inside of is
+  -- parted.
+  function E.add_places(S, n, m, runs, p, places)
+    local pk = E.places_key(S)
+    for i = 1, #runs do
+      local run = runs[i]
+      if run.p < p and p < run.p + run.n then
+        local right = {first = run.first + p - run.p, last = run.last}
+        local entries = {E.cold(run.first, right.first - 1)}
+        append(entries, places)
+        entries[#entries + 1] = E.cold(right.first, right.last)
+        replace_run(pk, m, run, entries)
+        run.last = right.first - 1
+        table.insert(runs, i + 1, right)
+        keep_runs(S, runs)
+        limit_runs(S, n + #places)
+        return
+      end
+    end
+    E.insert_at(pk, m, entry_at(runs, p), places)
+    -- What hangs on the first element of a run must stay below the run's bound.
+    if byte(places[1], 1) == COLD then keep_runs(S, runs) end
   end
 
   -- cut_elements removes blocks of elements {position, count}, in ascending order, from the places of a list that has n of
   -- them, and with both from the user's list too.
-  function E.cut_elements(S, n, m, run, blocks, both)
-    local pk, entries = E.places_key(S), blocks
-    local total = 0
-    for i = 1, #blocks do total = total + blocks[i][2] end
-    if run then
-      local past, inside, x, y = run.at + run.n, 0, nil, nil
-      entries = {}
-      for i = 1, #blocks do
-        local from, to = blocks[i][1], blocks[i][1] + blocks[i][2]
-        if from < run.at then entries[#entries + 1] = {from, (to < run.at and to or run.at) - from} end
-        local a, b = from > run.at and from or run.at, to < past and to or past
-        if a < b then
-          inside, x, y = inside + 1, a, b
-          if b - a == run.n then entries[#entries + 1] = {run.at, 1} end
+  function E.cut_elements(S, n, m, runs, blocks, both)
+    local pk, entries, total, parted = E.places_key(S), {}, 0, {}
+    for i = 1, #blocks do
+      total = total + blocks[i][2]
+      parts(runs, blocks[i][1], blocks[i][1] + blocks[i][2], function(entry, count)
+        entries[#entries + 1] = {entry, count}
+      end, function(run, from, past)
+        -- pieces are what the blocks leave of the run; the last one may be cut again.
+        if not run.pieces then
+          run.pieces = {{first = run.first, last = run.last}}
+          parted[#parted + 1] = run
         end
-        if to > past then
-          local after = from > past and from or past
-          entries[#entries + 1] = {after - run.n + 1, to - after}
-        end
+        local pieces = run.pieces
+        local last = pieces[#pieces]
+        local first = run.first + past - run.p
+        pieces[#pieces + 1] = {first = first, last = last.last}
+        last.last = run.first + from - run.p - 1
+      end)
+    end
+    local left = {}
+    for i = 1, #runs do
+      local pieces = {}
+      for _, piece in pairs_(runs[i].pieces or {runs[i]}) do
+        if piece.first <= piece.last then pieces[#pieces + 1] = piece end
       end
-      if inside > 1 or (inside == 1 and x > run.at and y < past) then
-        E.spread(S, m, run)
-        m, entries = n, blocks
-      elseif inside == 1 and y - x < run.n then
-        if x == run.at then run.first = run.first + y - x else run.last = run.last - (y - x) end
-        call('LSET', pk, run.at, E.cold(run.first, run.last))
+      runs[i].pieces = runs[i].pieces and pieces
+      append(left, pieces)
+    end
+    for i = #parted, 1, -1 do
+      local run = parted[i]
+      choose_runs(run.pieces, MOST)
+      local rest = spell(run.pieces, {})
+      if #rest == 0 then
+        entries[#entries + 1] = {run.at, 1}
+      else
+        replace_run(pk, m, run, rest)
+        m = m + #rest - 1
+        for j = 1, #entries do
+          if entries[j][1] > run.at then entries[j][1] = entries[j][1] + #rest - 1 end
+        end
       end
     end
+    sort(entries, function(a, b) return a[1] < b[1] end)
     cut(pk, m, entries)
+    if #parted > 0 then
+      for i = #left, 1, -1 do
+        if left[i].run == false then table.remove(left, i) end
+      end
+      keep_runs(S, left)
+      limit_runs(S, n - total)
+    end
     if total == n then E.count_companion(-1) end
     if both then cut(S.k, n, blocks) end
   end
@@ -316,25 +467,35 @@ do
       if byte(field, 1) == 108 and E.live(cell) then places[#places + 1] = sub(field, 2) end
     end
     places = E.in_order(places)
-    -- Cold elements in a row, with none but pushed ones around them, become a run again.
-    local first, last, whole = nil, nil, true
     for i = 1, #places do
       local top = E.winner(S.cells['l' .. places[i]])
       values[i], top[4] = top[4], false
-      if byte(places[i], 1) == COLD then
-        whole = whole and #places[i] < RUN and (not last or E.cold_range(places[i]) == E.cold_range(places[last]) + 1)
-        first, last = first or i, i
+    end
+    -- Cold elements in a row become runs again.
+    local pieces, piece = {}, nil
+    for i = 1, #places do
+      local cold = #places[i] == 5 and E.cold_range(places[i])
+      if not cold then
+        piece = nil
+      elseif piece and piece.last + 1 == cold then
+        piece.last = cold
+      else
+        piece = {first = cold, last = cold, from = i}
+        pieces[#pieces + 1] = piece
       end
     end
-    if first and whole and first < last then
-      local run = E.cold((E.cold_range(places[first])), (E.cold_range(places[last])))
-      local rest = E.slice(places, last + 1, #places)
-      places = E.slice(places, 1, first - 1)
-      places[first] = run
-      append(places, rest)
+    choose_runs(pieces, MOST)
+    local entries, runs, i = {}, {}, 1
+    for _, each in pairs_(pieces) do
+      append(entries, E.slice(places, i, each.from - 1))
+      spell({each}, entries)
+      if each.run then runs[#runs + 1] = each end
+      i = each.from + each.last - each.first + 1
     end
+    append(entries, E.slice(places, i, #places))
+    keep_runs(S, runs)
     E.in_parts(call, 'RPUSH', S.k, values)
-    E.in_parts(call, 'RPUSH', E.places_key(S), places)
+    E.in_parts(call, 'RPUSH', E.places_key(S), entries)
     E.count_companion(1)
   end
 end

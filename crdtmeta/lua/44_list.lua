@@ -42,10 +42,10 @@ do
       removed(S, {place}, left)
       return
     end
-    local m, run = E.open_places(S, left + count)
+    local m, runs = E.open_places(S, left + count)
     local p = side == 'LPOP' and 0 or left
-    local places = E.places_of(S, run, p, count, {})
-    E.cut_elements(S, left + count, m, run, {{p, count}})
+    local places = E.places_of(S, runs, p, count, {})
+    E.cut_elements(S, left + count, m, runs, {{p, count}})
     removed(S, places, left)
   end
 
@@ -96,10 +96,10 @@ do
     if from == to then
       local left = call('LLEN', from) - 1
       if left == 0 or (from_side == 'LPOP') == (to_base == START) then return reply end
-      local m, run = E.open_places(S, left + 1)
+      local m, runs = E.open_places(S, left + 1)
       local p = from_side == 'LPOP' and 0 or left
-      local places = E.places_of(S, run, p, 1, {})
-      E.cut_elements(S, left + 1, m, run, {{p, 1}})
+      local places = E.places_of(S, runs, p, 1, {})
+      E.cut_elements(S, left + 1, m, runs, {{p, 1}})
       removed(S, places, left)
       E.pushed(S, to_base, {reply}, left)
     else
@@ -132,16 +132,12 @@ do
       return reply
     end
     if S.rec.y then E.drop_hidden(S, 'l') end
-    local m, run = E.open_places(S, before)
-    local left = E.places_of(S, run, p - 1, 1, {})[1]
-    local right = E.places_of(S, run, p, 1, {})[1]
+    local m, runs = E.open_places(S, before)
+    local left = E.places_of(S, runs, p - 1, 1, {})[1]
+    local right = E.places_of(S, runs, p, 1, {})[1]
     local base = #right < #left and right .. '@' or left .. '\128'
-    if run and byte(base, 1) == COLD then
-      E.spread(S, m, run)
-      m, run = before, nil
-    end
     E.emit('l', k, base, {argv[i + 4]})
-    E.insert_at(E.places_key(S), m, run and p > run.at and p - run.n + 1 or p, E.places(base, origin, t, op, 1))
+    E.add_places(S, before, m, runs, p, E.places(base, origin, t, op, 1))
     S.rec.b = nil
     E.put(S, {}, 0, origin, t)
     return reply
@@ -156,8 +152,8 @@ do
     if S.rec.y then E.drop_hidden(S, 'l') end
     local size, p = call('LLEN', k), tonumber_(argv[i + 2])
     if p < 0 then p = p + size end
-    local _, run = E.open_places(S, size)
-    local place = E.places_of(S, run, p, 1, {})[1]
+    local _, runs = E.open_places(S, size)
+    local place = E.places_of(S, runs, p, 1, {})[1]
     E.emit('L', k, place, argv[i + 3])
     S.rec.b = nil
     E.put(S, {'l' .. place, stamp_prefix .. (packed_op[op] or mpack(op))}, 2, origin, t)
@@ -166,13 +162,13 @@ do
 
   -- taken_out records that Redis removed blocks {position, count}, in ascending order, of a list of size elements.
   local function taken_out(S, size, blocks)
-    local m, run = E.open_places(S, size)
+    local m, runs = E.open_places(S, size)
     local places, total = {}, 0
     for j = 1, #blocks do
-      E.places_of(S, run, blocks[j][1], blocks[j][2], places)
+      E.places_of(S, runs, blocks[j][1], blocks[j][2], places)
       total = total + blocks[j][2]
     end
-    E.cut_elements(S, size, m, run, blocks)
+    E.cut_elements(S, size, m, runs, blocks)
     removed(S, places, size - total)
   end
 

@@ -47,17 +47,12 @@ do
       E.in_parts(call, 'RPUSH', k, values)
       E.push_places(S, 'RPUSH', places, 0)
     else
-      local pk = E.places_key(S)
-      local m, run = E.open_places(S, n)
-      if run and byte(base, 1) == COLD then
-        E.spread(S, m, run)
-        m, run = n, nil
-      end
-      local entry, found = E.find_place(pk, m, places[1], 0)
+      local m, runs = E.open_places(S, n)
+      local at, found = E.seek(S, m, runs, places[1])
       -- A call that failed half-way may be applied twice.
       if not found then
-        E.insert_at(k, n, E.element_at(run, entry), values)
-        E.insert_at(pk, m, entry, places)
+        E.insert_at(k, n, at, values)
+        E.add_places(S, n, m, runs, at, places)
       end
     end
     recorded(S, {}, 0)
@@ -87,10 +82,10 @@ do
   local function set_element(S, place, v)
     local k, r, n = S.k, remote, try('LLEN', S.k)
     if type_(n) == 'table' then return false end
-    local m, run = E.open_places(S, n)
+    local m, runs = E.open_places(S, n)
     if n > 0 then E.hash_form(S) end
-    local at = E.position(S, m, run, place)
-    if not at then return true end
+    local at, found = E.seek(S, m, runs, place)
+    if not found then return true end
     local field = 'l' .. place
     local raw = call('HGET', S.ck, field)
     local cell = raw and E.decode(raw) or {w = {}}
@@ -152,39 +147,52 @@ do
     if type_(n) == 'table' then return false end
     if n == 0 then return true end
     local pk = E.places_key(S)
-    local m, run = E.open_places(S, n)
+    local m, runs = E.open_places(S, n)
     local blocks, entry, hits = {}, 0, 0
     local window, start = {}, 0 -- entries read ahead, and where they begin
+    local function read(i)
+      if i < start or i >= start + #window then
+        start, window = i, call('LRANGE', pk, i, i + (hits > 8 and 999 or 0))
+      end
+      return window[i - start + 1]
+    end
     local function add(at, count)
       local last = blocks[#blocks]
       if last and last[1] + last[2] == at then last[2] = last[2] + count else blocks[#blocks + 1] = {at, count} end
     end
-    local function note(place)
-      if entry < start or entry >= start + #window then
-        start, window = entry, call('LRANGE', pk, entry, entry + (hits > 8 and 999 or 0))
-      end
-      local found = window[entry - start + 1] == place
-      if found then hits = hits + 1 else
-        hits = 0
-        entry, found = E.find_place(pk, m, place, entry)
-      end
-      if found then
-        add(E.element_at(run, entry), 1)
-        entry = entry + 1
-      end
-    end
     for i = 1, #places do
       local place = places[i]
-      if byte(place, 1) == COLD and run then
-        local first, last = E.cold_range(place)
-        if first < run.first then first = run.first end
-        if last > run.last then last = run.last end
-        if first <= last and #place <= RUN then add(run.at + first - run.first, last - first + 1) end
-      else
-        each_place({place}, note)
+      local first, last = 0, -1
+      if byte(place, 1) == COLD and #place <= RUN then first, last = E.cold_range(place) end
+      for j = 1, #runs do
+        local run = runs[j]
+        local from, to = first > run.first and first or run.first, last < run.last and last or run.last
+        if from <= to then add(run.p + from - run.first, to - from + 1) end
+      end
+      if last > first then
+        -- Those of the range that have entries of their own.
+        entry = E.find_place(pk, m, E.cold(first, first), entry)
+        local i = entry
+        local own = read(i)
+        while own and byte(own, 1) == COLD and E.cold_range(own) <= last do
+          if #own < RUN then add(E.element_at(runs, i), 1) end
+          i, hits = i + 1, hits + 1
+          own = read(i)
+        end
+      elseif first > last or not E.run_of_cold(runs, first) then
+        local found = read(entry) == place
+        if found then hits = hits + 1 else
+          hits = 0
+          entry, found = E.find_place(pk, m, place, entry)
+        end
+        if found then
+          add(E.element_at(runs, entry), 1)
+          entry = entry + 1
+        end
       end
     end
-    E.cut_elements(S, n, m, run, blocks, true)
+    sort(blocks, function(a, b) return a[1] < b[1] end)
+    E.cut_elements(S, n, m, runs, blocks, true)
     if S.form ~= 'h' and call('EXISTS', pk) == 1 then E.hash_form(S) end
     return true
   end
