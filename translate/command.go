@@ -42,12 +42,13 @@ const (
 	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
+	ShapeStreams                    // array of [key, entries]: null array when there is nothing, a map in RESP3 (XREADGROUP)
 	ShapeIntegers                   // array in which a bulk of digits becomes an integer, and nulls stay (BITFIELD)
 )
 
 var shapeNames = [...]string{
 	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan",
-	"integers",
+	"streams", "integers",
 }
 
 func (s Shape) String() string { return shapeNames[s] }

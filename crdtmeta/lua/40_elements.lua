@@ -146,6 +146,8 @@ do
     if not nt then return end
     if nt == 'k' then
       E.overwritten(S, call('GET', S.k), nil)
+    elseif nt == 'x' then
+      E.stream_content(S)
     elseif nt == 'o' then
       E.emit('O', S.k, call('DUMP', S.k))
       E.put(S, {'o', stamp_prefix .. (packed_op[op] or mpack(op))}, 2, origin, t)

@@ -42,7 +42,7 @@ do
     local fields = {}
     for field in pairs_(E.load_cells(S)) do fields[#fields + 1] = field end
     sort(fields, function(a, b) return a < b end)
-    local NAME = {s = 'member', h = 'field', z = 'member', o = 'value'}
+    local NAME = {s = 'member', h = 'field', z = 'member', o = 'value', x = 'entry'}
     for j = 1, #fields < 200 and #fields or 200 do
       cell_lines(NAME[sub(fields[j], 1, 1)] .. ' "' .. sub(fields[j], 2, 65) .. '"', S.cells[fields[j]], lines)
     end

@@ -37,6 +37,11 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 			return appendNullable(dst, reply, proto)
 		}
 		return appendPopped(dst, reply)
+	case translate.ShapeStreams:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendMap(dst, reply)
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
 	case translate.ShapeScan:
@@ -118,6 +123,22 @@ func appendPopped(dst, reply []byte) []byte {
 	key := element(reply, pos)
 	dst = append(dst, reply[:key]...)
 	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendMap turns an array of pairs into a map.
+func appendMap(dst, reply []byte) []byte {
+	count, pos := header(reply)
+	for range count {
+		end := element(reply, pos)
+		if two, _ := header(reply[pos:end]); two != 2 {
+			return append(dst, reply...)
+		}
+		pos = end
+	}
+	return appendElements(dst, reply, '%', func(dst, pair []byte) []byte {
+		_, pos := header(pair)
+		return append(dst, pair[pos:]...)
+	})
 }
 
 // appendVisible leaves out the names of an array that belong to Anabranch.
