@@ -65,6 +65,12 @@ do
 
   -- drop_groups destroys, before a local command creates the stream anew, groups that outlived an earlier one.
   function E.drop_groups(S)
+    local some = false
+    for _, cell in pairs_(E.load_cells(S)) do some = some or cell.g end
+    if not some then
+      S.cells = nil
+      return
+    end
     E.emit('g', S.k, 'D', '', '')
     E.destroy_all(S, origin, t, op)
     E.write_companion(S)

@@ -203,7 +203,7 @@ do
     if changed then E.keep_group(S, name, cell) end
   end
 
-  local function last_id(S, id)
+  local function last_id(S, name, id)
     local info = E.stream_info(S.k)
     if info and E.id_before(info['last-generated-id'], id) then call('XSETID', S.k, id) end
   end

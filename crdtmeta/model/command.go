@@ -57,6 +57,7 @@ func init() {
 		"ZREMRANGEBYRANK": {4, zremrangebyrank}, "ZRANGESTORE": {5, zrangestore},
 		"ZUNIONSTORE": {4, zunionstore}, "ZINTERSTORE": {4, zinterstore},
 		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
+		"XADD": {5, xadd}, "XDEL": {3, xdel}, "XTRIM": {4, xtrim}, "XSETID": {3, xsetid}, "XGROUP": {4, xgroup},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
 	}
 }
@@ -94,11 +95,14 @@ func (c *call) replace(key string, v Value) {
 	if v.Type == String {
 		c.emit(Effect{Kind: Overwrite, Key: key, Value: v.String})
 	} else {
-		c.emit(Effect{Kind: Delete, Key: key})
+		c.removeKey(key)
 		if len(v.Elements) == 0 {
 			return
 		}
 		c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
+		if k := c.region.key(c.db, key); v.last.compare(k.last) > 0 {
+			c.emit(Effect{Kind: Groups, Key: key, action: raiseLast, Value: v.last.String()})
+		}
 	}
 	if v.Deadline != 0 {
 		c.emit(Effect{Kind: Expire, Key: key, Deadline: v.Deadline})

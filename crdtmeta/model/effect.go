@@ -15,6 +15,7 @@ const (
 	Delete    Kind = 'R' // the whole key removed, with its TTL
 	Expire    Kind = 'E' // TTL set, removed or void
 	Flush     Kind = 'F' // a database, or all of them, emptied
+	Groups    Kind = 'g' // a stream's groups created or destroyed, or its last id raised
 )
 
 // Deadlines of Expire that are no time.
@@ -55,6 +56,8 @@ type Effect struct {
 	start instant // of the share, for an Increment; the zero instant means that the share starts here
 	sum   *big.Rat
 	float bool
+
+	action groupAction
 }
 
 // Entry is the log entry of one call: one atomic step, at its origin and everywhere else.

@@ -11,13 +11,14 @@ const (
 	Hash   Type = 'h'
 	Set    Type = 's'
 	ZSet   Type = 'z'
+	Stream Type = 'x'
 )
 
 func (t Type) String() string {
-	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset"}[t]
+	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", Stream: "stream"}[t]
 }
 
-var types = []Type{String, Hash, Set, ZSet}
+var types = []Type{String, Hash, Set, ZSet, Stream}
 
 // candidate is one opinion about the key's TTL. Deadline 0 is the opinion that there is none.
 type candidate struct {
@@ -29,10 +30,14 @@ type candidate struct {
 type Key struct {
 	cells      map[Type]map[string]*Cell
 	candidates []candidate
+
+	groups    map[string]*group
+	destroyed map[Origin]instant // of each origin, the newest removal of a stream, which destroys all groups
+	last      id                 // the last id that the stream has had while the key was one
 }
 
 func newKey() *Key {
-	k := &Key{cells: map[Type]map[string]*Cell{}}
+	k := &Key{cells: map[Type]map[string]*Cell{}, groups: map[string]*group{}, destroyed: map[Origin]instant{}}
 	for _, t := range types {
 		k.cells[t] = map[string]*Cell{}
 	}
@@ -78,6 +83,9 @@ func (k *Key) removeSeen(ctx context, of []Type) {
 		for _, c := range k.cells[t] {
 			c.removeSeen(ctx)
 		}
+	}
+	if slices.Contains(of, Stream) {
+		k.removeSeenGroups(ctx)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Why Apply takes nothing.
@@ -108,20 +109,30 @@ func (r *Region) Adopt(db int, name string, v Value) {
 		k.cell(String, "").add(Stamp{}, v.String)
 	}
 	for element, value := range v.Elements {
+		if name, isGroup := strings.CutPrefix(element, "g"); isGroup && v.Type == Stream {
+			k.groups[name] = &group{creations: []Stamp{{}}, destroyed: map[Origin]instant{}}
+			continue
+		}
 		k.cell(v.Type, element).add(Stamp{}, value)
 	}
+	if v.Type == Stream {
+		k.cell(Stream, "").add(Stamp{}, "")
+	}
+	k.keepLast()
 	if v.Deadline != 0 {
 		k.candidates = append(k.candidates, candidate{Stamp{}, v.Deadline})
 	}
 }
 
 // Value is what a key shows to clients. String is for strings, Elements for all else (members of sets have the value
-// ""). Deadline is in Unix milliseconds, 0 for none.
+// "", entries of streams their fields and values, and groups of streams are elements "g" and their name). Deadline is in Unix milliseconds, 0 for none.
 type Value struct {
 	Type     Type
 	String   string
 	Elements map[string]string
 	Deadline int64
+
+	last id // of a stream; only commands need it
 }
 
 // Dump returns all that clients can see: database → key → value. Equal dumps are equal regions.
@@ -136,6 +147,8 @@ func (r *Region) Dump() map[int]map[string]Value {
 			v := Value{Type: t, Deadline: k.deadline()}
 			if t == String {
 				v.String = k.cell(String, "").value()
+			} else if t == Stream {
+				v.Elements = k.streamElements()
 			} else {
 				v.Elements = k.elements(t)
 			}

@@ -18,7 +18,7 @@ const (
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
-var Keys = []string{"a", "b", "{t}c", "}d"}
+var Keys = []string{"a", "b", "{t}c", "}d", "x"}
 
 // Generator draws commands.
 type Generator struct {
@@ -36,6 +36,7 @@ type family func(Generator, *rapid.T, string) []string
 // favourites lets each key be used mostly with one type, so that most commands do something; the rest clash.
 var favourites = map[string]family{
 	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
+	"x": Generator.stream,
 }
 
 func (g Generator) favourite(t *rapid.T, key string) []string { return favourites[key](g, t, key) }
@@ -48,7 +49,8 @@ var (
 	clash = []family{
 		Generator.favourite, Generator.set, Generator.whole, Generator.favourite, Generator.life, Generator.text, Generator.favourite,
 		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.favourite, Generator.whole,
-		Generator.text, Generator.favourite, Generator.set, Generator.hash, Generator.life, Generator.favourite,
+		Generator.text, Generator.favourite, Generator.set, Generator.hash, Generator.life, Generator.favourite, Generator.stream,
+		Generator.favourite, Generator.stream, Generator.favourite,
 	}
 )
 
@@ -202,6 +204,45 @@ func (g Generator) sortedSet(t *rapid.T, key string) []string {
 		return []string{name, key, "0", pick(t, "last", "0", "1", "-2")}
 	default:
 		return some(t, []string{name, key}, pair)
+	}
+}
+
+// id draws the id of an entry: few, so that regions give the same one.
+func (g Generator) id(t *rapid.T) string {
+	return pick(t, "ms", "1", "2", "3", "4", "5", "7") + "-" + pick(t, "seq", "1", "2", "70")
+}
+
+func (g Generator) stream(t *rapid.T, key string) []string {
+	switch name := pick(t, "stream", "XADD", "XADD", "XADD", "XADD option", "XDEL", "XDEL", "XTRIM", "XGROUP CREATE", "XGROUP CREATE",
+		"XGROUP DESTROY", "XSETID"); name {
+	case "XDEL":
+		return some(t, []string{name, key}, func() []string { return []string{g.id(t)} })
+	case "XTRIM":
+		return []string{name, key, "MAXLEN", pick(t, "length", "0", "1", "3")}
+	case "XGROUP CREATE":
+		words := []string{"XGROUP", "CREATE", key, pick(t, "group", "g", "h\x00"), pick(t, "from", "0", "$", "3-1")}
+		if rapid.Bool().Draw(t, "make") {
+			words = append(words, "MKSTREAM")
+		}
+		return words
+	case "XGROUP DESTROY":
+		return []string{"XGROUP", "DESTROY", key, pick(t, "group", "g", "h\x00")}
+	case "XSETID":
+		return []string{name, key, g.id(t)}
+	default:
+		words := []string{"XADD", key}
+		if name == "XADD option" {
+			words = append(words, [][]string{{"NOMKSTREAM"}, {"MAXLEN", "2"}, {"NOMKSTREAM", "MAXLEN", "0"}}[rapid.IntRange(0, 2).Draw(t, "option")]...)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "id") {
+		case 0:
+			words = append(words, "*")
+		case 1, 2, 3:
+			words = append(words, pick(t, "ms", "1", "2", "3", "4", "5", "7"))
+		default:
+			words = append(words, g.id(t))
+		}
+		return append(words, "f", g.value(t))
 	}
 }
 
