@@ -279,7 +279,7 @@ do
     elseif S.rec.T then
       E.expire_first(S)
     end
-    S.stream = (S.form == 'h' or S.rec.b) and E.native_type(k) == 'x'
+    S.stream = #S.rec.w == 0 and (S.form or S.rec.b) and E.native_type(k) == 'x'
     return S
   end
 
