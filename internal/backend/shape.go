@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"bytes"
+
 	"anabranch/internal/resp"
 	"anabranch/translate"
 )
@@ -38,10 +40,12 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 		}
 		return appendPopped(dst, reply)
 	case translate.ShapeStreams:
-		if !three || !isArray(reply) {
-			return appendNullable(dst, reply, proto)
+		if three {
+			return appendMap(dst, reply)
 		}
-		return appendMap(dst, reply)
+		if bytes.Contains(reply, nullBulk) {
+			return appendNullArrays(dst, reply)
+		}
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
 	case translate.ShapeScan:
@@ -49,6 +53,9 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 	}
 	return append(dst, reply...)
 }
+
+// nullBulk is how the engine says null in RESP2.
+var nullBulk = []byte("$-1\r\n")
 
 func appendAsIs(dst, reply []byte) []byte { return append(dst, reply...) }
 
@@ -68,7 +75,7 @@ func appendBulkAs(dst, reply []byte, kind byte) []byte {
 }
 
 func appendNullable(dst, reply []byte, proto int) []byte {
-	if string(reply) == "$-1\r\n" {
+	if bytes.Equal(reply, nullBulk) {
 		return resp.AppendNullArray(dst, proto)
 	}
 	return append(dst, reply...)
@@ -123,6 +130,14 @@ func appendPopped(dst, reply []byte) []byte {
 	key := element(reply, pos)
 	dst = append(dst, reply[:key]...)
 	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendNullArrays makes every null a null array, at any depth: the fields of an entry that was deleted are one too.
+func appendNullArrays(dst, reply []byte) []byte {
+	if isArray(reply) {
+		return appendElements(dst, reply, '*', appendNullArrays)
+	}
+	return appendNullable(dst, reply, resp.RESP2)
 }
 
 // appendMap turns an array of pairs into a map.
