@@ -181,6 +181,9 @@ func (n *node) items(f failer) map[string]item {
 			}
 			if kind == "stream" {
 				value = reply.String()
+				for _, group := range n.do(f, "XINFO", "GROUPS", name).Items {
+					value += " group " + group.Items[1].Text
+				}
 			}
 			items[fmt.Sprintf("db%d %q", db, name)] = item{kind + " " + value, n.do(f, "PEXPIRETIME", name).Int()}
 		}

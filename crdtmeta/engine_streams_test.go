@@ -43,21 +43,32 @@ func (n *node) stream(t *testing.T) string {
 	return ids(n.do(t, "XRANGE", "x", "-", "+"))
 }
 
-func (n *node) info(t *testing.T, words ...string) map[string]string {
+// info is XINFO STREAM as a map.
+func (n *node) info(t *testing.T, key string) map[string]string {
 	t.Helper()
 	n.pick(t, 0)
+	return flat(n.do(t, "XINFO", "STREAM", key))
+}
+
+func flat(r redistest.Reply) map[string]string {
 	fields := map[string]string{}
-	reply := n.do(t, append([]string{"XINFO"}, words...)...)
-	if words[0] == "GROUPS" {
-		reply = reply.Items[0]
-	}
-	for i := 0; i+1 < len(reply.Items); i += 2 {
-		fields[reply.Items[i].Text] = reply.Items[i+1].String()
-		if text := reply.Items[i+1].Text; text != "" {
-			fields[reply.Items[i].Text] = text
-		}
+	for i := 0; i+1 < len(r.Items); i += 2 {
+		fields[r.Items[i].Text] = r.Items[i+1].Text
 	}
 	return fields
+}
+
+// group is one of XINFO GROUPS as a map.
+func (n *node) group(t *testing.T, key, name string) map[string]string {
+	t.Helper()
+	n.pick(t, 0)
+	for _, g := range n.do(t, "XINFO", "GROUPS", key).Items {
+		if fields := flat(g); fields["name"] == name {
+			return fields
+		}
+	}
+	t.Fatalf("region %d: %s has no group %s", n.id, key, name)
+	return nil
 }
 
 func want(t *testing.T, what, got, want string) {
@@ -102,12 +113,12 @@ func TestLateEntriesFindTheirPlace(t *testing.T) {
 		for _, ms := range []string{"5", "15", "20", "25", "40"} {
 			b.run(t, "XADD", "x", ms, "f", "b"+ms)
 		}
-		before := a.info(t, "STREAM", "x")
+		before := a.info(t, "x")
 		exchange(t, nodes)
 		for _, n := range nodes {
 			want(t, "entries", n.stream(t), "5-2 10-1 15-2 20-1 20-2 25-2 30-1 40-2")
 		}
-		after := a.info(t, "STREAM", "x")
+		after := a.info(t, "x")
 		want(t, "entries ever added", after["entries-added"], "8")
 		want(t, "last id", after["last-generated-id"], "40-2")
 		want(t, "highest deleted id", before["max-deleted-entry-id"]+" "+after["max-deleted-entry-id"], "0-0 0-1")
@@ -141,7 +152,7 @@ func TestLateEntriesBelowADeletedOne(t *testing.T) {
 		for _, n := range nodes {
 			want(t, "entries", n.stream(t), "10-1 15-2 20-1")
 		}
-		info := a.info(t, "STREAM", "x")
+		info := a.info(t, "x")
 		want(t, "last id", info["last-generated-id"], "30-1")
 		want(t, "highest deleted id", info["max-deleted-entry-id"], "30-1")
 		want(t, "groups", info["groups"], "2")
@@ -234,6 +245,7 @@ func TestLateEntriesAreDeliveredFirst(t *testing.T) {
 	if reply := a.run(t, "XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "x", ">"); !reply.Null {
 		t.Errorf("more: %v", reply)
 	}
+	want(t, "lag", a.group(t, "x", "g")["lag"], "0")
 	want(t, "a wait that is no number", a.mustFail(t, "XREADGROUP", "GROUP", "g", "c", "BLOCK", "x", "STREAMS", "x", ">"),
 		"ERR timeout is not an integer or out of range")
 	want(t, "a wait below zero", a.mustFail(t, "XREADGROUP", "GROUP", "g", "c", "BLOCK", "-1", "STREAMS", "x", ">"),
@@ -293,12 +305,12 @@ func TestAcknowledgementsTravel(t *testing.T) {
 		t.Errorf("an acknowledgement with something pending before it travels: %s", entry.effects())
 	}
 	exchange(t, nodes)
-	want(t, "pending in the other region", b.info(t, "GROUPS", "x")["pending"], "2")
+	want(t, "pending in the other region", b.group(t, "x", "g")["pending"], "2")
 	a.run(t, "XACK", "x", "g", "10-1")
 	exchange(t, nodes)
-	group := b.info(t, "GROUPS", "x")
-	want(t, "pending in the other region", group["pending"], "0")
-	want(t, "last delivered in the other region", group["last-delivered-id"], "30-1")
+	state := b.group(t, "x", "g")
+	want(t, "pending in the other region", state["pending"], "0")
+	want(t, "last delivered in the other region", state["last-delivered-id"], "30-1")
 	want(t, "what it delivers then", delivered(b.run(t, "XREADGROUP", "GROUP", "g", "c", "STREAMS", "x", ">")), "40-2")
 }
 
@@ -317,8 +329,8 @@ func TestAcknowledgementKeepsWhatItHasNotSeen(t *testing.T) {
 	a.run(t, "XREADGROUP", "GROUP", "g", "c", "STREAMS", "x", ">")
 	a.run(t, "XACK", "x", "g", "10-1", "50-1")
 	exchange(t, nodes)
-	group := b.info(t, "GROUPS", "x")
-	want(t, "last delivered", group["last-delivered-id"], "50-1")
+	state := b.group(t, "x", "g")
+	want(t, "last delivered", state["last-delivered-id"], "50-1")
 	want(t, "pending", b.do(t, "XPENDING", "x", "g").Items[1].Text, "20-2")
 	want(t, "delivered then", delivered(b.run(t, "XREADGROUP", "GROUP", "g", "c", "STREAMS", "x", ">")), "30-2 40-2")
 	// The acknowledging region has them late, and acknowledges no further before they are delivered there too.
@@ -458,13 +470,13 @@ func TestLastIDs(t *testing.T) {
 	a.run(t, "XDEL", "x", "10-1")
 	a.run(t, "XSETID", "x", "50-0")
 	exchange(t, nodes)
-	want(t, "last id of the other region", b.info(t, "STREAM", "x")["last-generated-id"], "50-0")
+	want(t, "last id of the other region", b.info(t, "x")["last-generated-id"], "50-0")
 	want(t, "going back", b.mustFail(t, "XSETID", "x", "20-0"), "ERR The ID specified in XSETID is smaller than the target stream top item")
-	want(t, "last id after that", b.info(t, "STREAM", "x")["last-generated-id"], "50-0")
+	want(t, "last id after that", b.info(t, "x")["last-generated-id"], "50-0")
 	a.run(t, "RENAME", "x", "{x}y")
 	exchange(t, nodes)
 	for _, n := range nodes {
-		want(t, "last id of the copy", n.info(t, "STREAM", "{x}y")["last-generated-id"], "50-0")
+		want(t, "last id of the copy", n.info(t, "{x}y")["last-generated-id"], "50-0")
 	}
 }
 

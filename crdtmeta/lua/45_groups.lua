@@ -109,6 +109,13 @@ do
     cell.l = list
   end
 
+  -- read_more counts entries that arrived late among those that a group has read, so that its lag comes down to nothing.
+  function E.read_more(k, name, count)
+    local group = count > 0 and E.group_of(k, name)
+    local read = group and group['entries-read']
+    if read then call('XGROUP', 'SETID', k, name, group['last-delivered-id'], 'ENTRIESREAD', format('%.0f', read + count)) end
+  end
+
   -- remember_late notes entries that went below the last one, in each group that is past them.
   function E.remember_late(S, ids)
     if #ids == 0 then return end
@@ -223,6 +230,7 @@ do
         ids[#ids + 1] = id
       end
     end
+    E.read_more(k, o.group, #cell.l - #rest)
     cell.l = #rest > 0 and rest or nil
     E.keep_group(S, o.group, cell)
     local out = {}

@@ -191,6 +191,7 @@ do
         if new[cell.l[i]] or E.id_before(upto, cell.l[i]) then rest[#rest + 1] = cell.l[i] end
       end
       changed = #rest < #cell.l
+      E.read_more(k, name, #cell.l - #rest)
       cell.l = #rest > 0 and rest or nil
     end
     local last = group['last-delivered-id']
