@@ -170,6 +170,7 @@ var needsMemory = map[string]bool{
 	"HINCRBY": true, "HINCRBYFLOAT": true, "SADD": true, "SINTERSTORE": true, "SUNIONSTORE": true, "SDIFFSTORE": true,
 	"ZADD": true, "ZINCRBY": true, "ZRANGESTORE": true, "ZUNIONSTORE": true, "ZINTERSTORE": true, "COPY": true,
 	"LPUSH": true, "RPUSH": true, "LPUSHX": true, "RPUSHX": true, "LINSERT": true, "LSET": true, "LMOVE": true, "RPOPLPUSH": true,
+	"XADD": true, "XSETID": true, "XGROUP": true,
 }
 
 func function(commands [][]string) string {

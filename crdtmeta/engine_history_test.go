@@ -100,6 +100,8 @@ func (p *play) adoptSome(g history.Generator) {
 			v = model.Value{Type: model.ZSet, Elements: map[string]string{"m": "5", "n": "0.5"}}
 		case 4:
 			v = model.Value{Type: model.List, List: []string{"x", "y", "x", "z", ""}}
+		case 5:
+			v = model.Value{Type: model.Stream, Elements: map[string]string{"1-1": "f v", "3-1": "f w", "ggroup": ""}}
 		default:
 			continue
 		}

@@ -89,6 +89,7 @@ var placeholders = map[string][]string{
 	"<value>": {"x", "10", "-3", "3.5", "", "\xff\x00y"},
 	"<int>":   {"1", "-1", "5", "-7", "9007199254740993", "4611686018427387904"},
 	"<float>": {"0.5", "-1.25", "3", "1e2", "0.1"},
+	"<id>":    {"1-1", "1-2", "2-70", "3-5", "4-5", "5-18446744073709551615"},
 	"<score>": {"1", "2", "-1.5", "3", "0.1", "inf", "-inf"},
 	"<empty>": {""},
 	"<lon>":   {"2.35", "13.4", "-0.12"},
@@ -165,7 +166,7 @@ func (n *node) items(f failer) map[string]item {
 			kind := n.do(f, "TYPE", name).Text
 			read := map[string][]string{
 				"string": {"GET", name}, "hash": {"HGETALL", name}, "set": {"SMEMBERS", name}, "list": {"LRANGE", name, "0", "-1"},
-				"zset": {"ZRANGE", name, "0", "-1", "WITHSCORES"},
+				"zset": {"ZRANGE", name, "0", "-1", "WITHSCORES"}, "stream": {"XRANGE", name, "-", "+"},
 			}[kind]
 			reply := n.do(f, read...)
 			value := fmt.Sprintf("%q", reply.Text)
@@ -177,6 +178,12 @@ func (n *node) items(f failer) map[string]item {
 				value = fmt.Sprintf("%q", elements)
 			case "list", "zset":
 				value = fmt.Sprintf("%q", elements)
+			}
+			if kind == "stream" {
+				value = reply.String()
+				for _, group := range n.do(f, "XINFO", "GROUPS", name).Items {
+					value += " group " + group.Items[1].Text
+				}
 			}
 			items[fmt.Sprintf("db%d %q", db, name)] = item{kind + " " + value, n.do(f, "PEXPIRETIME", name).Int()}
 		}

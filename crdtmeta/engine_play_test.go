@@ -2,6 +2,7 @@ package crdtmeta_test
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,7 +100,8 @@ func (p *play) arm(at int) {
 	p.t.Logf("%c is armed as %v", 'A'+at, n.origin)
 }
 
-// popped gives the model what it cannot know: which members a random pop took. A pop that took nothing is left out.
+// popped gives the model what it cannot know: which members a random pop took, and which id the server made. A pop that took
+// nothing is left out.
 func popped(commands [][]string, replies []redistest.Reply) (known [][]string, index []int) {
 	for i, command := range commands {
 		if command[0] == "SPOP" && !replies[i].IsError() {
@@ -108,6 +110,10 @@ func popped(commands [][]string, replies []redistest.Reply) (known [][]string, i
 				continue
 			}
 			command = append([]string{"SREM", command[1]}, members...)
+		}
+		if star := slices.Index(command, "*"); command[0] == "XADD" && star > 0 && !replies[i].IsError() && !replies[i].Null {
+			command = slices.Clone(command)
+			command[star] = replies[i].Text
 		}
 		known, index = append(known, command), append(index, i)
 	}

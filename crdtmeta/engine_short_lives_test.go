@@ -58,6 +58,17 @@ LTRIM l 1 -1
 LMOVE l l LEFT RIGHT
 RPOPLPUSH l l
 SADD l m
+XADD x 1 f v
+XADD x 1 f v
+XADD x 1 f w
+XADD x 2-1 f v
+XDEL x 2-1
+XTRIM x MAXLEN 2
+XGROUP CREATE x g 0 MKSTREAM
+XGROUP CREATE x h $
+XGROUP DESTROY x g
+XREADGROUP GROUP g c STREAMS x >
+XADD s 1 f v
 PEXPIREAT * PX
 PEXPIREAT * PX
 PEXPIREAT * PX
@@ -119,12 +130,13 @@ func (s *shortLife) play() {
 		for _, n := range s.nodes {
 			n.adopt(s.t, 0, "h", model.Value{Type: model.Hash, Elements: map[string]string{"f": "1", "g": "2"}})
 			n.adopt(s.t, 0, "z", model.Value{Type: model.ZSet, Elements: map[string]string{"m": "1", "n": "2"}})
+			n.adopt(s.t, 0, "x", model.Value{Type: model.Stream, Elements: map[string]string{"1-1": "f v", "ggroup": ""}})
 			n.adopt(s.t, 0, "k", model.Value{Type: model.String, String: "7"})
 			n.adopt(s.t, 0, "l", model.Value{Type: model.List, List: []string{"x", "y", "z", "x"}})
 		}
-		s.tell("adopted h {f 1 g 2}, z {m 1 n 2}, k 7, l [x y z x]")
+		s.tell("adopted h {f 1 g 2}, z {m 1 n 2}, x {1-1 f v} with a group, k 7, l [x y z x]")
 	}
-	keys := [][]string{{"k"}, {"h"}, {"s"}, {"z"}, {"l"}, {"k", "h", "s", "z", "l"}}[s.random.IntN(6)]
+	keys := [][]string{{"k"}, {"h"}, {"s"}, {"z"}, {"x"}, {"l"}, {"k", "h", "s", "z", "x", "l"}}[s.random.IntN(7)]
 	for range 30 + s.random.IntN(50) {
 		switch s.random.IntN(10) {
 		case 0:

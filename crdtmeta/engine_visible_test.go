@@ -1,6 +1,7 @@
 package crdtmeta_test
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func (n *node) values(f failer, names []string) map[string]model.Value {
 	for _, name := range names {
 		questions = append(questions, []string{"TYPE", name}, []string{"PEXPIRETIME", name}, []string{"GET", name},
 			[]string{"HGETALL", name}, []string{"SMEMBERS", name}, []string{"ZRANGE", name, "0", "-1", "WITHSCORES"},
-			[]string{"LRANGE", name, "0", "-1"})
+			[]string{"LRANGE", name, "0", "-1"}, []string{"XRANGE", name, "-", "+"}, []string{"XINFO", "GROUPS", name})
 	}
 	replies, err := n.conn.Pipeline(questions)
 	if err != nil {
@@ -49,7 +50,7 @@ func (n *node) values(f failer, names []string) map[string]model.Value {
 	}
 	values := map[string]model.Value{}
 	for i, name := range names {
-		values[name] = parseVisible(f, name, replies[7*i:7*i+7])
+		values[name] = parseVisible(f, name, replies[9*i:9*i+9])
 	}
 	return values
 }
@@ -75,6 +76,14 @@ func parseVisible(f failer, name string, r []redistest.Reply) model.Value {
 		v.Type, v.Elements = model.ZSet, pairs(r[5].Strings())
 	case "list":
 		v.Type, v.List = model.List, r[6].Strings()
+	case "stream":
+		v.Type, v.Elements = model.Stream, map[string]string{}
+		for _, entry := range r[7].Items {
+			v.Elements[entry.Items[0].Text] = strings.Join(entry.Items[1].Strings(), " ")
+		}
+		for _, group := range r[8].Items {
+			v.Elements["g"+group.Items[1].Text] = ""
+		}
 	default:
 		f.Fatalf("key %q has type %q", name, r[0].Text)
 	}
@@ -126,6 +135,14 @@ func (n *node) adopt(f failer, db int, name string, v model.Value) {
 		}
 	case model.List:
 		n.do(f, append([]string{"RPUSH", name}, v.List...)...)
+	case model.Stream:
+		for _, element := range slices.Sorted(maps.Keys(v.Elements)) {
+			if group, isGroup := strings.CutPrefix(element, "g"); isGroup {
+				n.do(f, "XGROUP", "CREATE", name, group, "0")
+			} else {
+				n.do(f, append([]string{"XADD", name, element}, strings.Split(v.Elements[element], " ")...)...)
+			}
+		}
 	}
 	if v.Deadline != 0 {
 		n.do(f, "PEXPIREAT", name, strconv.FormatInt(v.Deadline, 10))

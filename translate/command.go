@@ -43,12 +43,13 @@ const (
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
 	ShapeLibraries                  // FUNCTION LIST: our own library is left out
+	ShapeStreams                    // array of [key, entries]: null array when there is nothing, a map in RESP3 (XREADGROUP)
 	ShapeIntegers                   // array in which a bulk of digits becomes an integer, and nulls stay (BITFIELD)
 )
 
 var shapeNames = [...]string{
 	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan", "libraries",
-	"integers",
+	"streams", "integers",
 }
 
 func (s Shape) String() string { return shapeNames[s] }

@@ -65,3 +65,11 @@ func xreadBlocking(plan Plan, args [][]byte) Plan {
 	}
 	return plan
 }
+
+// xreadgroupBlocking does the same for XREADGROUP.
+func xreadgroupBlocking(plan Plan, args [][]byte) Plan {
+	if xreadgroupWaits(args) {
+		return refuse(plan.Command, xreadgroupBlockRefusal)
+	}
+	return plan
+}

@@ -134,3 +134,18 @@ func xreadWaits(args [][]byte) bool {
 	}
 	return false
 }
+
+// xreadgroupWaits does the same for XREADGROUP, whose options follow the group and the consumer.
+func xreadgroupWaits(args [][]byte) bool {
+	for i := 4; i+1 < len(args); i++ {
+		switch {
+		case is(args[i], "BLOCK"):
+			return true
+		case is(args[i], "COUNT"):
+			i++
+		case !is(args[i], "NOACK"):
+			return false
+		}
+	}
+	return false
+}

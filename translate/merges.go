@@ -29,5 +29,11 @@ const (
 	flushed               = "removes what it has seen in every region; concurrent writes survive"
 	withoutCompanions     = "the answer leaves out Anabranch's own keys"
 	scripted              = "each write inside merges by its own rule; all of one run become visible in one step"
+	entryAddWins          = "add wins per entry; generated ids never collide between regions"
+	groupUnion            = "a group exists in every region; what it has delivered is each region's own"
+	groupDestroyWins      = "wins over a concurrent creation"
+	ownRegion             = "concerns consumers and pending entries, which are each region's own"
+	acknowledged          = "other regions skip the entries once nothing before them is pending"
+	lastIDGrows           = "the last id only grows"
 	published             = "delivered in every region at most once, best effort"
 )

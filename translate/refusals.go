@@ -7,7 +7,6 @@ import (
 
 // Why a command is refused, as the table's rows name it.
 const (
-	noStreams      = "streams are not replicated in this version"
 	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
 	noRestore      = "serialized values are not replicated in this version"
 	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
@@ -32,7 +31,10 @@ const (
 	clusterDisabled = "ERR This instance has cluster support disabled"
 )
 
-const xreadBlockRefusal = "ERR 'xread' with BLOCK is not available through Anabranch yet: " + noBlocking
+const (
+	xreadBlockRefusal      = "ERR 'xread' with BLOCK is not available through Anabranch yet: " + noBlocking
+	xreadgroupBlockRefusal = "ERR 'xreadgroup' with BLOCK is not available through Anabranch yet: " + noBlocking
+)
 
 // maxEchoBytes is how much of a client's own words Redis repeats in an error.
 const maxEchoBytes = 128

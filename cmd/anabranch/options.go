@@ -38,7 +38,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.TLSKeyFile, "tls-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
 	addBytes(flags, &c.QueryLimit, "query-limit", "largest command of a client; past it the client is disconnected", 1<<20)
 	addBytes(flags, &c.OutputLimit, "output-limit", "replies that a client has not read yet; past it the client is disconnected", 1<<20)
-	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal; no effect yet, streams cannot be written", oneOf("strict", "semi-strict", "liberal"), asIs)
+	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
 
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)

@@ -2,7 +2,7 @@
 --
 -- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y, c and b (docs/engine.md, 2).
 -- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum, float}.
--- This file is the one place that decides what survives and which value is shown.
+-- Groups of streams have cells of their own kind (45_groups.lua). This file is the one place that decides what survives and which value is shown.
 
 local EMPTY_RECORD
 
@@ -18,7 +18,7 @@ do
 
   function E.encode(cell)
     local w = cell.w
-    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r) then
+    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r or cell.q or cell.d or cell.g or cell.l or cell.k) then
       if #w == 1 and w[1][4] == false and w[1][5] then return mpack(1, w[1][1], w[1][2], w[1][3]) end
       if #w == 0 then
         if cell.x then return mpack(3, cell.x[1], cell.x[2], cell.x[3]) end
@@ -114,6 +114,7 @@ do
       end
     end
     for i = all, kept + 1, -1 do w[i] = nil end
+    if cell.g then E.forget_creations(cell) end
     local shares = cell.s
     if not shares then return end
     for o, s in pairs_(shares) do

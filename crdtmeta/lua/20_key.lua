@@ -2,7 +2,7 @@
 -- string) or 'h' (Redis hash), raw = stored record, rec = decoded record}; cells, where the whole companion is loaded.
 
 do
-  local LETTER = {string = 'k', set = 's', hash = 'h', zset = 'z', list = 'l', stream = 'o'}
+  local LETTER = {string = 'k', set = 's', hash = 'h', zset = 'z', list = 'l', stream = 'x'}
 
   -- native_type gives the letter of what the user's key holds, or nil.
   function E.native_type(k)
@@ -154,7 +154,7 @@ do
   -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and elements
   -- of which the shown type tells all need none. The newest stamps of a list are those of elements without cells too.
   function E.write_companion(S, shown)
-    local rec, list, n, counters = S.rec, {}, 0, nil
+    local rec, list, n, counters, groups = S.rec, {}, 0, nil, nil
     local newest = shown == 'l' and S.newest or {}
     local function note(o, at)
       if o ~= '' and at > (newest[o] or 0) then newest[o] = at end
@@ -162,7 +162,15 @@ do
     for field, cell in pairs_(S.cells) do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
-      if (#w > 0 or cell.s) and (cell.s or #w > 1 or not plain(field, w[1], shown)) then
+      local group = cell.g or cell.d or cell.l
+      if group then
+        for _, c in pairs_(cell.g or {}) do note(c[1], c[2]) end
+        for o, at in pairs_(cell.d or {}) do note(o, at[1]) end
+        groups = groups or cell.d or cell.l or cell.g[1][1] ~= '' or shown ~= 'x'
+      end
+      local only = group and not cell.d and not cell.l and cell.g or w
+      local stable = #only == 1 and not cell.s and plain(field, only[1], shown)
+      if not stable and (#w > 0 or cell.s or group) then
         if cell.s then
           counters = true
           for o, share in pairs_(cell.s) do note(o, share[3]) end
@@ -171,7 +179,7 @@ do
         n = n + 2
       end
     end
-    rec.c = counters
+    rec.c, rec.q = counters, groups and true or nil
     if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
     if shown ~= 'l' then E.drop_places(S) end
     S.raw = E.encode(rec)
@@ -209,15 +217,20 @@ do
     local list = E.offsets(rec, '', {})
     if rec.T then S.timed = true end
     E.reset(rec)
-    if rec.c then
+    if rec.c or rec.q then
       for field, cell in pairs_(E.load_cells(S)) do
         E.offsets(cell, field, list)
         E.reset(cell)
       end
     end
+    local groups = S.stream or (S.form == 'h' and call('HEXISTS', S.ck, 'x') == 1)
     E.emit('R', S.k, list)
     E.bury(S, origin, t, op)
-    if rec.c then
+    if groups then
+      E.emit('g', S.k, 'D', '', '')
+      E.destroy_all(S, origin, t, op)
+    end
+    if rec.c or rec.q then
       E.write_companion(S)
     else
       E.drop_cells(S)
@@ -271,7 +284,8 @@ do
     end
   end
 
-  -- open_local opens a string key for a command of this region.
+  -- open_local opens a string key, or one of any type, for a command of this region. That a key is a stream is noted, since
+  -- removing it destroys its groups, and a stream that every region knows has no cell that says so.
   function E.open_local(k)
     local S = E.open(k)
     if not S.form then
@@ -279,6 +293,7 @@ do
     elseif S.rec.T then
       E.expire_first(S)
     end
+    S.stream = #S.rec.w == 0 and (S.form or S.rec.b) and E.native_type(k) == 'x'
     return S
   end
 
@@ -362,6 +377,8 @@ do
       for _, m in pairs_(call('SMEMBERS', S.k)) do natives[m] = '' end
     elseif nt == 'o' then
       natives[''] = call('DUMP', S.k)
+    elseif nt == 'x' then
+      E.lift_stream(S, keep, natives)
     else
       local all = nt == 'h' and call('HGETALL', S.k) or call('ZRANGE', S.k, 0, -1, 'WITHSCORES')
       for i = 1, #all, 2 do natives[all[i]] = all[i + 1] end
@@ -415,20 +432,22 @@ do
         if not best or E.after(top, best) then best, shown = top, letter end
       end
     end
-    call('UNLINK', S.k)
     E.drop_places(S)
     local hidden = ''
-    for _, letter in pairs_({'h', 'k', 'l', 'o', 's', 'z'}) do
+    for _, letter in pairs_({'h', 'k', 'l', 'o', 's', 'x', 'z'}) do
       if letters[letter] and letter ~= shown then hidden = hidden .. letter end
     end
     rec.y = hidden ~= '' and hidden or nil
     if not shown then rec.b = nil elseif E.passed(rec) then shown = nil end
+    if shown ~= 'x' or not S.native then call('UNLINK', S.k) end
     if shown then
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
         if not rec.s then E.winner(rec)[4] = false end
       elseif shown == 'l' then
         E.show_list(S)
+      elseif shown == 'x' then
+        E.show_stream(S)
       else
         local list = {}
         for field, cell in pairs_(S.cells) do

@@ -17,7 +17,7 @@ do
     for j = i + 1, i + n - 1 do
       if call(argv[i], argv[j]) == 1 then
         total = total + 1
-        E.remove_local(E.open(argv[j]))
+        E.remove_local(states[j])
       end
     end
     return total
@@ -47,12 +47,12 @@ do
 
   local function rename(argv, i, n)
     local from, to = argv[i + 1], argv[i + 2]
-    E.open_local(from)
+    local S = E.open_local(from)
     E.open_local(to)
     local existed = call('EXISTS', to) == 1
     local reply = native(argv, i, n)
     if (type_(reply) == 'table' and reply.ok or reply == 1) and from ~= to then
-      E.remove_local(E.open(from))
+      E.remove_local(S)
       E.replaced(to, existed)
     end
     return reply
@@ -226,7 +226,7 @@ do
     local met = {}
     E.each_companion(function(k)
       local S = E.open(k)
-      if not met[k] and (S.rec.s or S.rec.c) then
+      if not met[k] and (S.rec.s or S.rec.c or S.rec.q or S.rec.d) then
         met[k] = true
         local list = E.offsets(S.rec, '', {})
         E.reset(S.rec)

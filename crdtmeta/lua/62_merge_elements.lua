@@ -3,7 +3,7 @@
 do
   local F, M = E.effects, E.merge
   local WRITE = {s = 'SADD', h = 'HSET', z = 'ZADD'}
-  local REMOVE = {s = 'SREM', h = 'HDEL', z = 'ZREM'}
+  local REMOVE = {s = 'SREM', h = 'HDEL', z = 'ZREM', x = 'XDEL'}
   local READ = {h = 'HGET', z = 'ZSCORE'}
 
   -- simple says that elements can be merged one by one: no other type is in play, and a key with a TTL
@@ -19,7 +19,7 @@ do
   end
 
   -- plainly says that an effect can replace or remove a cell without a look at what is in it.
-  local function plainly(raw)
+  function M.plainly(raw)
     if not raw then return true end
     if byte(raw, 1) ~= 1 then return false end
     local _, o, at, n = munpack(raw)
@@ -79,7 +79,7 @@ do
       if step == 2 then element, v = list[2 * i - 1], list[2 * i] end
       local raw = raws[i]
       cells[m + 1] = fields[i]
-      if plainly(raw) then
+      if M.plainly(raw) then
         cells[m + 2] = plain
       else
         local cell = E.decode(raw)
@@ -103,7 +103,7 @@ do
   end
 
   function F.a(list, p)
-    merge_elements(list[p + 1], list[p + 2], list[p + 4])
+    if list[p + 1] == 'x' then M.stream_entries(list[p + 2], list[p + 4]) else merge_elements(list[p + 1], list[p + 2], list[p + 4]) end
     return p + 5
   end
 
@@ -136,7 +136,7 @@ do
     local gone, bare, dropped, kept, writes = {}, {}, {}, {}, {}
     for i = 1, #fields do
       local raw = raws[i]
-      if plainly(raw) then
+      if M.plainly(raw) then
         if raw then
           gone[#gone + 1] = elements[i]
           dropped[#dropped + 1] = fields[i]
@@ -145,7 +145,7 @@ do
         end
       else
         local cell = E.decode(raw)
-        if not lift_cell(S, letter, elements[i], cell) then
+        if letter == 'x' or not lift_cell(S, letter, elements[i], cell) then
           long_way()
           return p + 5
         end

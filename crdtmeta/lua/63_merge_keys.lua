@@ -27,7 +27,7 @@ do
     local rec = S.rec
     M.touch(k)
     if rec.T then S.timed = true end
-    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
+    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not rec.q and elements_seen(S))) then
       E.reset(rec)
       E.bury(S, r.o, r.t, r.op)
       call('UNLINK', k)
@@ -107,7 +107,7 @@ do
       E.each_companion(function(k)
         local S = E.open(k)
         local name = d .. ':' .. k
-        if not met[k] and (given[name] or S.rec.s or S.rec.c or not M.all_seen(S.rec) or (S.form == 'h' and not elements_seen(S))) then
+        if not met[k] and (given[name] or S.rec.s or S.rec.c or S.rec.q or S.rec.d or not M.all_seen(S.rec) or (S.form == 'h' and not elements_seen(S))) then
           met[k] = true
           E.lift(S)
           survivors[#survivors + 1] = S
@@ -125,7 +125,7 @@ do
       end
       E.select(d)
       for _, S in pairs_(survivors) do
-        S.form, S.raw = nil, nil
+        S.form, S.raw, S.native = nil, nil, nil
         local of = given[d .. ':' .. S.k]
         M.forget(S, of and E.by_field(of))
         E.set_ttl(S.rec, r.o, r.t, r.op, -1)

@@ -5,8 +5,10 @@ do
   local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
 
   -- How many values an effect has, its kind included, and where among them its key is.
-  local SIZE = {S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4}
-  local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1, l = 1, d = 1, L = 1}
+  local SIZE = {
+    S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4, g = 5,
+  }
+  local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1, l = 1, d = 1, L = 1, g = 1}
 
   local function region(o)
     return tonumber_(match(o, '^(%d+)'))
@@ -146,6 +148,8 @@ do
     end
   end
 
+  local function settle_entries(d, k) E.merge.settle_entries(d, k) end
+
   -- FCALL anabranch_apply origin position { id body count run… }…
   function E.apply(argv)
     local refused = E.begin(0)
@@ -163,6 +167,7 @@ do
     local done, status, detail = 0, 'ok', ''
     local applied, highest = 0, 0
     E.touched, E.lost, E.conflicts = {}, {}, {}
+    E.merge.begin_entries()
 
     local function keep_position()
       frontier[o] = at
@@ -227,6 +232,10 @@ do
             while p <= n do
               local effect = body[p]
               if effect ~= 'D' then remote.op = remote.op + 1 end
+              if effect ~= 'a' or body[p + 1] ~= 'x' then
+                local key_at = KEY_AT[effect]
+                if effect ~= 'D' then settle_entries(db, key_at and body[p + key_at]) end
+              end
               p = effects[effect](body, p)
             end
             applied = applied + remote.op
@@ -241,6 +250,7 @@ do
       done = done + taken
       i = i + taken
     end
+    settle_entries()
     if dirty then keep_position() end
     E.stats.applied_entries = E.stats.applied_entries + done
     E.stats.applied_effects = E.stats.applied_effects + applied

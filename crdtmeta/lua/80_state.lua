@@ -24,7 +24,7 @@ do
     if cell.x and #cell.w == 0 then lines[#lines + 1] = name .. ' removed by ' .. stamp_text(cell.x[1], cell.x[2], cell.x[3]) end
   end
 
-  local NAME = {s = 'member', h = 'field', z = 'member', o = 'value'}
+  local NAME = {s = 'member', h = 'field', z = 'member', o = 'value', x = 'entry'}
 
   -- cell_name gives a cell's field in words: list elements by the effect that made them.
   local function cell_name(field)
@@ -33,6 +33,17 @@ do
     local o, at, n, index = E.made(place)
     if o == '' then return 'element that was at ' .. E.cold_range(place) end
     return format('element %d of %s', index, stamp_text(o, at, n))
+  end
+
+  -- group_lines says whether a field is a consumer group's.
+  local function group_lines(field, cell, lines)
+    if sub(field, 1, 2) ~= 'xg' then return false end
+    local name = 'group "' .. sub(field, 3, 66) .. '"'
+    for _, c in pairs_(cell.g or {}) do lines[#lines + 1] = name .. ' created by ' .. stamp_text(c[1], c[2], c[3]) .. ' from ' .. c[4] end
+    for o, at in pairs_(cell.d or {}) do lines[#lines + 1] = name .. ' destroyed by ' .. stamp_text(o, at[1], at[2]) end
+    if cell.l then lines[#lines + 1] = name .. ' has still to deliver ' .. #cell.l .. ' that arrived late' end
+    if cell.k then lines[#lines + 1] = name .. ' has told other regions that all is acknowledged up to ' .. cell.k end
+    return true
   end
 
   E.handlers['XCRDT.EXPLAIN'] = function(argv, i, n)
@@ -53,7 +64,10 @@ do
     local fields = {}
     for field in pairs_(E.load_cells(S)) do fields[#fields + 1] = field end
     sort(fields, function(a, b) return a < b end)
-    for j = 1, #fields < 200 and #fields or 200 do cell_lines(cell_name(fields[j]), S.cells[fields[j]], lines) end
+    for j = 1, #fields < 200 and #fields or 200 do
+      local field = fields[j]
+      if not group_lines(field, S.cells[field], lines) then cell_lines(cell_name(field), S.cells[field], lines) end
+    end
     if #fields > 200 then lines[#lines + 1] = '… and ' .. #fields - 200 .. ' more' end
     return concat(lines, '\n')
   end
@@ -70,6 +84,10 @@ do
       for i = 1, #cell.w do
         local w = cell.w[i]
         if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4]} end
+      end
+      -- A group that every region knows has no cell where it got lost.
+      for _, c in pairs_(cell.g or {}) do
+        if c[1] == '' then list[#list + 1] = {field, c[1], c[2], c[3], c[4]} end
       end
     end
     add('', S.rec)
@@ -127,6 +145,12 @@ do
       if w and #w > 0 then
         for j = 1, #w do
           if w[j][4] == false and w[j][1] == o and w[j][2] == at and w[j][3] == n then w[j][4] = v end
+        end
+      elseif o == '' and sub(field, 1, 2) == 'xg' then
+        cell = cell or {w = {}}
+        if rec.b and not cell.g and not cell.d and not rec.d then
+          cell.g = {{'', 0, 0, v}}
+          cells[field] = cell
         end
       elseif o == '' and not (cell and E.shares_live(cell)) then
         if not rec.b then

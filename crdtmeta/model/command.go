@@ -60,6 +60,7 @@ func init() {
 		"LMPOP": {4, lmpop}, "LMOVE": {5, lmove}, "RPOPLPUSH": {3, rpoplpush}, "LINSERT": {5, linsert}, "LSET": {4, lset},
 		"LREM": {4, lrem}, "LTRIM": {4, ltrim},
 		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
+		"XADD": {5, xadd}, "XDEL": {3, xdel}, "XTRIM": {4, xtrim}, "XSETID": {3, xsetid}, "XGROUP": {4, xgroup},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
 	}
 }
@@ -97,7 +98,7 @@ func (c *call) replace(key string, v Value) {
 	if v.Type == String {
 		c.emit(Effect{Kind: Overwrite, Key: key, Value: v.String})
 	} else {
-		c.emit(Effect{Kind: Delete, Key: key})
+		c.removeKey(key)
 		switch {
 		case v.Type == List:
 			c.insert(key, atEnd, v.List...)
@@ -105,6 +106,9 @@ func (c *call) replace(key string, v Value) {
 			return
 		default:
 			c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
+		}
+		if k := c.region.key(c.db, key); v.last.compare(k.last) > 0 {
+			c.emit(Effect{Kind: Groups, Key: key, action: raiseLast, Value: v.last.String()})
 		}
 	}
 	if v.Deadline != 0 {

@@ -19,6 +19,7 @@ const (
 	Insert     Kind = 'l' // elements put into a list
 	TakeOut    Kind = 'd' // elements of a list removed
 	SetElement Kind = 'L' // the value of one element of a list
+	Groups     Kind = 'g' // a stream's groups created or destroyed, or its last id raised
 )
 
 // Deadlines of Expire that are no time.
@@ -63,6 +64,8 @@ type Effect struct {
 	start instant // of the share, for an Increment; the zero instant means that the share starts here
 	sum   *big.Rat
 	float bool
+
+	action groupAction
 }
 
 // Entry is the log entry of one call: one atomic step, at its origin and everywhere else.

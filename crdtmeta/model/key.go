@@ -12,13 +12,14 @@ const (
 	Set    Type = 's'
 	ZSet   Type = 'z'
 	List   Type = 'l'
+	Stream Type = 'x'
 )
 
 func (t Type) String() string {
-	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", List: "list"}[t]
+	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", List: "list", Stream: "stream"}[t]
 }
 
-var types = []Type{String, Hash, Set, ZSet, List}
+var types = []Type{String, Hash, Set, ZSet, List, Stream}
 
 // candidate is one opinion about the key's TTL. Deadline 0 is the opinion that there is none.
 type candidate struct {
@@ -32,10 +33,14 @@ type Key struct {
 	cells      map[Type]map[string]*Cell
 	places     map[string]place
 	candidates []candidate
+
+	groups    map[string]*group
+	destroyed map[Origin]instant // of each origin, the newest removal of a stream, which destroys all groups
+	last      id                 // the last id that the stream has had while the key was one
 }
 
 func newKey() *Key {
-	k := &Key{cells: map[Type]map[string]*Cell{}, places: map[string]place{}}
+	k := &Key{cells: map[Type]map[string]*Cell{}, places: map[string]place{}, groups: map[string]*group{}, destroyed: map[Origin]instant{}}
 	for _, t := range types {
 		k.cells[t] = map[string]*Cell{}
 	}
@@ -85,6 +90,9 @@ func (k *Key) removeSeen(ctx context, of []Type) {
 		for _, c := range k.cells[t] {
 			c.removeSeen(ctx)
 		}
+	}
+	if slices.Contains(of, Stream) {
+		k.removeSeenGroups(ctx)
 	}
 }
 

@@ -8,17 +8,28 @@ func del(c *call, args []string) any {
 	deleted := int64(0)
 	for _, key := range args {
 		if c.exists(key) {
-			c.emit(Effect{Kind: Delete, Key: key})
+			c.removeKey(key)
 			deleted++
 		}
 	}
 	return deleted
 }
 
+// removeKey removes a key and, where a stream is among what it holds, all groups.
+func (c *call) removeKey(key string) {
+	_, stream := c.region.key(c.db, key).elements(Stream)[""]
+	c.emit(Effect{Kind: Delete, Key: key})
+	if stream {
+		c.emit(Effect{Kind: Groups, Key: key, action: destroyAll})
+	}
+}
+
 // value is what a key of a database shows, as a whole.
 func (c *call) value(key string) Value {
 	k := c.region.key(c.db, key)
-	return k.value(k.shown())
+	v := k.value(k.shown())
+	v.last = k.last
+	return v
 }
 
 func rename(c *call, args []string) any {
@@ -30,7 +41,7 @@ func rename(c *call, args []string) any {
 		return ok
 	}
 	v := c.value(from)
-	c.emit(Effect{Kind: Delete, Key: from})
+	c.removeKey(from)
 	c.replace(to, v)
 	return ok
 }
@@ -82,7 +93,7 @@ func move(c *call, args []string) any {
 		return int64(0)
 	}
 	v := c.value(key)
-	c.emit(Effect{Kind: Delete, Key: key})
+	c.removeKey(key)
 	target.replace(key, v)
 	return int64(1)
 }

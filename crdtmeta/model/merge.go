@@ -8,6 +8,7 @@ func (r *Region) merge(ctx context, e Effect) {
 				for _, k := range r.databases[db] {
 					k.removeSeen(ctx, types)
 					k.removeSeenTTL(ctx)
+					k.keepLast()
 				}
 			}
 		}
@@ -60,8 +61,14 @@ func (r *Region) merge(ctx context, e Effect) {
 		if e.Deadline != Void {
 			k.candidates = append(k.candidates, candidate{ctx.self, e.Deadline})
 		}
+	case Groups:
+		if e.action != destroyAll {
+			k.removeSeen(ctx, otherTypes(Stream))
+		}
+		k.mergeGroups(ctx, e)
 	}
 	r.mergeOffsets(e)
+	k.keepLast()
 }
 
 func (r *Region) mergeOffsets(e Effect) {
@@ -92,6 +99,10 @@ func (r *Region) offsets(e Effect) []Offset {
 		reset(e.DB, e.Key, otherTypes(e.Type), e.Elements)
 	case Increment, Insert, TakeOut, SetElement:
 		reset(e.DB, e.Key, otherTypes(e.Type), nil)
+	case Groups:
+		if e.action != destroyAll {
+			reset(e.DB, e.Key, otherTypes(Stream), nil)
+		}
 	case Flush:
 		for db := range r.databases {
 			if e.DB == AllDatabases || e.DB == db {

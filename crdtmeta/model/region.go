@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Why Apply takes nothing.
@@ -108,24 +109,35 @@ func (r *Region) Adopt(db int, name string, v Value) {
 		k.cell(String, "").add(Stamp{}, v.String)
 	}
 	for element, value := range v.Elements {
+		if name, isGroup := strings.CutPrefix(element, "g"); isGroup && v.Type == Stream {
+			k.groups[name] = &group{creations: []Stamp{{}}, destroyed: map[Origin]instant{}}
+			continue
+		}
 		k.cell(v.Type, element).add(Stamp{}, value)
 	}
 	for position, value := range v.List {
 		k.element(place{root: cold, cold: position}).add(Stamp{}, value)
 	}
+	if v.Type == Stream {
+		k.cell(Stream, "").add(Stamp{}, "")
+	}
+	k.keepLast()
 	if v.Deadline != 0 {
 		k.candidates = append(k.candidates, candidate{Stamp{}, v.Deadline})
 	}
 }
 
-// Value is what a key shows to clients. String is for strings, List for lists, Elements for all else (members of sets have
-// the value ""). Deadline is in Unix milliseconds, 0 for none.
+// Value is what a key shows to clients. String is for strings, List for lists, Elements for all else (members of sets have the
+// value "", entries of streams their fields and values, and groups of streams are elements "g" and their name). Deadline is in
+// Unix milliseconds, 0 for none.
 type Value struct {
 	Type     Type
 	String   string
 	Elements map[string]string
 	List     []string
 	Deadline int64
+
+	last id // of a stream; only commands need it
 }
 
 // Dump returns all that clients can see: database → key → value. Equal dumps are equal regions.
@@ -140,7 +152,11 @@ func (r *Region) Dump() map[int]map[string]Value {
 			if dump[db] == nil {
 				dump[db] = map[string]Value{}
 			}
-			dump[db][name] = k.value(t)
+			v := k.value(t)
+			if t == Stream {
+				v.Elements = k.streamElements()
+			}
+			dump[db][name] = v
 		}
 	}
 	return dump

@@ -25,6 +25,10 @@ type Config struct {
 	RegionName string
 	Shard      int
 
+	// XAddIDs says which stream ids XADD takes: "strict" (no complete ones), "semi-strict" (those too; the server completes
+	// partial ones with a sequence of this region) or "liberal" (partial ones as Redis completes them). Default "semi-strict".
+	XAddIDs string
+
 	// Prefix of the keys that belong to Anabranch. Default "crdt:".
 	Prefix string
 
@@ -57,6 +61,7 @@ type Config struct {
 // DefaultConfig returns a Config that lacks only URL and region.
 func DefaultConfig() Config {
 	return Config{
+		XAddIDs:         "semi-strict",
 		Prefix:          crdtmeta.DefaultPrefix,
 		Connections:     1,
 		FlushesInFlight: 2,
@@ -78,6 +83,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("RegionName: must not be empty")
 	case c.Shard < 0:
 		return fmt.Errorf("Shard %d: must not be negative", c.Shard)
+	case c.XAddIDs != "strict" && c.XAddIDs != "semi-strict" && c.XAddIDs != "liberal":
+		return fmt.Errorf("XAddIDs %q: must be strict, semi-strict or liberal", c.XAddIDs)
 	case c.Connections < 1:
 		return fmt.Errorf("Connections %d: must be at least 1", c.Connections)
 	case c.FlushesInFlight < 1:

@@ -254,7 +254,7 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 		return "", err
 	}
 	origin, err = b.client.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, b.cfg.RegionID, b.cfg.RegionName, b.cfg.Shard,
-		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID).Text()
+		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs).Text()
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "CRDTREGION") {
 			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)

@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"bytes"
+
 	"anabranch/internal/resp"
 	"anabranch/translate"
 )
@@ -37,6 +39,13 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 			return appendNullable(dst, reply, proto)
 		}
 		return appendPopped(dst, reply)
+	case translate.ShapeStreams:
+		if three {
+			return appendMap(dst, reply)
+		}
+		if bytes.Contains(reply, nullBulk) {
+			return appendNullArrays(dst, reply)
+		}
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
 	case translate.ShapeLibraries:
@@ -46,6 +55,9 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 	}
 	return append(dst, reply...)
 }
+
+// nullBulk is how the engine says null in RESP2.
+var nullBulk = []byte("$-1\r\n")
 
 func appendAsIs(dst, reply []byte) []byte { return append(dst, reply...) }
 
@@ -65,7 +77,7 @@ func appendBulkAs(dst, reply []byte, kind byte) []byte {
 }
 
 func appendNullable(dst, reply []byte, proto int) []byte {
-	if string(reply) == "$-1\r\n" {
+	if bytes.Equal(reply, nullBulk) {
 		return resp.AppendNullArray(dst, proto)
 	}
 	return append(dst, reply...)
@@ -120,6 +132,30 @@ func appendPopped(dst, reply []byte) []byte {
 	key := element(reply, pos)
 	dst = append(dst, reply[:key]...)
 	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendNullArrays makes every null a null array, at any depth: the fields of an entry that was deleted are one too.
+func appendNullArrays(dst, reply []byte) []byte {
+	if isArray(reply) {
+		return appendElements(dst, reply, '*', appendNullArrays)
+	}
+	return appendNullable(dst, reply, resp.RESP2)
+}
+
+// appendMap turns an array of pairs into a map.
+func appendMap(dst, reply []byte) []byte {
+	count, pos := header(reply)
+	for range count {
+		end := element(reply, pos)
+		if two, _ := header(reply[pos:end]); two != 2 {
+			return append(dst, reply...)
+		}
+		pos = end
+	}
+	return appendElements(dst, reply, '%', func(dst, pair []byte) []byte {
+		_, pos := header(pair)
+		return append(dst, pair[pos:]...)
+	})
 }
 
 // appendVisible leaves out the names of an array that belong to Anabranch.

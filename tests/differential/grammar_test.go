@@ -42,6 +42,7 @@ func newGrammar(t *testing.T, seed uint64) *grammar {
 		'T': {"33177117420000", "33177117420123", "33177117430000"}, // conditions on relative times depend on the millisecond
 		'b': {"0", "7", "9", "100"},
 		's': {"-inf", "0", "(1", "3.1", "(100", "+inf"},
+		'x': {"1-1", "1-2", "2-1", "3-70", "4-1", "5-1", "6-1", "7-18446744073709551615"},
 		'r': {"0", "1", "-1", "-2", "3"},
 	}}
 	g.add(string(data))
@@ -81,7 +82,7 @@ func (g *grammar) key(family string) string {
 		return name
 	}
 	if family == anyType {
-		family = []string{"string", "hash", "set", "zset", "list", "geo"}[g.random.IntN(6)]
+		family = []string{"string", "hash", "set", "zset", "list", "geo", "stream"}[g.random.IntN(7)]
 	}
 	return family + name
 }

@@ -39,6 +39,21 @@ FLUSHDB
 FLUSHALL
 `
 
+// groups are templates of which plain Redis would keep something else: groups do not go to another key, and generated ids
+// are those of a region.
+const groups = `= stream
+3 XADD %k * f %v
+XADD %k MAXLEN ~ 2 * f %v
+2 XADD %k {5|6-*} f %v
+3 XGROUP CREATE %k {g|h} {0|$|2-1} {|MKSTREAM}
+XGROUP DESTROY %k {g|h}
+XGROUP SETID %k g %x
+3 XREADGROUP GROUP {g|h} {c|d} {|COUNT 1} {|NOACK} STREAMS %k >
+XACK %k {g|h} %x %x
+XCLAIM %k g d 0 %x {|FORCE}
+XAUTOCLAIM %k g d 0 0
+`
+
 // histories is three regions and what was done to them.
 type histories struct {
 	t       *testing.T
@@ -59,6 +74,7 @@ func newHistories(t *testing.T, opts ...redistest.ClusterOption) *histories {
 	redistest.Slow(t)
 	h := &histories{t: t, grammar: newGrammar(t, seedOf(t)), cluster: redistest.StartCluster(t, 3, opts...)}
 	h.grammar.add(databases)
+	h.grammar.add(groups)
 	for _, region := range h.cluster.Regions {
 		h.conns = append(h.conns, region.Dial())
 	}

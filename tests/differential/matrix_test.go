@@ -28,7 +28,8 @@ var contents = map[string]struct {
 	"geo":     {make: []string{"GEOADD # 0.5 0.5 a"}},
 	"list":    {make: []string{"RPUSH # a b", "LSET # 0 1"}},
 	"oldlist": {native: true, make: []string{"RPUSH # a"}},
-	"stream":  {native: true, make: []string{"XADD # 1-1 f v"}},
+	"stream":  {make: []string{"XADD # 1-1 f v", "XADD # 2-1 f w"}},
+	"group":   {make: []string{"XGROUP CREATE # g 0 MKSTREAM", "XADD # 1-1 f v", "XREADGROUP GROUP g c STREAMS # >"}},
 	"hll":     {native: true, make: []string{"PFADD # a"}},
 }
 

@@ -31,6 +31,7 @@ func TestManySmallHistoriesEndTheSameEverywhere(t *testing.T) {
 	redistest.Slow(t)
 	g := newGrammar(t, seedOf(t))
 	g.add(shortLived)
+	g.add(groups)
 	cluster := redistest.StartCluster(t, 3)
 	p := &parallelHistories{t: t, grammar: g, cluster: cluster}
 	for _, region := range cluster.Regions {
@@ -73,7 +74,7 @@ func (p *parallelHistories) phase(round int) {
 			// A key is named after its round and history, so that nothing of another history can meddle.
 			prefix := fmt.Sprintf("%d-%d-", round, i)
 			p.grammar.pools['k'] = []string{prefix + "x", prefix + "x", prefix + "y"}
-			p.grammar.family = []string{"string", "hash", "set", "zset", "geo", ""}[i%6]
+			p.grammar.family = []string{"string", "hash", "set", "zset", "geo", "stream", ""}[i%7]
 			commands, of = append(commands, p.grammar.command().args), append(of, i)
 		}
 		began := time.Now()

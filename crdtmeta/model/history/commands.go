@@ -18,7 +18,7 @@ const (
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
-var Keys = []string{"a", "b", "{t}c", "}d", "{e"}
+var Keys = []string{"a", "b", "{t}c", "}d", "{e", "x"}
 
 // Generator draws commands.
 type Generator struct {
@@ -37,6 +37,7 @@ type family func(Generator, *rapid.T, string) []string
 var favourites = map[string]family{
 	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
 	"{e": Generator.list,
+	"x":  Generator.stream,
 }
 
 func (g Generator) favourite(t *rapid.T, key string) []string { return favourites[key](g, t, key) }
@@ -50,7 +51,7 @@ var (
 		Generator.favourite, Generator.set, Generator.whole, Generator.favourite, Generator.life, Generator.text, Generator.favourite,
 		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.favourite, Generator.whole,
 		Generator.text, Generator.favourite, Generator.set, Generator.list, Generator.hash, Generator.life, Generator.favourite,
-		Generator.list, Generator.favourite,
+		Generator.list, Generator.favourite, Generator.stream, Generator.favourite, Generator.stream, Generator.favourite,
 	}
 )
 
@@ -241,6 +242,45 @@ func (g Generator) list(t *rapid.T, key string) []string {
 		return []string{name, key, to}
 	default:
 		return some(t, []string{name, key}, value)
+	}
+}
+
+// id draws the id of an entry: few, so that regions give the same one.
+func (g Generator) id(t *rapid.T) string {
+	return pick(t, "ms", "1", "2", "3", "4", "5", "7") + "-" + pick(t, "seq", "1", "2", "70")
+}
+
+func (g Generator) stream(t *rapid.T, key string) []string {
+	switch name := pick(t, "stream", "XADD", "XADD", "XADD", "XADD option", "XDEL", "XDEL", "XTRIM", "XGROUP CREATE", "XGROUP CREATE",
+		"XGROUP DESTROY", "XSETID"); name {
+	case "XDEL":
+		return some(t, []string{name, key}, func() []string { return []string{g.id(t)} })
+	case "XTRIM":
+		return []string{name, key, "MAXLEN", pick(t, "length", "0", "1", "3")}
+	case "XGROUP CREATE":
+		words := []string{"XGROUP", "CREATE", key, pick(t, "group", "g", "h\x00"), pick(t, "from", "0", "$", "3-1")}
+		if rapid.Bool().Draw(t, "make") {
+			words = append(words, "MKSTREAM")
+		}
+		return words
+	case "XGROUP DESTROY":
+		return []string{"XGROUP", "DESTROY", key, pick(t, "group", "g", "h\x00")}
+	case "XSETID":
+		return []string{name, key, g.id(t)}
+	default:
+		words := []string{"XADD", key}
+		if name == "XADD option" {
+			words = append(words, [][]string{{"NOMKSTREAM"}, {"MAXLEN", "2"}, {"NOMKSTREAM", "MAXLEN", "0"}}[rapid.IntRange(0, 2).Draw(t, "option")]...)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "id") {
+		case 0:
+			words = append(words, "*")
+		case 1, 2, 3:
+			words = append(words, pick(t, "ms", "1", "2", "3", "4", "5", "7"))
+		default:
+			words = append(words, g.id(t))
+		}
+		return append(words, "f", g.value(t))
 	}
 }
 

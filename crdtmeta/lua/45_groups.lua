@@ -1,0 +1,336 @@
+-- Consumer groups. That a group exists is the same in all regions; consumers, pending entries and how far a group has read
+-- are each region's own.
+--
+-- The cell of a group has no writes. It has g, its live creations {origin, t, op, first id}; d, the newest destruction of each
+-- origin; and of this region alone l, the ids that arrived below what the group had delivered, in order, and k, the id up to
+-- which this region has told that all is acknowledged. The record's d destroys all groups. Destroying wins: a creation lives
+-- only if it has seen every destruction.
+
+do
+  local H, native = E.handlers, E.native
+
+  function E.group_cell(S, name)
+    local field = 'xg' .. name
+    if S.cells then
+      S.cells[field] = S.cells[field] or {w = {}}
+      return S.cells[field]
+    end
+    local raw = S.form == 'h' and call('HGET', S.ck, field)
+    return raw and E.decode(raw) or {w = {}}
+  end
+
+  -- keep_group stores a group's cell; o and at are given for what has a stamp.
+  function E.keep_group(S, name, cell, o, at)
+    S.rec.q = true
+    if S.cells then return end
+    if o then
+      E.put(S, {'xg' .. name, E.encode(cell)}, 2, o, at)
+    else
+      E.hash_form(S)
+      call('HSET', S.ck, 'xg' .. name, E.encode(cell))
+      E.save(S)
+    end
+  end
+
+  -- forget_creations is the part of a reset that concerns groups.
+  function E.forget_creations(cell)
+    local kept = {}
+    for i = 1, #cell.g do
+      local c = cell.g[i]
+      if not E.seen(c[1], c[2], c[3]) then kept[#kept + 1] = c end
+    end
+    cell.g = #kept > 0 and kept or nil
+  end
+
+  function E.destroy(cell, o, at, n)
+    cell.g, cell.l, cell.k = nil, nil, nil
+    cell.d = cell.d or {}
+    cell.d[o] = {at, n}
+  end
+
+  function E.destroy_natively(k)
+    for _, group in pairs_(E.groups_of(k)) do call('XGROUP', 'DESTROY', k, group.name) end
+  end
+
+  -- destroy_all is for the whole key; the caller stores the record, and the cells if there are any.
+  function E.destroy_all(S, o, at, n)
+    S.rec.d = S.rec.d or {}
+    S.rec.d[o] = {at, n}
+    if S.rec.q then
+      for field, cell in pairs_(E.load_cells(S)) do
+        if sub(field, 1, 2) == 'xg' then cell.g, cell.l, cell.k = nil, nil, nil end
+      end
+    end
+  end
+
+  -- drop_groups destroys, before a local command creates the stream anew, groups that outlived an earlier one.
+  function E.drop_groups(S)
+    local some = false
+    for _, cell in pairs_(E.load_cells(S)) do some = some or cell.g end
+    if not some then
+      S.cells = nil
+      return
+    end
+    E.emit('g', S.k, 'D', '', '')
+    E.destroy_all(S, origin, t, op)
+    E.write_companion(S)
+    S.cells = nil
+  end
+
+  -- show_groups creates and destroys groups in the user's key, as the loaded cells say.
+  function E.show_groups(S)
+    local is, k = {}, S.k
+    for _, group in pairs_(E.groups_of(k)) do
+      local cell = S.cells['xg' .. group.name]
+      if cell and cell.g then is[group.name] = true else call('XGROUP', 'DESTROY', k, group.name) end
+    end
+    for field, cell in pairs_(S.cells) do
+      if sub(field, 1, 2) == 'xg' and cell.g and not is[sub(field, 3)] then
+        call('XGROUP', 'CREATE', k, sub(field, 3), cell.g[1][4])
+        cell.l = nil
+      end
+    end
+  end
+
+  -- add_late adds ids to those that a group has to deliver although it is past them.
+  function E.add_late(cell, ids)
+    if #ids == 0 then return end
+    local all, list, has = cell.l or {}, {}, {}
+    for _, some in pairs_({all, ids}) do
+      for i = 1, #some do
+        if not has[some[i]] then
+          has[some[i]] = true
+          list[#list + 1] = {some[i]}
+        end
+      end
+    end
+    E.sort_entries(list)
+    for i = 1, #list do list[i] = list[i][1] end
+    cell.l = list
+  end
+
+  -- read_more counts entries that arrived late among those that a group has read, so that its lag comes down to nothing.
+  function E.read_more(k, name, count)
+    local group = count > 0 and E.group_of(k, name)
+    local read = group and group['entries-read']
+    if read then call('XGROUP', 'SETID', k, name, group['last-delivered-id'], 'ENTRIESREAD', format('%.0f', read + count)) end
+  end
+
+  -- remember_late notes entries that went below the last one, in each group that is past them.
+  function E.remember_late(S, ids)
+    if #ids == 0 then return end
+    for _, group in pairs_(E.groups_of(S.k)) do
+      local passed = {}
+      for i = 1, #ids do
+        if not E.id_before(group['last-delivered-id'], ids[i]) then passed[#passed + 1] = ids[i] end
+      end
+      if #passed > 0 then
+        local cell = E.group_cell(S, group.name)
+        E.add_late(cell, passed)
+        E.keep_group(S, group.name, cell)
+      end
+    end
+  end
+
+  local function create(argv, i, n)
+    local k, name, id = argv[i + 2], argv[i + 3], argv[i + 4]
+    local S = E.open_elements(k)
+    local existed = call('EXISTS', k) == 1
+    local reply = native(argv, i, n)
+    if type_(reply) ~= 'table' or reply.err then return reply end
+    if not existed then
+      if S.rec.q then E.drop_groups(S) end
+      E.written(S, 'x', {'', ''}, 2)
+    elseif S.rec.y then
+      E.drop_hidden(S, 'x')
+    end
+    if not find(id, '^[1-9]%d*%-[1-9]%d*$') then id = E.group_of(k, name)['last-delivered-id'] end
+    E.emit('g', k, 'c', name, id)
+    local cell = E.group_cell(S, name)
+    cell.g, cell.l, cell.k = {{origin, t, op, id}}, nil, nil
+    E.keep_group(S, name, cell, origin, t)
+    return reply
+  end
+
+  local function destroy(argv, i, n)
+    local S = E.open_elements(argv[i + 2])
+    local reply = native(argv, i, n)
+    if reply ~= 1 then return reply end
+    local name = argv[i + 3]
+    if S.rec.y then E.drop_hidden(S, 'x') end
+    E.emit('g', S.k, 'd', name, '')
+    local cell = E.group_cell(S, name)
+    E.destroy(cell, origin, t, op)
+    E.keep_group(S, name, cell, origin, t)
+    return reply
+  end
+
+  -- set_id moves the group of this region only. What is behind the new place counts as delivered, what is before it Redis
+  -- delivers: nothing is late any more.
+  local function set_id(argv, i, n)
+    local S = E.open_elements(argv[i + 2])
+    local reply = native(argv, i, n)
+    if type_(reply) == 'table' and reply.ok and S.rec.q then
+      local cell = E.group_cell(S, argv[i + 3])
+      if cell.l then
+        cell.l = nil
+        E.keep_group(S, argv[i + 3], cell)
+      end
+    end
+    return reply
+  end
+
+  local SUB = {CREATE = create, DESTROY = destroy, SETID = set_id, CREATECONSUMER = native, DELCONSUMER = native}
+
+  function H.XGROUP(argv, i, n)
+    return (SUB[upper(argv[i + 1])] or native)(argv, i, n)
+  end
+
+  -- What a region's consumers have claimed concerns this region alone.
+  H.XCLAIM, H.XAUTOCLAIM = native, native
+
+  -- acknowledged is the id up to which everything that the group has delivered here is acknowledged.
+  local function acknowledged(k, name, cell)
+    local pending = call('XPENDING', k, name)
+    local low = pending[1] > 0 and pending[2]
+    if cell.l and (not low or E.id_before(cell.l[1], low)) then low = cell.l[1] end
+    if low then return E.id_previous(low) end
+    return E.group_of(k, name)['last-delivered-id']
+  end
+
+  -- Another region skips what was acknowledged here: when nothing before it is still pending, or it would skip that too.
+  function H.XACK(argv, i, n)
+    local k, name = argv[i + 1], argv[i + 2]
+    local S, cell = E.open_cell(k, 'xg' .. name)
+    local reply = native(argv, i, n)
+    if type_(reply) ~= 'number' or reply == 0 then return reply end
+    local upto, says = acknowledged(k, name, cell), false
+    if cell.k and not E.id_before(cell.k, upto) then return reply end
+    for j = i + 3, i + n - 1 do
+      local id = find(argv[j], '-', 1, true) and argv[j] or argv[j] .. '-0'
+      if not E.id_split(id) or not E.id_before(upto, id) then says = true end
+    end
+    if says then
+      E.emit('g', k, 'k', name, upto)
+      cell.k = upto
+      E.keep_group(S, name, cell)
+    end
+    return reply
+  end
+
+  -- deliver_late hands out up to most of the ids that arrived late, oldest first.
+  local function deliver_late(S, o, cell, most)
+    local k, ids, rest = S.k, {}, {}
+    for j = 1, #cell.l do
+      local id = cell.l[j]
+      if #ids == most then
+        rest[#rest + 1] = id
+      elseif #call('XPENDING', k, o.group, id, id, 1) == 0 and E.read_entry(k, id) then
+        -- Neither claimed by force meanwhile nor deleted.
+        ids[#ids + 1] = id
+      end
+    end
+    E.read_more(k, o.group, #cell.l - #rest)
+    cell.l = #rest > 0 and rest or nil
+    E.keep_group(S, o.group, cell)
+    local out = {}
+    if o.noack then
+      for j = 1, #ids do out[j] = call('XRANGE', k, ids[j], ids[j])[1] end
+      if #ids > 0 then call('XGROUP', 'CREATECONSUMER', k, o.group, o.consumer) end
+      return out
+    end
+    for j = 1, #ids, 1000 do
+      local words, m = {'XCLAIM', k, o.group, o.consumer, '0'}, 5
+      for p = j, j + 999 < #ids and j + 999 or #ids do
+        m = m + 1
+        words[m] = ids[p]
+      end
+      words[m + 1], words[m + 2], words[m + 3] = 'FORCE', 'RETRYCOUNT', '1'
+      for _, entry in pairs_(call(unpack_(words))) do out[#out + 1] = entry end
+    end
+    return out
+  end
+
+  -- group_options reads an XREADGROUP. It answers nil where Redis will refuse it.
+  local function group_options(argv, i, n)
+    if upper(argv[i + 1]) ~= 'GROUP' then return nil end
+    local o, p, last = {group = argv[i + 2], consumer = argv[i + 3]}, i + 4, i + n - 1
+    while p <= last do
+      local word = upper(argv[p])
+      if word == 'COUNT' and p < last then
+        o.count = tonumber_(argv[p + 1])
+        p = p + 2
+      elseif word == 'BLOCK' and p < last then
+        o.block = p
+        p = p + 2
+      elseif word == 'NOACK' then
+        o.noack = true
+        p = p + 1
+      elseif word == 'STREAMS' and p < last and (last - p) % 2 == 0 then
+        o.keys, o.streams = p + 1, (last - p) / 2
+        return o
+      else
+        return nil
+      end
+    end
+  end
+
+  -- A wait is the proxy's business: the engine answers with what there is.
+  local function without_block(argv, i, n, o)
+    if not o or not o.block then return argv, i, n, o end
+    local millis = argv[o.block + 1]
+    if not find(millis, '^%-?%d+$') then return nil, {err = 'ERR timeout is not an integer or out of range'} end
+    if byte(millis, 1) == 45 then return nil, {err = 'ERR timeout is negative'} end
+    local words = {}
+    for p = i, i + n - 1 do
+      if p ~= o.block and p ~= o.block + 1 then words[#words + 1] = argv[p] end
+    end
+    return words, 1, #words, group_options(words, 1, #words)
+  end
+
+  -- XREADGROUP > hands out what arrived late before what is new. All else is Redis's own.
+  function H.XREADGROUP(argv, i, n)
+    local words, first, count, o = without_block(argv, i, n, group_options(argv, i, n))
+    if not words then return first end
+    if not o then return native(words, first, count) end
+    local states, cells, late = {}, {}, false
+    for j = 0, o.streams - 1 do
+      if words[o.keys + o.streams + j] == '>' then
+        states[j], cells[j] = E.open_cell(words[o.keys + j], 'xg' .. o.group)
+        late = late or cells[j].l
+      end
+    end
+    if not late then return native(words, first, count) end
+    -- Redis looks at all keys before it delivers anything.
+    local fine = o.count or o.count == nil
+    for j = 0, o.streams - 1 do
+      local id = words[o.keys + o.streams + j]
+      if id ~= '>' and not find(id, '^%d+$') and not E.id_split(id) then fine = false end
+      if try('XPENDING', words[o.keys + j], o.group).err then fine = false end
+    end
+    if not fine then return native(words, first, count) end
+    local most, replies = o.count and o.count > 0 and o.count, {}
+    for j = 0, o.streams - 1 do
+      local k, id, list = words[o.keys + j], words[o.keys + o.streams + j], {}
+      if cells[j] and cells[j].l then list = deliver_late(states[j], o, cells[j], most) end
+      if not most or #list < most or id ~= '>' then
+        local command = {'XREADGROUP', 'GROUP', o.group, o.consumer}
+        if most then
+          command[#command + 1] = 'COUNT'
+          command[#command + 1] = most - #list
+        end
+        if o.noack then command[#command + 1] = 'NOACK' end
+        local m = #command
+        command[m + 1], command[m + 2], command[m + 3] = 'STREAMS', k, id
+        local found = try(unpack_(command))
+        if found and found.err then return found end
+        if found then
+          for p = 1, #found[1][2] do list[#list + 1] = found[1][2][p] end
+          if id ~= '>' then replies[#replies + 1] = {k, list} end
+        end
+      end
+      if id == '>' and #list > 0 then replies[#replies + 1] = {k, list} end
+    end
+    return #replies > 0 and replies or false
+  end
+end

@@ -1,0 +1,225 @@
+-- Remote effects on streams: entries wherever their ids belong, and consumer groups.
+
+do
+  local F, M = E.effects, E.merge
+
+  -- Entries that go below the last one wait here until the call has all of them: Redis can only put them there by taking
+  -- out what is above. Database → key → list.
+  local waiting
+
+  local function put_late(d, k, list)
+    E.select(d)
+    local S = E.open_collection(k)
+    E.sort_entries(list)
+    E.remember_late(S, E.insert_entries(k, list))
+  end
+
+  -- settle_entries puts the waiting entries of one key, or of all, into their streams.
+  function M.settle_entries(d, k)
+    if not waiting then return end
+    local here = db
+    if k then
+      local list = waiting[d] and waiting[d][k]
+      if list then
+        waiting[d][k] = nil
+        put_late(d, k, list)
+      end
+    else
+      for other, keys in pairs_(waiting) do
+        for name, list in pairs_(keys) do put_late(other, name, list) end
+      end
+      waiting = nil
+    end
+    E.select(here)
+  end
+
+  function M.begin_entries() waiting = nil end
+
+  local function wait(k, id, v)
+    waiting = waiting or {}
+    waiting[db] = waiting[db] or {}
+    local list = waiting[db][k] or {}
+    waiting[db][k] = list
+    list[#list + 1] = {id, v}
+  end
+
+  -- exists_too merges a write of the cell that says that the stream exists. Regions that add to a stream at the same time
+  -- write it concurrently, which is no conflict.
+  local function exists_too(raw, plain)
+    if M.plainly(raw) then return plain end
+    local cell = E.decode(raw)
+    E.reset(cell)
+    cell.x = nil
+    cell.w[#cell.w + 1] = {remote.o, remote.t, remote.op, '', true}
+    local one = #cell.w == 1
+    for i = 1, #cell.w do cell.w[i][4] = not one and '' end
+    return E.encode(cell)
+  end
+
+  function M.stream_entries(k, list)
+    local r, S = remote, E.open_collection(k)
+    M.touch(k)
+    local fields = {}
+    for i = 1, #list, 2 do fields[#fields + 1] = 'x' .. list[i] end
+    local function long_way()
+      M.settle_entries(db, k)
+      S.cells = nil
+      M.full(S, true, function()
+        M.forget_others(S, 'x')
+        for i = 1, #fields do
+          local cell = S.cells[fields[i]] or {w = {}}
+          S.cells[fields[i]] = cell
+          E.reset(cell)
+          cell.x = nil
+          cell.w[#cell.w + 1] = {r.o, r.t, r.op, list[2 * i], true}
+          if #cell.w > 1 and fields[i] ~= 'x' then M.conflict(k, 'stream', list[2 * i - 1], cell) end
+        end
+      end)
+    end
+    if not M.simple(S) or (S.rec.q and call('EXISTS', k) == 0) then return long_way() end
+    local raws = E.raw_cells(S, fields)
+    local plain = r.prefix .. (packed_op[r.op] or mpack(r.op))
+    local cells, m = {}, 0
+    for i = 1, #fields do
+      cells[m + 1], cells[m + 2] = fields[i], plain
+      if fields[i] == 'x' then
+        cells[m + 2] = exists_too(raws[i], plain)
+      elseif raws[i] then
+        return long_way()
+      end
+      m = m + 2
+    end
+    local kind = #list == 2 and E.native_type(k)
+    if kind == nil then
+      E.make_stream(k)
+    elseif kind and kind ~= 'x' then
+      return long_way()
+    end
+    for i = 1, #list, 2 do
+      if list[i] ~= '' then
+        local reply = try('XADD', k, list[i], unpack_(munpack(list[i + 1])))
+        if type_(reply) == 'table' then
+          if not find(reply.err, 'equal or smaller', 1, true) then return long_way() end
+          wait(k, list[i], list[i + 1])
+        end
+      end
+    end
+    E.put(S, cells, m, r.o, r.t)
+    if S.rec.T then E.native_ttl(S) end
+  end
+
+  -- unseen lists those of some ids whose entries the effect at work has not seen.
+  local function unseen(S, ids)
+    local fields, list = {}, {}
+    for i = 1, #ids do fields[i] = 'x' .. ids[i] end
+    local raws = E.raw_cells(S, fields)
+    for i = 1, #ids do
+      if raws[i] and not M.all_seen(E.decode(raws[i])) then list[#list + 1] = ids[i] end
+    end
+    return list
+  end
+
+  -- pass lists what a group that goes from one id to another would skip although the effect's region has not had it: that stays to
+  -- be delivered.
+  local function pass(S, from, to)
+    local all, at = {}, '(' .. from
+    repeat
+      local page, ids = call('XRANGE', S.k, at, to, 'COUNT', 1000), {}
+      for i = 1, #page do ids[i] = page[i][1] end
+      for _, id in pairs_(unseen(S, ids)) do all[#all + 1] = id end
+      if #page > 0 then at = '(' .. page[#page][1] end
+    until #page < 1000
+    return all
+  end
+
+  -- refused says that a destruction that this creation has not seen is known here.
+  local function refused(d)
+    if not d then return false end
+    for o, at in pairs_(d) do
+      if not E.seen(o, at[1], at[2]) then return true end
+    end
+    return false
+  end
+
+  local function created(S, name, id)
+    local r, cell = remote, E.group_cell(S, name)
+    if refused(S.rec.d) or refused(cell.d) then return end
+    cell.g = cell.g or {}
+    cell.g[#cell.g + 1] = {r.o, r.t, r.op, id}
+    if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then E.add_late(cell, pass(S, '0-0', id)) end
+    E.keep_group(S, name, cell, r.o, r.t)
+  end
+
+  local function destroyed(S, name)
+    local r, cell = remote, E.group_cell(S, name)
+    E.destroy(cell, r.o, r.t, r.op)
+    if E.native_type(S.k) == 'x' then call('XGROUP', 'DESTROY', S.k, name) end
+    E.keep_group(S, name, cell, r.o, r.t)
+  end
+
+  local function all_destroyed(S)
+    local r = remote
+    if E.native_type(S.k) == 'x' then E.destroy_natively(S.k) end
+    E.destroy_all(S, r.o, r.t, r.op)
+    if S.cells then
+      E.write_companion(S)
+      S.cells = nil
+    else
+      E.save(S)
+    end
+  end
+
+  -- acknowledged moves this region's group past what another has acknowledged.
+  local function acknowledged(S, name, upto)
+    local group = E.native_type(S.k) == 'x' and E.group_of(S.k, name)
+    if not group then return end
+    local k, cell, changed = S.k, E.group_cell(S, name), false
+    local at = '-'
+    repeat
+      local page, ids, new = call('XPENDING', k, name, at, upto, 1000), {}, {}
+      for i = 1, #page do ids[i] = page[i][1] end
+      for _, id in pairs_(unseen(S, ids)) do new[id] = true end
+      for i = 1, #ids do
+        if not new[ids[i]] then call('XACK', k, name, ids[i]) end
+      end
+      if #page > 0 then at = '(' .. ids[#ids] end
+    until #page < 1000
+    if cell.l then
+      local new, rest = {}, {}
+      for _, id in pairs_(unseen(S, cell.l)) do new[id] = true end
+      for i = 1, #cell.l do
+        if new[cell.l[i]] or E.id_before(upto, cell.l[i]) then rest[#rest + 1] = cell.l[i] end
+      end
+      changed = #rest < #cell.l
+      E.read_more(k, name, #cell.l - #rest)
+      cell.l = #rest > 0 and rest or nil
+    end
+    local last = group['last-delivered-id']
+    if E.id_before(last, upto) then
+      local kept = pass(S, last, upto)
+      call('XGROUP', 'SETID', k, name, upto)
+      E.add_late(cell, kept)
+      changed = changed or #kept > 0
+    end
+    if changed then E.keep_group(S, name, cell) end
+  end
+
+  local function last_id(S, name, id)
+    local info = E.stream_info(S.k)
+    if info and E.id_before(info['last-generated-id'], id) then call('XSETID', S.k, id) end
+  end
+
+  local WHAT = {c = created, d = destroyed, D = all_destroyed, k = acknowledged, s = last_id}
+
+  function F.g(list, p)
+    local k, what, name, value = list[p + 1], list[p + 2], list[p + 3], list[p + 4]
+    local S = E.open_collection(k)
+    M.touch(k)
+    if S.rec.y and what ~= 'D' then
+      M.full(S, true, function() M.forget_others(S, 'x') end)
+      S = E.open_collection(k)
+    end
+    WHAT[what](S, name, value)
+    return p + 5
+  end
+end
