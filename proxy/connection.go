@@ -16,7 +16,7 @@ func (s *session) ping(args [][]byte) {
 	switch {
 	case len(args) > 2:
 		s.replyError(errPingArity)
-	case s.private != nil:
+	case s.subs.count() > 0:
 		s.pass(0, s.silent(), 1, s.scan.Raw) // the form of the answer depends on the subscriptions
 	case len(args) == 2:
 		s.replyBulk(args[1])
@@ -100,10 +100,6 @@ func (s *session) hello(args [][]byte) {
 		s.replyError(errHelloNoAuth)
 		return
 	}
-	if proto != s.proto && s.private != nil {
-		s.replyError(errWhileSubbed)
-		return
-	}
 	if name != nil && !s.setName(name) {
 		s.replyError(errClientName)
 		return
@@ -157,7 +153,9 @@ func (s *session) selectDatabase(args [][]byte) {
 	case db < 0 || !exists:
 		s.replyError(errDatabase)
 	case s.private != nil:
-		s.replyError(errWhileSubbed)
+		s.selectPrivately(db)
+		s.db = db
+		s.publish()
 	default:
 		s.change(db, s.proto)
 		s.replyOK()
@@ -165,13 +163,20 @@ func (s *session) selectDatabase(args [][]byte) {
 }
 
 // change moves the session to the lane of another database or protocol, once nothing of it is under way on the old one.
+// A private lane stays, in another protocol; its database is selectPrivately's business.
 func (s *session) change(db, proto int) {
 	if db == s.db && proto == s.proto {
 		return
 	}
-	s.barrier()
+	if s.private != nil {
+		s.speakPrivately(proto)
+	} else {
+		s.barrier()
+	}
 	s.db, s.proto = db, proto
-	s.lane = s.shared()
+	if s.private == nil {
+		s.lane = s.shared()
+	}
 	s.publish()
 }
 
@@ -182,8 +187,11 @@ func (s *session) quit([][]byte) {
 
 // reset brings the connection back to where it began.
 func (s *session) reset([][]byte) {
-	s.unsubscribeAll()
-	s.muted, s.skipNext = false, false
+	s.stopMonitoring()
+	s.stopTracking()
+	s.subs = subscriptions{}
+	s.settleLane()
+	s.muted, s.skipNext, s.noEvict = false, false, false
 	s.name.Store(nil)
 	s.authorized = s.server.cfg.Password == ""
 	s.change(0, resp.RESP2)

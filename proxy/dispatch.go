@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"strings"
 
 	"anabranch/internal/backend"
 	"anabranch/internal/resp"
@@ -16,8 +17,18 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
-	if s.careful && !s.allowed(&plan) {
-		return true
+	if s.careful {
+		if !s.allowed(&plan) {
+			return true
+		}
+		if plan.Class != translate.Refused && s.postponed(plan.Command) {
+			if s.inline != nil {
+				return false
+			}
+			if !s.awaitUnpaused(plan.Command) {
+				return true
+			}
+		}
 	}
 	switch plan.Class {
 	case translate.Read:
@@ -35,15 +46,26 @@ func (s *session) dispatch(from, to int) bool {
 		}
 		s.ops = append(s.ops, op)
 	case translate.Refused:
+		if plan.Command == nil && isAttack(args[0]) {
+			s.ending = true
+			return true
+		}
 		s.replyError(plan.Err)
 	default:
 		if !s.special(&plan) {
 			return false
 		}
 	}
+	if s.careful && plan.Class != translate.Refused {
+		s.show(plan.Command, args)
+	}
 	s.skipNext, s.skipBegins = s.skipBegins, false
 	return true
 }
+
+// isAttack knows the beginning of an HTTP request, which a browser can be brought to send: the commands that its body
+// pretends to be must not run.
+func isAttack(name []byte) bool { return is(name, "POST") || is(name, "HOST:") }
 
 // read passes a command on as it is. Neighbours in the read buffer travel as one run.
 func (s *session) read(plan *translate.Plan, from, to int) {
@@ -94,15 +116,18 @@ func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
-	s.careful = !s.authorized || s.private != nil || !s.server.cfg.Backend.Serving()
+	s.careful = !s.authorized || s.private != nil || s.server.alert.Load() || !s.server.cfg.Backend.Serving()
 }
 
 // allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.
 func (s *session) allowed(plan *translate.Plan) bool {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
+	if cmd == nil || !strings.HasPrefix(cmd.Name, "CLIENT ") {
+		s.tracking.caching = false
+	}
 	switch {
-	case s.private != nil && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
+	case s.subs.count() > 0 && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
 		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
 	case always && plan.Class != translate.Refused:
 		return true
@@ -112,6 +137,8 @@ func (s *session) allowed(plan *translate.Plan) bool {
 		s.replyError(errNoAuth)
 	case !s.server.cfg.Backend.Serving() && needsBackend(plan):
 		s.replyError(s.server.unavailable())
+	case s.monitoring && (cmd.Flags&translate.FlagReadOnly != 0 || mayReplicate(cmd)):
+		s.replyError(errMonitorKeys)
 	default:
 		return true
 	}

@@ -31,7 +31,10 @@ func init() {
 		"CLIENT NO-EVICT":     {run: (*session).clientNoEvict},
 		"CLIENT GETREDIR":     {run: (*session).clientGetRedir},
 		"CLIENT TRACKINGINFO": {run: (*session).clientTrackingInfo},
+		"CLIENT TRACKING":     {blocks: true, run: (*session).clientTracking},
+		"CLIENT CACHING":      {run: (*session).clientCaching},
 		"CLIENT UNBLOCK":      {run: (*session).clientUnblock},
+		"CLIENT PAUSE":        {run: (*session).clientPause},
 		"CLIENT UNPAUSE":      {run: (*session).clientUnpause},
 		"CLIENT HELP":         {run: (*session).clientHelp},
 
@@ -48,6 +51,7 @@ func init() {
 		"FUNCTION FLUSH": {run: (*session).functionFlush},
 		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
 
+		"MONITOR":    {run: (*session).monitor},
 		"INFO":       {blocks: true, run: (*session).info},
 		"CONFIG SET": {run: (*session).configSet},
 		"ACL WHOAMI": {run: (*session).whoAmI},

@@ -35,12 +35,13 @@ type session struct {
 	scratch  []byte
 	current  *translate.Command // the command at hand
 
-	lane    *backend.Lane // where commands go: a shared lane, or private
-	private *backend.Lane // while subscribed
-	noRoom  bool          // the lane wants a pause
-	subs    subscriptions
-	db      int
-	proto   int
+	lane     *backend.Lane // where commands go: a shared lane, or private
+	private  *backend.Lane // while subscribed or tracking (private.go)
+	noRoom   bool          // the lane wants a pause
+	subs     subscriptions
+	tracking tracking
+	db       int
+	proto    int
 
 	careful    bool // some state below, or the server's, needs a look before each command
 	authorized bool
@@ -48,12 +49,15 @@ type session struct {
 	skipNext   bool // this command is the one after CLIENT REPLY SKIP
 	skipBegins bool // this command is CLIENT REPLY SKIP
 	ending     bool // nothing more is read
+	monitoring bool // MONITOR
+	noEvict    bool // CLIENT NO-EVICT
 
 	// Shared with CLIENT LIST of other sessions.
 	name    atomic.Pointer[string]
 	lastUse atomic.Int64 // Unix seconds
 	lastCmd atomic.Pointer[translate.Command]
 	view    atomic.Pointer[view]
+	blocked atomic.Bool // waits in a command
 }
 
 const directBytes = 64 << 10 // local answers are written when they have become this many
@@ -82,7 +86,7 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 // that may block, and returns false: go on in another goroutine.
 func (s *session) consume() (done bool) {
 	s.lastUse.Store(s.server.seconds.Load())
-	if s.careful || !s.server.cfg.Backend.Ready() {
+	if s.careful || s.server.alert.Load() || !s.server.cfg.Backend.Ready() {
 		s.watchOut()
 	}
 	done = true
@@ -146,9 +150,11 @@ func (s *session) barrier() {
 // not be called inline.
 func (s *session) end() {
 	s.barrier()
+	s.stopMonitoring()
 	if s.private != nil {
 		s.private.Close()
 	}
+	s.server.redirects.leave(s.tracking.redirect)
 	s.out.finish()
 }
 

@@ -57,12 +57,8 @@ func (s *session) subscribe(args [][]byte) {
 	if s.reserved(args[1:]) {
 		return
 	}
-	if s.private == nil {
-		s.barrier()
-		s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
-		s.lane = s.private
-		s.watchOut()
-	}
+	s.goPrivate()
+	s.private.Subscribed(true)
 	set := s.subs.kind(s.current)
 	if *set == nil {
 		*set = make(map[string]struct{})
@@ -90,9 +86,7 @@ func (s *session) unsubscribe(args [][]byte) {
 		delete(*set, string(name))
 	}
 	s.passSubscription(answers)
-	if s.subs.count() == 0 {
-		s.leavePrivate()
-	}
+	s.settleLane()
 	s.publish()
 }
 
@@ -105,23 +99,6 @@ func (s *session) passSubscription(answers int) {
 	}
 	raw := append(append([]byte(nil), s.scan.Raw...), pingCommand...)
 	s.pass(0, true, 1, raw)
-}
-
-// leavePrivate goes back to the shared lane.
-func (s *session) leavePrivate() {
-	s.barrier()
-	s.private.Close()
-	s.private = nil
-	s.lane = s.shared()
-	s.watchOut()
-}
-
-// unsubscribeAll ends every subscription without an answer.
-func (s *session) unsubscribeAll() {
-	if s.private != nil {
-		s.subs = subscriptions{}
-		s.leavePrivate()
-	}
 }
 
 // replyNotSubscribed answers as Redis does when there is nothing to leave.

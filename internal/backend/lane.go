@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"anabranch/internal/resp"
 	"anabranch/internal/sock"
@@ -15,7 +16,7 @@ import (
 type Lane struct {
 	backend *Backend
 	db      int
-	proto   int
+	proto   int     // once connected, the reader's: an op may change it
 	owner   *Caller // of a private lane
 	heads   [3][]byte
 	arm     func(context.Context) error // makes the engine take calls
@@ -44,6 +45,10 @@ type Lane struct {
 	closed         bool        // for good
 	waitingForRoom int
 
+	// Of a private lane: state that its owner has put on the connection.
+	subscribed atomic.Bool  // messages may come in RESP2, see Subscribed
+	redirect   atomic.Int64 // see Redirected
+
 	reader
 }
 
@@ -56,7 +61,7 @@ type reader struct {
 	left     int      // replies missing to that entry; 0 when it is not begun
 	peeled   bool     // the header of a call's array was read
 	pushing  bool     // inside an out-of-band message of a private lane
-	partial  []byte   // a reply that must be complete before it is delivered
+	partial  []byte   // a reply or message that must be complete before it is delivered
 	runReply []byte   // the reply of the run at work
 	shaped   []byte
 	held     []*segment // refused calls, and what was sent behind them
@@ -204,22 +209,26 @@ func (l *Lane) Close() {
 	}
 }
 
-// isMessage reports whether an out-of-band message begins here on a private lane. In RESP2 a message is an array like any
-// other, but while a connection is subscribed no other reply begins like that. ok is false when more bytes are needed.
-func (l *Lane) isMessage(buf []byte) (message, ok bool) {
-	if l.proto == resp.RESP3 {
-		return buf[0] == '>', true
-	}
-	for _, head := range messageHeads {
-		n := min(len(head), len(buf))
-		if string(buf[:n]) == head[:n] {
-			return true, n == len(head)
-		}
-	}
-	return false, true
+// SetDatabase tells a private lane that its owner has selected another database. The owner must have drained.
+func (l *Lane) SetDatabase(db int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.db = db
+	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db), callHead(OpFree, db)
 }
 
-var messageHeads = []string{"*3\r\n$7\r\nmessage\r\n", "*4\r\n$8\r\npmessage\r\n", "*3\r\n$8\r\nsmessage\r\n"}
+func (l *Lane) database() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.db
+}
+
+// Subscribed tells a private lane whether its owner is about to be subscribed to something, so that replies in RESP2 may be
+// messages. It is taken back only when the owner has drained.
+func (l *Lane) Subscribed(subscribed bool) { l.subscribed.Store(subscribed) }
+
+// Redirected tells a private lane by which id its owner knows the client that takes its invalidations.
+func (l *Lane) Redirected(id int64) { l.redirect.Store(id) }
 
 // isShaped reports whether a reply must be complete before it can be passed on.
 func isShaped(shape translate.Shape) bool { return shape != translate.ShapePlain }

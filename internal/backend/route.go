@@ -121,35 +121,11 @@ func (l *Lane) route(buf []byte) (int, error) {
 			continue
 		}
 		l.answered(e, e.count)
+		if e.proto != 0 {
+			l.proto = e.proto // what follows comes in the other version
+		}
 		l.at++
 	}
-}
-
-// routeMessage passes on out-of-band messages that stand at buf[pos] on a private lane.
-func (l *Lane) routeMessage(buf []byte, pos int) (next int, stop bool, err error) {
-	for pos < len(buf) {
-		if !l.pushing {
-			message, ok := l.isMessage(buf[pos:])
-			if !ok {
-				return pos, true, nil
-			}
-			if !message {
-				return pos, false, nil
-			}
-			l.pushing = true
-		}
-		end, done, err := l.scan.Scan(buf, pos, 1)
-		if err != nil {
-			return pos, true, err
-		}
-		l.deliver(l.owner, pos, end)
-		pos = end
-		if done == 0 {
-			return pos, true, nil
-		}
-		l.pushing = false
-	}
-	return pos, l.pushing, nil
 }
 
 // nextSegment turns to the oldest segment in flight.

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"strconv"
+
+	"anabranch/internal/backend"
+	"anabranch/internal/resp"
+)
+
+// A session leaves the shared lane for a private one while Redis has to know something about its connection: what it is
+// subscribed to, or that its reads are tracked.
+
+func (s *session) needsPrivate() bool { return s.subs.count() > 0 || s.tracking.on }
+
+// goPrivate moves the session to a lane of its own. It may not be called inline.
+func (s *session) goPrivate() {
+	if s.private != nil {
+		return
+	}
+	s.barrier()
+	s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
+	s.lane = s.private
+	s.watchOut()
+}
+
+// settleLane goes back to the shared lane when nothing keeps the session on its own any more.
+func (s *session) settleLane() {
+	switch {
+	case s.private == nil:
+	case !s.needsPrivate():
+		s.leavePrivate()
+	case s.subs.count() == 0:
+		s.barrier() // no message comes behind the last answer
+		s.private.Subscribed(false)
+	}
+}
+
+func (s *session) leavePrivate() {
+	s.barrier()
+	s.private.Close()
+	s.private = nil
+	s.lane = s.shared()
+	s.watchOut()
+}
+
+// selectPrivately selects a database on the session's own connection, which answers the client.
+func (s *session) selectPrivately(db int) {
+	s.pass(0, s.silent(), 1, resp.AppendCommandStrings(nil, "SELECT", strconv.Itoa(db)))
+	s.barrier()
+	s.private.SetDatabase(db)
+}
+
+// speakPrivately changes the protocol of the session's own connection. Messages before the answer to HELLO come in the
+// old version, those behind it in the new one.
+func (s *session) speakPrivately(proto int) {
+	s.runEnd = 0
+	s.ops = append(s.ops, backend.Op{
+		Kind: backend.OpRead, Discard: true, Count: 1, Proto: proto,
+		Bytes: resp.AppendCommandStrings(nil, "HELLO", strconv.Itoa(proto)),
+	})
+	s.barrier()
+}
+
+// marker is a command without effect whose place among the session's commands on its own connection a ready answer takes.
+// CLIENT CACHING speaks of the next command that is no CLIENT, so a marker must not be one while that counts.
+func (s *session) marker() []byte {
+	if s.tracking.on && s.subs.count() == 0 {
+		return clientIDCommand
+	}
+	return pingCommand
+}
+
+var (
+	pingCommand     = resp.AppendCommandStrings(nil, "PING")
+	clientIDCommand = resp.AppendCommandStrings(nil, "CLIENT", "ID")
+)

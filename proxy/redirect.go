@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"context"
+	"sync"
+
+	"anabranch/internal/backend"
+	"anabranch/internal/resp"
+)
+
+// redirects are the clients to which other clients redirect their invalidations. Redis sends them to a connection of ours,
+// one for each such client, which hands them to the client in its own protocol: so a client need not know that it is a
+// target, and Redis itself tells the others when the target has gone, because the connection goes with it.
+type redirects struct {
+	mu      sync.Mutex
+	targets map[int64]*redirect
+}
+
+type redirect struct {
+	listener *backend.Listener
+	sources  int // sessions that redirect here
+}
+
+// to counts one more source of a target and returns the id by which Redis knows the target's connection.
+func (r *redirects) to(server *Server, target int64) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.targets[target]
+	if known == nil {
+		ctx, cancel := context.WithTimeout(server.lifetime, server.cfg.ControlTimeout)
+		defer cancel()
+		listener, err := server.cfg.Backend.Listen(ctx, func(keys []byte) { server.invalidate(target, keys) })
+		if err != nil {
+			return 0, err
+		}
+		known = &redirect{listener: listener}
+		if server.client(target) == nil { // it went meanwhile, and nobody would close the connection
+			listener.Close()
+			return listener.ID, nil
+		}
+		if r.targets == nil {
+			r.targets = make(map[int64]*redirect)
+		}
+		r.targets[target] = known
+	}
+	known.sources++
+	return known.listener.ID, nil
+}
+
+// leave counts one source less.
+func (r *redirects) leave(target int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.targets[target]
+	if known == nil {
+		return
+	}
+	if known.sources--; known.sources == 0 {
+		known.listener.Close()
+		delete(r.targets, target)
+	}
+}
+
+// gone ends the redirections to a client that has left.
+func (r *redirects) gone(target int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.targets[target]; known != nil {
+		known.listener.Close()
+		delete(r.targets, target)
+	}
+}
+
+// invalidate tells a client that keys of another client's cache are invalid. keys is an array, or a null in RESP3. A client
+// that can be told nothing, in RESP2 without subscriptions, is not told.
+func (s *Server) invalidate(target int64, keys []byte) {
+	client := s.client(target)
+	if client == nil {
+		return
+	}
+	v := client.view.Load()
+	switch {
+	case v.proto == resp.RESP3:
+		client.out.message(append([]byte(">2\r\n$10\r\ninvalidate\r\n"), keys...))
+	case v.subscribed():
+		if keys[0] == '_' {
+			keys = resp.AppendNull(nil, resp.RESP2)
+		}
+		client.out.message(append([]byte("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"), keys...))
+	}
+}
+
+// client finds a connected client by its id.
+func (s *Server) client(id int64) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// isBroken tells that a redirection leads nowhere any more.
+func (s *Server) isBroken(redirect int64) bool { return redirect > 0 && s.client(redirect) == nil }
