@@ -43,7 +43,7 @@ func (s *session) setName(name []byte) bool {
 func (s *session) clientReply(args [][]byte) {
 	switch {
 	case is(args[2], "ON"):
-		s.muted = false
+		s.muted, s.skipNext = false, false
 		s.replyOK()
 	case is(args[2], "OFF"):
 		s.muted = true

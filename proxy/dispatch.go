@@ -18,6 +18,12 @@ func (s *session) dispatch(from, to int) bool {
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
 	if s.careful {
+		if s.unsettled() {
+			if s.inline != nil {
+				return false
+			}
+			s.settleLane()
+		}
 		if !s.allowed(&plan) {
 			return true
 		}

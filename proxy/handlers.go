@@ -41,9 +41,9 @@ func init() {
 		"SUBSCRIBE":    {blocks: true, run: (*session).subscribe},
 		"PSUBSCRIBE":   {blocks: true, run: (*session).subscribe},
 		"SSUBSCRIBE":   {blocks: true, run: (*session).subscribe},
-		"UNSUBSCRIBE":  {blocks: true, run: (*session).unsubscribe},
-		"PUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
-		"SUNSUBSCRIBE": {blocks: true, run: (*session).unsubscribe},
+		"UNSUBSCRIBE":  {run: (*session).unsubscribe},
+		"PUNSUBSCRIBE": {run: (*session).unsubscribe},
+		"SUNSUBSCRIBE": {run: (*session).unsubscribe},
 
 		"PUBLISH":  {run: (*session).announce},
 		"SPUBLISH": {run: (*session).announce},

@@ -23,24 +23,32 @@ func (s *session) goPrivate() {
 	s.watchOut()
 }
 
-// settleLane goes back to the shared lane when nothing keeps the session on its own any more.
-func (s *session) settleLane() {
-	switch {
-	case s.private == nil:
-	case !s.needsPrivate():
-		s.leavePrivate()
-	case s.subs.count() == 0:
-		s.barrier() // no message comes behind the last answer
-		s.private.Subscribed(false)
-	}
+// unsettled reports that the session's own connection is in another state than the session: it ended a subscription or
+// tracking just now. It is settled before the next command, so that ending something never waits.
+func (s *session) unsettled() bool {
+	return s.private != nil && (!s.needsPrivate() || s.expecting && s.subs.count() == 0)
 }
 
-func (s *session) leavePrivate() {
+// settleLane goes back to the shared lane when nothing keeps the session on its own any more. It may not be called inline.
+func (s *session) settleLane() {
+	if !s.unsettled() {
+		return
+	}
 	s.barrier()
+	if s.needsPrivate() {
+		s.expect(false) // behind the last answer no message comes
+		return
+	}
 	s.private.Close()
-	s.private = nil
+	s.private, s.expecting = nil, false
 	s.lane = s.shared()
 	s.watchOut()
+}
+
+// expect says whether messages may come from the session's own connection.
+func (s *session) expect(messages bool) {
+	s.expecting = messages
+	s.private.Subscribed(messages)
 }
 
 // selectPrivately selects a database on the session's own connection, which answers the client.

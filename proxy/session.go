@@ -35,13 +35,14 @@ type session struct {
 	scratch  []byte
 	current  *translate.Command // the command at hand
 
-	lane     *backend.Lane // where commands go: a shared lane, or private
-	private  *backend.Lane // while subscribed or tracking (private.go)
-	noRoom   bool          // the lane wants a pause
-	subs     subscriptions
-	tracking tracking
-	db       int
-	proto    int
+	lane      *backend.Lane // where commands go: a shared lane, or private
+	private   *backend.Lane // while subscribed or tracking (private.go)
+	noRoom    bool          // the lane wants a pause
+	expecting bool          // messages may come on the private lane
+	subs      subscriptions
+	tracking  tracking
+	db        int
+	proto     int
 
 	careful    bool // some state below, or the server's, needs a look before each command
 	authorized bool

@@ -58,7 +58,7 @@ func (s *session) subscribe(args [][]byte) {
 		return
 	}
 	s.goPrivate()
-	s.private.Subscribed(true)
+	s.expect(true)
 	set := s.subs.kind(s.current)
 	if *set == nil {
 		*set = make(map[string]struct{})
@@ -86,15 +86,14 @@ func (s *session) unsubscribe(args [][]byte) {
 		delete(*set, string(name))
 	}
 	s.passSubscription(answers)
-	s.settleLane()
 	s.publish()
 }
 
-// passSubscription sends the command. In RESP2 each name has an answer. In RESP3 the answers are messages, which come
+// passSubscription sends the command. What answers it is a message, which comes even when the client wants no replies. In RESP2 each name has an answer. In RESP3 the answers are messages, which come
 // when they come; a PING behind the command tells when it has been done.
 func (s *session) passSubscription(answers int) {
 	if s.proto == resp.RESP2 {
-		s.pass(0, s.silent(), answers, s.scan.Raw)
+		s.pass(0, false, answers, s.scan.Raw)
 		return
 	}
 	raw := append(append([]byte(nil), s.scan.Raw...), pingCommand...)
@@ -115,7 +114,11 @@ func (s *session) replyNotSubscribed(args [][]byte) {
 		}
 		out = resp.AppendInt(out, 0)
 	}
+	s.skipNext = false
+	muted := s.muted
+	s.muted = false
 	s.reply(out)
+	s.muted = muted
 }
 
 // allowedSubscribed tells what a subscribed client may do in RESP2.

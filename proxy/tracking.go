@@ -28,7 +28,6 @@ func (s *session) clientTracking(args [][]byte) {
 	case refusal != "":
 	case is(args[2], "OFF"):
 		s.stopTracking()
-		s.settleLane()
 		s.publish()
 		s.replyOK()
 		return
@@ -151,15 +150,13 @@ func (s *session) track(wish tracking) {
 	s.pass(0, s.silent(), 1, resp.AppendCommandStrings(nil, native...))
 }
 
-// stopTracking ends tracking without an answer. Whoever calls it settles the lane afterwards.
+// stopTracking ends tracking without an answer.
 func (s *session) stopTracking() {
 	if !s.tracking.on {
 		return
 	}
 	redirect := s.tracking.redirect
-	if s.subs.count() > 0 { // the lane stays
-		s.pass(0, true, 1, resp.AppendCommandStrings(nil, "CLIENT", "TRACKING", "OFF"))
-	}
+	s.pass(0, true, 1, resp.AppendCommandStrings(nil, "CLIENT", "TRACKING", "OFF"))
 	s.tracking = tracking{}
 	s.server.redirects.leave(redirect)
 }
