@@ -26,7 +26,6 @@ const (
 	errScriptFlush    = "ERR SCRIPT FLUSH only support SYNC|ASYNC option"
 	errFunctionFlush  = "ERR FUNCTION FLUSH only supports SYNC|ASYNC option"
 	errNoControl      = "ERR replication to other regions is not configured"
-	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 
 	errRedirectTwice  = "ERR A client can only redirect to a single other client"
 	errRedirectNobody = "ERR The client ID you want redirect to does not exist"
@@ -44,6 +43,7 @@ const (
 	errPauseSyntax    = "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."
 	errMonitorKeys    = "ERR Replica can't interact with the keyspace"
 
+	errConfigSet       = "ERR CONFIG SET failed (possibly related to argument '%s') - %s"
 	errReservedChannel = "ERR channel '%s' is reserved"
 	errNotAvailable    = "ERR '%s' is not available through Anabranch yet"
 

@@ -48,13 +48,18 @@ func init() {
 		"PUBLISH":  {run: (*session).announce},
 		"SPUBLISH": {run: (*session).announce},
 
+		"PUBSUB NUMSUB":      {run: (*session).countSubscribers},
+		"PUBSUB SHARDNUMSUB": {run: (*session).countSubscribers},
+
 		"FUNCTION FLUSH": {run: (*session).functionFlush},
 		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
 
-		"MONITOR":    {run: (*session).monitor},
-		"INFO":       {blocks: true, run: (*session).info},
-		"CONFIG SET": {run: (*session).configSet},
-		"ACL WHOAMI": {run: (*session).whoAmI},
+		"MONITOR":     {run: (*session).monitor},
+		"SLOWLOG GET": {blocks: true, run: (*session).slowlogGet},
+		"SLOWLOG LEN": {blocks: true, run: (*session).slowlogLen},
+		"INFO":        {blocks: true, run: (*session).info},
+		"CONFIG SET":  {blocks: true, run: (*session).configSet},
+		"ACL WHOAMI":  {run: (*session).whoAmI},
 
 		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},
 		"CRDT RESUME":    {blocks: true, run: (*session).crdtResume},

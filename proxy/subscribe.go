@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"strings"
 
 	"anabranch/internal/resp"
 	"anabranch/translate"
@@ -37,19 +38,25 @@ func (s *session) announce(args [][]byte) {
 	}
 }
 
-// reserved answers a command on shard channels of which one is ours.
+// reserved answers a command that names a channel of ours. Patterns name none: what they would show is filtered.
 func (s *session) reserved(channels [][]byte) bool {
-	ours := s.server.cfg.MessageChannel
-	if s.current.Name[0] != 'S' || s.current.Name == "SUBSCRIBE" || ours == "" {
+	if strings.HasPrefix(s.current.Name, "PSUB") {
 		return false
 	}
 	for _, channel := range channels {
-		if string(channel) == ours {
-			s.replyError(fmt.Sprintf(errReservedChannel, ours))
+		if s.server.classifier.Reserves(channel) {
+			s.replyError(fmt.Sprintf(errReservedChannel, channel))
 			return true
 		}
 	}
 	return false
+}
+
+// countSubscribers is PUBSUB NUMSUB and SHARDNUMSUB.
+func (s *session) countSubscribers(args [][]byte) {
+	if !s.reserved(args[2:]) {
+		s.pass(0, s.silent(), 1, s.scan.Raw)
+	}
 }
 
 // subscribe moves the session to a lane of its own, where messages may arrive at any time.

@@ -100,7 +100,7 @@ func (b *Backend) greeting(proto, db int) (hello []byte, replies int) {
 	if db != 0 {
 		send("SELECT", itoa(db))
 	}
-	send("CLIENT", "SETNAME", "anabranch")
+	send("CLIENT", "SETNAME", LaneName)
 	return hello, replies
 }
 
