@@ -54,6 +54,7 @@ func (s *session) dispatch(from, to int) bool {
 	case translate.Refused:
 		if plan.Command == nil && isAttack(args[0]) {
 			s.ending = true
+			s.direct = s.direct[:0] // the errors that the lines before have led to
 			return true
 		}
 		s.replyError(plan.Err)
@@ -122,6 +123,7 @@ func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
+	s.scan.Guarded = !s.authorized
 	s.careful = !s.authorized || s.private != nil || s.server.alert.Load() || !s.server.cfg.Backend.Serving()
 }
 

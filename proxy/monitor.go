@@ -25,10 +25,10 @@ func (m *monitors) all() []*session {
 
 // monitor is MONITOR.
 func (s *session) monitor([][]byte) {
-	s.replyOK()
 	if s.monitoring {
-		return
+		return // without an answer, as Redis does
 	}
+	s.replyOK()
 	s.flush() // the answer comes before the first command that is shown
 	s.monitoring = true
 	m := &s.server.monitors
@@ -61,6 +61,9 @@ func (s *session) show(cmd *translate.Command, args [][]byte) {
 	all := s.server.monitors.all()
 	if len(all) == 0 {
 		return
+	}
+	if s.monitoring {
+		s.flush() // its own answer comes first
 	}
 	now := time.Now()
 	line := strconv.AppendInt([]byte("+"), now.Unix(), 10)

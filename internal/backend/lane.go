@@ -54,18 +54,19 @@ type Lane struct {
 
 // reader is what only the goroutine that reads replies touches.
 type reader struct {
-	in       []byte
-	scan     resp.ReplyScanner
-	seg      *segment // the oldest that is not answered
-	at       int      // its entry at work
-	left     int      // replies missing to that entry; 0 when it is not begun
-	peeled   bool     // the header of a call's array was read
-	pushing  bool     // inside an out-of-band message of a private lane
-	partial  []byte   // a reply or message that must be complete before it is delivered
-	runReply []byte   // the reply of the run at work
-	shaped   []byte
-	held     []*segment // refused calls, and what was sent behind them
-	dirty    []*Caller
+	in         []byte
+	scan       resp.ReplyScanner
+	seg        *segment // the oldest that is not answered
+	at         int      // its entry at work
+	left       int      // replies missing to that entry; 0 when it is not begun
+	peeled     bool     // the header of a call's array was read
+	pushing    bool     // inside an out-of-band message of a private lane
+	allInvalid bool     // the last thing routed was the message after a flush
+	partial    []byte   // a reply or message that must be complete before it is delivered
+	runReply   []byte   // the reply of the run at work
+	shaped     []byte
+	held       []*segment // refused calls, and what was sent behind them
+	dirty      []*Caller
 }
 
 // Sizes of the reader's buffer. A private lane has one client, and there may be as many of them as clients.

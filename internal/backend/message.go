@@ -30,6 +30,11 @@ func (l *Lane) isMessage(buf []byte) (message, ok bool) {
 	return false, true
 }
 
+// pushAhead reports that the next bytes are a message of RESP3, or the rest of one.
+func (l *Lane) pushAhead(buf []byte, pos int) bool {
+	return l.owner != nil && l.proto == resp.RESP3 && pos < len(buf) && (l.pushing || !l.scan.Begun() && buf[pos] == '>')
+}
+
 // routeMessage passes on the messages that stand at buf[pos] on a private lane.
 func (l *Lane) routeMessage(buf []byte, pos int) (next int, stop bool, err error) {
 	for pos < len(buf) {
@@ -66,8 +71,11 @@ func (l *Lane) message(pos, end int) {
 		whole = l.partial
 	}
 	l.shaped = appendMessage(l.shaped[:0], whole, l.backend.cfg.Prefix, l.redirect.Load())
+	again := l.allInvalid
+	l.allInvalid = string(l.shaped) == allInvalid
 	switch {
 	case len(l.shaped) == 0:
+	case l.allInvalid && again: // the engine flushes one database after the other
 	case len(l.partial) == 0 && len(l.shaped) == len(whole):
 		l.deliver(l.owner, pos, end) // unchanged, and needs no copy
 	default:
@@ -75,6 +83,9 @@ func (l *Lane) message(pos, end int) {
 	}
 	l.letGo()
 }
+
+// allInvalid is the message after a flush.
+const allInvalid = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
 
 // appendMessage appends a message as a client may see it: notifications and invalidations of companion keys are left
 // out, and messages on our own channels. redirect is what the client knows the target of its invalidations by.

@@ -44,6 +44,13 @@ func (l *Lane) route(buf []byte) (int, error) {
 		if l.seg != nil && l.at < len(l.seg.entries) && (l.peeled || !l.seg.isCall()) {
 			switch e := &l.seg.entries[l.at]; {
 			case e.literal:
+				if l.pushAhead(buf, pos) { // what Redis said behind the last reply comes before the ready answer
+					next, stop, err := l.routeMessage(buf, pos)
+					if stop || err != nil {
+						return next, err
+					}
+					pos = next
+				}
 				l.answerLiteral(e)
 				continue
 			case e.goes:
@@ -91,6 +98,7 @@ func (l *Lane) route(buf []byte) (int, error) {
 		if l.owner != nil || e.shape == shapeRun {
 			want = 1 // a message may stand between any two replies
 		}
+		l.allInvalid = false
 		end, done, err := l.scan.Scan(buf, pos, want)
 		if err != nil {
 			return pos, err
