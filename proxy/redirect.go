@@ -71,7 +71,7 @@ func (r *redirects) gone(target int64) {
 	}
 }
 
-// invalidate tells a client that keys of another client's cache are invalid. keys is an array, or a null in RESP3. A client
+// invalidate tells a client that keys of another client's cache are invalid. keys is an array, or nil for all. A client
 // that can be told nothing, in RESP2 without subscriptions, is not told.
 func (s *Server) invalidate(target int64, keys []byte) {
 	client := s.client(target)
@@ -79,13 +79,13 @@ func (s *Server) invalidate(target int64, keys []byte) {
 		return
 	}
 	v := client.view.Load()
+	if keys == nil {
+		keys = resp.AppendNull(nil, v.proto)
+	}
 	switch {
 	case v.proto == resp.RESP3:
 		client.out.message(append([]byte(">2\r\n$10\r\ninvalidate\r\n"), keys...))
 	case v.subscribed():
-		if keys[0] == '_' {
-			keys = resp.AppendNull(nil, resp.RESP2)
-		}
 		client.out.message(append([]byte("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"), keys...))
 	}
 }

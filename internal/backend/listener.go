@@ -18,7 +18,8 @@ type Listener struct {
 }
 
 // Listen connects and calls tell with each list of invalid keys, until the connection ends or Close is called. The list is
-// an array of bulk strings without keys of Anabranch's own, or a null; tell must not keep it, and must not block.
+// an array of bulk strings without keys of Anabranch's own, or nil when all keys are invalid; tell must not keep it, and must
+// not block.
 func (b *Backend) Listen(ctx context.Context, tell func(keys []byte)) (*Listener, error) {
 	if err := b.WaitReady(ctx); err != nil {
 		return nil, err
@@ -117,7 +118,11 @@ func tellKeys(message []byte, prefix string, tell func(keys []byte)) {
 	if kind, _ := bulk(message[pos:at]); string(kind) != "invalidate" {
 		return
 	}
-	if visible := appendInvalidation(nil, message, at, prefix); len(visible) > 0 {
+	switch visible := appendInvalidation(nil, message, at, prefix); {
+	case len(visible) == 0:
+	case visible[at] == '*':
 		tell(visible[at:])
+	default:
+		tell(nil) // a null, in the protocol of the client that redirects
 	}
 }

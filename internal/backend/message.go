@@ -76,7 +76,7 @@ func (l *Lane) message(pos, end int) {
 	switch {
 	case len(l.shaped) == 0:
 	case l.allInvalid && again: // the engine flushes one database after the other
-	case len(l.partial) == 0 && len(l.shaped) == len(whole):
+	case len(l.partial) == 0 && bytes.Equal(l.shaped, whole):
 		l.deliver(l.owner, pos, end) // unchanged, and needs no copy
 	default:
 		l.deliverBytes(l.owner, l.shaped)
