@@ -129,8 +129,8 @@ func (s *session) publish() {
 
 func (v *view) subscribed() bool { return v.channels+v.patterns+v.shards > 0 }
 
-// describe is one line of CLIENT LIST.
-func (s *session) describe() string {
+// describe is one line of CLIENT LIST, of which unread bytes are known only of the session that asks.
+func (s *session) describe(unread int) string {
 	v := s.view.Load()
 	name, command := "", "NULL"
 	if text := s.name.Load(); text != nil {
@@ -144,8 +144,8 @@ func (s *session) describe() string {
 	var line strings.Builder
 	fmt.Fprintf(&line, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d", s.id, address(s.conn.RemoteAddr()),
 		address(s.conn.LocalAddr()), s.fd, name, max(0, now-s.since.Unix()), max(0, now-s.lastUse.Load()), s.flags(v), v.db)
-	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=0 qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
-		v.patterns, v.shards, firstBytes)
+	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
+		v.patterns, v.shards, unread, max(0, firstBytes-unread))
 	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d", pending, pending+firstBytes,
 		command, defaultUser, v.redirect, v.proto)
 	return line.String()

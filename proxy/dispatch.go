@@ -27,7 +27,7 @@ func (s *session) dispatch(from, to int) bool {
 		if !s.allowed(&plan) {
 			return true
 		}
-		if plan.Class != translate.Refused && s.postponed(plan.Command) {
+		if s.server.alert.Load() && plan.Class != translate.Refused && s.postponed(plan.Command) {
 			if s.inline != nil {
 				return false
 			}
@@ -63,7 +63,7 @@ func (s *session) dispatch(from, to int) bool {
 			return false
 		}
 	}
-	if s.careful && plan.Class != translate.Refused {
+	if s.careful && s.server.alert.Load() && plan.Class != translate.Refused {
 		s.show(plan.Command, args)
 	}
 	s.skipNext, s.skipBegins = s.skipBegins, false

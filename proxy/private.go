@@ -24,7 +24,7 @@ func (s *session) goPrivate() {
 }
 
 // unsettled reports that the session's own connection is in another state than the session: it ended a subscription or
-// tracking just now. It is settled before the next command, so that ending something never waits.
+// tracking just now. It is settled behind the commands at hand or before the next one, so that ending something never waits.
 func (s *session) unsettled() bool {
 	return s.private != nil && (!s.needsPrivate() || s.expecting && s.subs.count() == 0)
 }

@@ -49,6 +49,9 @@ func (r *redirects) to(server *Server, target int64) (int64, error) {
 
 // leave counts one source less.
 func (r *redirects) leave(target int64) {
+	if target == 0 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.targets[target]

@@ -236,6 +236,9 @@ func (s *Server) keepTime(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.seconds.Store(now.Unix())
+			if s.alert.Load() {
+				s.updateAlert() // a pause may have ended
+			}
 		}
 	}
 }

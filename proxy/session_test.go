@@ -142,6 +142,7 @@ func TestProtocolErrorsAreRedissOwn(t *testing.T) {
 		"*1\r\n$-7\r\n", "*1\r\n$x\r\n", "*x\r\n", "*99999999999\r\n", "*1\r\n:1\r\n", "PING \"a\r\n", "*1\r\n$536870913\r\n",
 		"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n+x\r\n", strings.Repeat("x", 70_000), "*1\r\n$" + strings.Repeat("1", 70_000),
 		"*" + strings.Repeat("1", 70_000),
+		"GET / HTTP/1.1\r\nHost: x\r\nSET k 1\r\n", "post /x HTTP/1.1\r\nSET k 1\r\n", "*1\r\n$5\r\nHOST:\r\n*1\r\n$4\r\nPING\r\n",
 	} {
 		want := dial(t, r.redis.Addr)
 		want.send(stream)

@@ -122,3 +122,46 @@ func TestSubscriberIsClosedWhenItsConnectionIsLost(t *testing.T) {
 	dial(t, r.redis.Addr).do("CLIENT KILL TYPE pubsub")
 	w.rest()
 }
+
+// In RESP2 a client that wants no replies is told all the same what it is subscribed to.
+func TestSubscriptionsOfSilentClients(t *testing.T) {
+	r := start(t, nil)
+	r.sides(2, []step{
+		{0, "CLIENT REPLY OFF", map[int]int{}}, {0, "UNSUBSCRIBE", nil}, {0, "PSUBSCRIBE a*", nil}, {0, "SUBSCRIBE b", nil},
+		{0, "PING", map[int]int{}}, {1, "PUBLISH a1 x", map[int]int{0: 1, 1: 1}}, {0, "PUNSUBSCRIBE", nil}, {0, "UNSUBSCRIBE b", nil},
+		{0, "CLIENT REPLY ON", nil}, {0, "GET k", nil}, {0, "CLIENT REPLY SKIP", map[int]int{}}, {0, "CLIENT REPLY ON", nil}, {0, "GET k", nil},
+	})
+}
+
+// Messages go on while the protocol and the database change.
+func TestProtocolAndDatabaseWhileSubscribed(t *testing.T) {
+	r := start(t, nil)
+	r.sides(2, []step{
+		{0, "HELLO 3", nil}, {0, "SUBSCRIBE a", nil}, {0, "SELECT 2", nil}, {0, "SET k two", nil}, {0, "SELECT 99", nil}, {0, "SELECT x", nil},
+		{1, "PUBLISH a x", map[int]int{0: 1, 1: 1}}, {0, "HELLO 2", nil}, {1, "PUBLISH a y", map[int]int{0: 1, 1: 1}}, {0, "GET k", nil},
+		{0, "HELLO 3", nil}, {0, "PING", nil}, {0, "UNSUBSCRIBE a", nil}, {0, "GET k", nil}, {0, "HELLO 2", nil}, {0, "GET k", nil},
+		{1, "PUBLISH a z", nil}, {1, "GET k", nil}, {1, "SELECT 2", nil}, {1, "GET k", nil},
+	})
+}
+
+func TestChannelsOfAnabranchAreReserved(t *testing.T) {
+	r := start(t, nil)
+	w, plain := r.dial(), dial(t, r.redis.Addr)
+	for _, line := range []string{"SUBSCRIBE a crdt:x", "SSUBSCRIBE crdt:messages", "PUBLISH crdt:x m", "SPUBLISH crdt:x m", "PUBSUB NUMSUB crdt:x",
+		"PUBSUB SHARDNUMSUB a crdt:x"} {
+		if got := w.do(line); !strings.HasPrefix(got, "-ERR channel 'crdt:") {
+			t.Errorf("%s: got %q", line, got)
+		}
+	}
+	plain.send("SUBSCRIBE crdt:x\r\nSSUBSCRIBE crdt:y\r\n")
+	plain.reply()
+	plain.reply()
+	w.want("PUBSUB CHANNELS", "*0\r\n")
+	w.want("PUBSUB SHARDCHANNELS", "*0\r\n")
+	w.send("PSUBSCRIBE *\r\n")
+	w.reply()
+	dial(t, r.redis.Addr).do("PUBLISH crdt:x m", "PUBLISH news m")
+	if got := w.reply(); !strings.Contains(got, "news") {
+		t.Errorf("got %q", got)
+	}
+}
