@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,11 +111,15 @@ func readSlowEntry(item any) (entry slowEntry, ok bool) {
 func clientEntries(entries []slowEntry) []slowEntry {
 	var shown []slowEntry
 	inside := false
+	var call *slowEntry // the shown one that inside speaks of
 	for _, entry := range entries {
 		if entry.addr == insideCall && inside {
+			if call != nil && goesOn(call.args, entry.args) {
+				call.args = append(call.args[:1], entry.args[1:]...)
+			}
 			continue
 		}
-		inside = isCall(entry.args)
+		inside, call = isCall(entry.args), nil
 		switch {
 		case entry.name == backend.ControlName, isGreeting(entry.args):
 			continue
@@ -127,8 +132,18 @@ func clientEntries(entries []slowEntry) []slowEntry {
 			entry.name = "" // the connection's, not the client's
 		}
 		shown = append(shown, entry)
+		if inside {
+			call = &shown[len(shown)-1]
+		}
 	}
 	return shown
+}
+
+// goesOn reports that a command which ran inside a call is the one that the call carried and Redis has kept more of it.
+func goesOn(carried, ran []string) bool {
+	last := len(carried) - 1
+	return len(ran) > len(carried) && strings.HasSuffix(carried[last], " more arguments)") && strings.EqualFold(carried[0], ran[0]) &&
+		slices.Equal(carried[1:last], ran[1:last])
 }
 
 func isCall(args []string) bool {

@@ -38,6 +38,15 @@ func TestSlowlogSpeaksOfClientsCommands(t *testing.T) {
 			t.Errorf("%q:\ngot  %q\nwant %q", test.call, got, test.want)
 		}
 	}
+	ran := append([]string{"SADD"}, strings.Fields(strings.Repeat("x ", 30))...)
+	cut := clientEntries([]slowEntry{
+		{args: call("40", "sadd", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x",
+			"x", "x", "... (14 more arguments)")},
+		{args: append(ran, "... (9 more arguments)"), addr: insideCall},
+	})
+	if want := append(append([]string{"sadd"}, ran[1:]...), "... (9 more arguments)"); len(cut) != 1 || !reflect.DeepEqual(cut[0].args, want) {
+		t.Errorf("of a long command: got %v, want %q", cut, want)
+	}
 	entries := []slowEntry{
 		{id: 9, args: []string{"GET", "k"}, addr: "1.1.1.1:1", name: backend.LaneName},
 		{id: 8, args: call("3", "SET", "k", "v"), name: backend.LaneName},
