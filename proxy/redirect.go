@@ -21,30 +21,49 @@ type redirect struct {
 	sources  int // sessions that redirect here
 }
 
-// to counts one more source of a target and returns the id by which Redis knows the target's connection.
+// to counts one more source of a target and returns the id by which Redis knows the target's connection. It dials when there
+// is none, and holds nobody up meanwhile.
 func (r *redirects) to(server *Server, target int64) (int64, error) {
+	if id, ok := r.join(target, nil); ok {
+		return id, nil
+	}
+	ctx, cancel := context.WithTimeout(server.lifetime, server.cfg.ControlTimeout)
+	defer cancel()
+	listener, err := server.cfg.Backend.Listen(ctx, func(keys []byte) { server.invalidate(target, keys) })
+	if err != nil {
+		return 0, err
+	}
+	id, _ := r.join(target, listener)
+	if server.client(target) == nil {
+		r.gone(target) // it went meanwhile, and nobody else would close the connection
+	}
+	return id, nil
+}
+
+// join counts one more source of a target that has a connection. made is a new one for a target that has none, and is
+// closed when somebody else was faster.
+func (r *redirects) join(target int64, made *backend.Listener) (id int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.targets[target]
-	if known == nil {
-		ctx, cancel := context.WithTimeout(server.lifetime, server.cfg.ControlTimeout)
-		defer cancel()
-		listener, err := server.cfg.Backend.Listen(ctx, func(keys []byte) { server.invalidate(target, keys) })
-		if err != nil {
-			return 0, err
+	switch {
+	case known != nil && !known.listener.Ended():
+		if made != nil {
+			made.Close()
 		}
-		known = &redirect{listener: listener}
-		if server.client(target) == nil { // it went meanwhile, and nobody would close the connection
-			listener.Close()
-			return listener.ID, nil
-		}
+	case made == nil:
+		return 0, false
+	case known != nil: // its sources have been told by Redis
+		known.listener = made
+	default:
+		known = &redirect{listener: made}
 		if r.targets == nil {
 			r.targets = make(map[int64]*redirect)
 		}
 		r.targets[target] = known
 	}
 	known.sources++
-	return known.listener.ID, nil
+	return known.listener.ID, true
 }
 
 // leave counts one source less.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"anabranch/internal/backend"
 	"anabranch/internal/resp"
 )
 
@@ -196,4 +197,73 @@ func TestTrackingLeavesNoConnectionBehind(t *testing.T) {
 	w.want("CLIENT TRACKING ON REDIRECT "+id, "+OK\r\n")
 	w.conn.Close()
 	eventually(t, "they are closed", func() bool { return count() == before })
+}
+
+// Invalidations stand between replies of every kind, and change none of them.
+func TestInvalidationsAndRepliesDoNotMix(t *testing.T) {
+	r := start(t, nil)
+	for _, mode := range []string{"", " BCAST", " NOLOOP"} {
+		w := r.dial()
+		w.do("HELLO 3", "CLIENT TRACKING ON"+mode)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			writer := r.dial()
+			for i := range 100 {
+				writer.do(fmt.Sprintf("MSET a %d b %d", i, i))
+			}
+		}()
+		lines := []string{"GET a", "SET own 1", "PING", "GET own", "ECHO hi", "SET x 1", "SET y 2", "MGET x y", "HSET h f 1", "CLIENT GETREDIR", "INCR x", "NOSUCH"}
+		replies := []string{"", "+OK\r\n", "+PONG\r\n", "$1\r\n1\r\n", "$2\r\nhi\r\n", "+OK\r\n", "+OK\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n", "", ":0\r\n", ":2\r\n",
+			"-ERR unknown command 'NOSUCH', with args beginning with: \r\n"}
+		messages := 0
+		for range 100 {
+			w.send(strings.Join(lines, "\r\n") + "\r\n")
+			for i, want := range replies {
+				got := w.reply()
+				for strings.HasPrefix(got, ">2\r\n$10\r\ninvalidate\r\n*") {
+					messages++
+					got = w.reply()
+				}
+				if want != "" && got != want {
+					t.Fatalf("%s%s: got %q, want %q", lines[i], mode, got, want)
+				}
+			}
+		}
+		<-done
+		if messages == 0 {
+			t.Errorf("no message came in mode%q", mode)
+		}
+	}
+}
+
+// When the connection of a target is lost, the next redirection to it gets another one.
+func TestLostRedirectionCanBeMadeAgain(t *testing.T) {
+	r := start(t, nil)
+	w, target, writer, direct := r.dial(), r.dial(), r.dial(), dial(t, r.redis.Addr)
+	target.do("HELLO 3")
+	w.do("HELLO 3")
+	id := strings.Trim(target.do("CLIENT ID"), ":\r\n")
+	w.want("CLIENT TRACKING ON REDIRECT "+id, "+OK\r\n")
+	listener := func() *backend.Listener {
+		r.server.redirects.mu.Lock()
+		defer r.server.redirects.mu.Unlock()
+		for _, known := range r.server.redirects.targets {
+			return known.listener
+		}
+		return nil
+	}
+	direct.want(fmt.Sprintf("CLIENT KILL ID %d", listener().ID), ":1\r\n")
+	eventually(t, "the proxy has noticed", func() bool { return listener().Ended() })
+	w.want("GET a", "_\r\n")
+	writer.want("SET a 1", "+OK\r\n")
+	if got := w.reply(); got != ">2\r\n$21\r\ntracking-redir-broken\r\n:"+id+"\r\n" {
+		t.Errorf("got %q", got)
+	}
+	w.want("CLIENT TRACKING ON REDIRECT "+id, "+OK\r\n")
+	w.want("GET a", "$1\r\n1\r\n")
+	writer.want("SET a 2", "+OK\r\n")
+	if got := target.reply(); got != ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"anabranch/internal/resp"
@@ -14,7 +15,8 @@ import (
 type Listener struct {
 	ID int64 // by which Redis knows the connection
 
-	conn net.Conn
+	conn  net.Conn
+	ended atomic.Bool
 }
 
 // Listen connects and calls tell with each list of invalid keys, until the connection ends or Close is called. The list is
@@ -42,11 +44,15 @@ func (b *Backend) Listen(ctx context.Context, tell func(keys []byte)) (*Listener
 	b.goroutine.Go(func() { // ends with the connection or the backend
 		defer context.AfterFunc(lifetime, func() { conn.Close() })()
 		defer conn.Close()
+		defer listener.ended.Store(true)
 		listen(conn, b.cfg.Prefix, tell)
 	})
 	b.mu.Unlock()
 	return listener, nil
 }
+
+// Ended reports that the connection is gone, and nothing will be heard any more.
+func (l *Listener) Ended() bool { return l.ended.Load() }
 
 // Close ends the connection. Redis tells whoever redirected to it, at the next invalidation.
 func (l *Listener) Close() { l.conn.Close() }
