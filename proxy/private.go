@@ -34,19 +34,24 @@ func (s *session) settleLane() {
 	if !s.unsettled() {
 		return
 	}
-	s.barrier()
 	if s.needsPrivate() {
 		s.expect(false) // behind the last answer no message comes
 		return
 	}
+	s.barrier()
 	s.private.Close()
 	s.private, s.expecting = nil, false
 	s.lane = s.shared()
 	s.watchOut()
 }
 
-// expect says whether messages may come from the session's own connection.
+// expect says whether messages may come from the session's own connection. Nothing else may be under way there: in RESP2 a
+// reply can look like a message. It may not be called inline.
 func (s *session) expect(messages bool) {
+	if messages == s.expecting {
+		return
+	}
+	s.barrier()
 	s.expecting = messages
 	s.private.Subscribed(messages)
 }

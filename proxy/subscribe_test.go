@@ -165,3 +165,27 @@ func TestChannelsOfAnabranchAreReserved(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// In RESP2 a list may look like a message. It is none while its client is not subscribed.
+func TestRepliesThatLookLikeMessages(t *testing.T) {
+	r := start(t, nil)
+	w := r.dial()
+	id := strings.Trim(w.do("CLIENT ID"), ":\r\n")
+	w.want("MSET a message b __keyevent@0__:set c crdt:x", "+OK\r\n")
+	w.want("CLIENT TRACKING ON REDIRECT "+id, "+OK\r\n")
+	list := "*3\r\n$7\r\nmessage\r\n$18\r\n__keyevent@0__:set\r\n$6\r\ncrdt:x\r\n"
+	w.want("MGET a b c", list)
+	w.send(strings.Repeat("MGET a b c\r\n", 100) + "SUBSCRIBE x\r\nUNSUBSCRIBE x\r\n" + strings.Repeat("MGET a b c\r\n", 100))
+	for range 100 {
+		if got := w.reply(); got != list {
+			t.Fatalf("got %q", got)
+		}
+	}
+	w.reply()
+	w.reply()
+	for range 100 {
+		if got := w.reply(); got != list {
+			t.Fatalf("after the subscription: got %q", got)
+		}
+	}
+}
