@@ -108,26 +108,31 @@ func CheckRun(prefix string, raw []byte) error {
 
 // cutText takes a msgpack string off the front of data.
 func cutText(data []byte) (s, rest []byte, ok bool) {
-	if len(data) == 0 {
-		return nil, nil, false
-	}
-	kind, n, head := data[0], 0, 1
-	switch {
-	case kind&0xe0 == 0xa0:
-		n = int(kind & 0x1f)
-	case kind >= 0xd9 && kind <= 0xdb:
-		width := 1 << (kind - 0xd9)
-		if head += width; len(data) < head {
-			return nil, nil, false
-		}
-		for _, b := range data[1:head] {
-			n = n<<8 | int(b)
-		}
-	default:
-		return nil, nil, false
-	}
-	if n > len(data)-head {
+	n, head := textHead(data)
+	if head == 0 || n > len(data)-head {
 		return nil, nil, false
 	}
 	return data[head : head+n], data[head+n:], true
+}
+
+// textHead reads the length of the msgpack string at the front of data. head is the length of its header, 0 when there is
+// no string.
+func textHead(data []byte) (size, head int) {
+	if len(data) == 0 {
+		return 0, 0
+	}
+	switch kind := data[0]; {
+	case kind&0xe0 == 0xa0:
+		return int(kind & 0x1f), 1
+	case kind >= 0xd9 && kind <= 0xdb:
+		head = 1 + 1<<(kind-0xd9)
+		if len(data) < head {
+			return 0, 0
+		}
+		for _, b := range data[1:head] {
+			size = size<<8 | int(b)
+		}
+		return size, head
+	}
+	return 0, 0
 }

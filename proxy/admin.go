@@ -11,17 +11,6 @@ import (
 
 func (s *session) whoAmI([][]byte) { s.replyBulk([]byte(defaultUser)) }
 
-// configSet refuses the one setting that would lose the metadata that merging needs. The rest is the operator's business.
-func (s *session) configSet(args [][]byte) {
-	for i := 2; i+1 < len(args); i += 2 {
-		if is(args[i], "MAXMEMORY-POLICY") && strings.HasPrefix(strings.ToLower(string(args[i+1])), "allkeys-") {
-			s.replyError(errEvictionPolicy)
-			return
-		}
-	}
-	s.pass(0, s.silent(), 1, s.scan.Raw)
-}
-
 // info is the server's INFO with a section of ours behind it.
 func (s *session) info(args [][]byte) {
 	own, theirs := len(args) == 1, len(args) == 1
@@ -47,7 +36,7 @@ func (s *session) info(args [][]byte) {
 			s.replyError(controlError(err))
 			return
 		}
-		text.WriteString(answer)
+		text.WriteString(s.server.ownInfo(answer))
 	}
 	if own {
 		if text.Len() > 0 {
@@ -56,6 +45,37 @@ func (s *session) info(args [][]byte) {
 		text.WriteString(s.crdtSection(ctx))
 	}
 	s.replyText(text.String())
+}
+
+// ownInfo puts what is true of the proxy's clients in the place of what Redis says of its own, which are the proxy's
+// connections.
+func (s *Server) ownInfo(text string) string {
+	var clients, tracking int64
+	for _, client := range s.snapshot() {
+		clients++
+		if client.view.Load().tracking {
+			tracking++
+		}
+	}
+	values := map[string]int64{
+		"connected_clients": clients,
+		"tracking_clients":  tracking,
+		"blocked_clients":   s.blocked.Load(),
+		"maxclients":        int64(s.cfg.MaxClients),
+
+		"total_connections_received": s.accepted.Load(),
+		"rejected_connections":       s.rejected.Load(),
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		name, _, _ := strings.Cut(line, ":")
+		if value, known := values[name]; known {
+			fmt.Fprintf(&out, "%s:%d\r\n", name, value)
+		} else {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // crdtSection never fails: INFO must answer when something is wrong more than at any other time.

@@ -13,6 +13,7 @@ func (s *session) detour() {
 	if s.next < s.have {
 		s.consume()
 	}
+	s.settleLane()
 	if s.ending || !s.makeRoom() || s.server.stopping.Load() {
 		s.end()
 		return
@@ -43,6 +44,7 @@ func (s *session) alone() {
 			if s.noRoom {
 				s.lane.WaitRoom()
 			}
+			s.settleLane()
 		}
 		if err != nil || !s.makeRoom() {
 			return

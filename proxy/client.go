@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-
-	"anabranch/internal/resp"
 )
 
 func (s *session) clientID([][]byte) { s.replyInt(s.id) }
@@ -45,7 +43,7 @@ func (s *session) setName(name []byte) bool {
 func (s *session) clientReply(args [][]byte) {
 	switch {
 	case is(args[2], "ON"):
-		s.muted = false
+		s.muted, s.skipNext = false, false
 		s.replyOK()
 	case is(args[2], "OFF"):
 		s.muted = true
@@ -58,28 +56,15 @@ func (s *session) clientReply(args [][]byte) {
 	}
 }
 
-// clientNoEvict is accepted and has no effect: the proxy does not evict clients.
+// clientNoEvict has no effect but in CLIENT LIST: the proxy does not evict clients.
 func (s *session) clientNoEvict(args [][]byte) {
 	if !is(args[2], "ON") && !is(args[2], "OFF") {
 		s.replyError(errSyntax)
 		return
 	}
+	s.noEvict = is(args[2], "ON")
+	s.publish()
 	s.replyOK()
-}
-
-func (s *session) clientGetRedir([][]byte) { s.replyInt(-1) }
-
-func (s *session) clientTrackingInfo([][]byte) {
-	out := resp.AppendMap(s.scratch[:0], 3, s.proto)
-	out = resp.AppendBulkString(out, "flags")
-	out = resp.AppendSet(out, 1, s.proto)
-	out = resp.AppendBulkString(out, "off")
-	out = resp.AppendBulkString(out, "redirect")
-	out = resp.AppendInt(out, -1)
-	out = resp.AppendBulkString(out, "prefixes")
-	out = resp.AppendArray(out, 0)
-	s.scratch = out
-	s.reply(out)
 }
 
 // clientUnblock finds nobody to unblock: no client of the proxy waits in a command.
@@ -95,10 +80,9 @@ func (s *session) clientUnblock(args [][]byte) {
 	s.replyInt(0)
 }
 
-func (s *session) clientUnpause([][]byte) { s.replyOK() }
-
 func (s *session) clientHelp([][]byte) {
 	s.replyHelp("CLIENT",
+		"CACHING (YES|NO)", "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
 		"GETREDIR", "    Return the client ID we are redirecting to when tracking is enabled.",
 		"GETNAME", "    Return the name of the current connection.",
 		"ID", "    Return the ID of the current connection.",
@@ -112,9 +96,13 @@ func (s *session) clientHelp([][]byte) {
 		"    * SKIPME (YES|NO)", "      Skip killing current connection (default: yes).",
 		"LIST [options ...]", "    Return information about client connections. Options:",
 		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type.",
+		"UNPAUSE", "    Stop the current client pause, resuming traffic.",
+		"PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
 		"REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
 		"SETNAME <name>", "    Assign the name <name> to the current connection.",
 		"UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client.",
+		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]", "         [OPTIN] [OPTOUT] [NOLOOP]",
+		"    Control server assisted client side caching.",
 		"TRACKINGINFO", "    Report tracking status for the current connection.",
 		"NO-EVICT (ON|OFF)", "    Protect current client connection from eviction.",
 	)
@@ -124,26 +112,29 @@ func (s *session) clientHelp([][]byte) {
 type view struct {
 	db, proto                  int
 	channels, patterns, shards int
+
+	tracking, bcast     bool
+	monitoring, noEvict bool
+	redirect            int64
 }
 
 func (s *session) publish() {
 	s.view.Store(&view{
 		db: s.db, proto: s.proto,
 		channels: len(s.subs.channels), patterns: len(s.subs.patterns), shards: len(s.subs.shards),
+		tracking: s.tracking.on, bcast: s.tracking.bcast, redirect: s.tracking.redirectID(),
+		monitoring: s.monitoring, noEvict: s.noEvict,
 	})
 }
 
 func (v *view) subscribed() bool { return v.channels+v.patterns+v.shards > 0 }
 
-// describe is one line of CLIENT LIST.
-func (s *session) describe() string {
+// describe is one line of CLIENT LIST, of which unread bytes are known only of the session that asks.
+func (s *session) describe(unread int) string {
 	v := s.view.Load()
-	name, flags, command := "", "N", "NULL"
+	name, command := "", "NULL"
 	if text := s.name.Load(); text != nil {
 		name = *text
-	}
-	if v.subscribed() {
-		flags = "P"
 	}
 	if cmd := s.lastCmd.Load(); cmd != nil {
 		command = cmd.FullName()
@@ -152,12 +143,32 @@ func (s *session) describe() string {
 	pending := s.out.pending()
 	var line strings.Builder
 	fmt.Fprintf(&line, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d", s.id, address(s.conn.RemoteAddr()),
-		address(s.conn.LocalAddr()), s.fd, name, max(0, now-s.since.Unix()), max(0, now-s.lastUse.Load()), flags, v.db)
-	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=0 qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
-		v.patterns, v.shards, firstBytes)
-	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=-1 resp=%d", pending, pending+firstBytes,
-		command, defaultUser, v.proto)
+		address(s.conn.LocalAddr()), s.fd, name, max(0, now-s.since.Unix()), max(0, now-s.lastUse.Load()), s.flags(v), v.db)
+	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
+		v.patterns, v.shards, unread, max(0, firstBytes-unread))
+	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d", pending, pending+firstBytes,
+		command, defaultUser, v.redirect, v.proto)
 	return line.String()
+}
+
+// flags are those of CLIENT LIST, in Redis's order.
+func (s *session) flags(v *view) string {
+	var flags []byte
+	for _, flag := range []struct {
+		on     bool
+		letter byte
+	}{
+		{v.monitoring, 'O'}, {v.subscribed(), 'P'}, {s.blocked.Load(), 'b'}, {v.tracking, 't'},
+		{s.server.isBroken(v.redirect), 'R'}, {v.bcast, 'B'}, {v.noEvict, 'e'},
+	} {
+		if flag.on {
+			flags = append(flags, flag.letter)
+		}
+	}
+	if len(flags) == 0 {
+		return "N"
+	}
+	return string(flags)
 }
 
 func address(addr net.Addr) string {

@@ -8,7 +8,7 @@ import (
 
 func (s *session) clientInfo([][]byte) {
 	s.lastCmd.Store(s.current)
-	s.replyText(s.describe() + "\n")
+	s.replyText(s.describe(s.have-s.next) + "\n")
 }
 
 // clientList is CLIENT LIST [TYPE type | ID id…].
@@ -38,7 +38,11 @@ func (s *session) clientList(args [][]byte) {
 	var list strings.Builder
 	for _, client := range s.server.ordered() {
 		if filter.matches(client) {
-			list.WriteString(client.describe())
+			unread := 0
+			if client == s {
+				unread = s.have - s.next
+			}
+			list.WriteString(client.describe(unread))
 			list.WriteByte('\n')
 		}
 	}

@@ -16,7 +16,7 @@ func (s *session) ping(args [][]byte) {
 	switch {
 	case len(args) > 2:
 		s.replyError(errPingArity)
-	case s.private != nil, s.server.cfg.Backend.RunsScripts():
+	case s.subs.count() > 0, s.server.cfg.Backend.RunsScripts():
 		s.pass(0, s.silent(), 1, s.scan.Raw) // the answer depends on the subscriptions, or is that Redis is busy
 	case len(args) == 2:
 		s.replyBulk(args[1])
@@ -100,10 +100,6 @@ func (s *session) hello(args [][]byte) {
 		s.replyError(errHelloNoAuth)
 		return
 	}
-	if proto != s.proto && s.listening() {
-		s.replyError(errWhileSubbed)
-		return
-	}
 	if name != nil && !s.setName(name) {
 		s.replyError(errClientName)
 		return
@@ -159,6 +155,10 @@ func (s *session) selectDatabase(args [][]byte) {
 	case s.replay != nil:
 		s.replay.db = db
 		s.pass(0, false, 1, s.scan.Raw)
+	case s.private != nil:
+		s.selectPrivately(db)
+		s.db = db
+		s.publish()
 	default:
 		s.change(db, s.proto)
 		s.replyOK()
@@ -166,21 +166,18 @@ func (s *session) selectDatabase(args [][]byte) {
 }
 
 // change moves the session to the lane of another database or protocol, once nothing of it is under way on the old one.
-// On a private lane the database changes, and what Redis keeps for the connection stays; another protocol needs another
-// connection, and what was watched there counts as changed.
+// A private lane stays, in another protocol; its database is selectPrivately's business.
 func (s *session) change(db, proto int) {
 	if db == s.db && proto == s.proto {
 		return
 	}
-	s.barrier()
-	if s.private != nil && proto != s.proto {
-		s.tainted = s.watching
-		s.unpin()
+	if s.private != nil {
+		s.speakPrivately(proto)
+	} else {
+		s.barrier()
 	}
 	s.db, s.proto, s.scripting = db, proto, false
-	if s.private != nil {
-		s.private.Select(s.caller, db)
-	} else {
+	if s.private == nil {
 		s.lane = s.shared()
 	}
 	s.publish()
@@ -193,9 +190,11 @@ func (s *session) quit([][]byte) {
 
 // reset brings the connection back to where it began.
 func (s *session) reset([][]byte) {
-	s.unpin()
-	s.tx = nil
-	s.muted, s.skipNext = false, false
+	s.stopMonitoring()
+	s.stopTracking()
+	s.tx, s.watching, s.pinned, s.subs = nil, false, false, subscriptions{}
+	s.settleLane()
+	s.muted, s.skipNext, s.noEvict = false, false, false
 	s.name.Store(nil)
 	s.authorized = s.server.cfg.Password == ""
 	s.change(0, resp.RESP2)

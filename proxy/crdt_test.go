@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -152,7 +153,7 @@ func TestWithoutControl(t *testing.T) {
 func TestEvictionPolicyIsRefused(t *testing.T) {
 	r := start(t, nil)
 	w := r.dial()
-	w.want("CONFIG SET maxmemory 100mb maxmemory-policy allkeys-lru", "-"+errEvictionPolicy+"\r\n")
+	w.want("CONFIG SET maxmemory 100mb maxmemory-policy allkeys-lru", "-"+fmt.Sprintf(errConfigSet, "maxmemory-policy", whyEviction)+"\r\n")
 	w.want("CONFIG GET maxmemory", "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n")
 	w.want("CONFIG SET maxmemory-policy volatile-lru", "+OK\r\n")
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"strings"
 
 	"anabranch/internal/backend"
 	"anabranch/internal/resp"
@@ -22,13 +23,28 @@ func (s *session) dispatch(from, to int) bool {
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
 	if s.careful {
+		if s.unsettled() {
+			if s.inline != nil {
+				return false
+			}
+			s.settleLane()
+		}
 		if !s.allowed(&plan) {
 			return true
 		}
 		if s.scripting && plan.Class != translate.Script && !s.leaveScripts() {
 			return false
 		}
-		if s.tx != nil && plan.Class != translate.Refused && !runsInMulti(plan.Command) {
+		queued := s.tx != nil && plan.Class != translate.Refused && !runsInMulti(plan.Command)
+		if s.server.alert.Load() && plan.Class != translate.Refused && !queued && s.postponed(plan.Command) {
+			if s.inline != nil {
+				return false
+			}
+			if !s.awaitUnpaused(plan.Command) {
+				return true
+			}
+		}
+		if queued {
 			s.queue(&plan)
 			s.skipNext, s.skipBegins = s.skipBegins, false
 			return true
@@ -36,6 +52,9 @@ func (s *session) dispatch(from, to int) bool {
 	}
 	if !s.carryOut(&plan, from, to) {
 		return false
+	}
+	if s.careful && s.server.alert.Load() && plan.Class != translate.Refused {
+		s.show(plan.Command, args)
 	}
 	s.skipNext, s.skipBegins = s.skipBegins, false
 	return true
@@ -67,12 +86,21 @@ func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
 		if s.tx != nil {
 			s.refusedInMulti(plan)
 		}
+		if plan.Command == nil && isAttack(args[0]) {
+			s.ending = true
+			s.direct = s.direct[:0] // the errors that the lines before have led to
+			return true
+		}
 		s.replyError(plan.Err)
 	default:
 		return s.special(plan)
 	}
 	return true
 }
+
+// isAttack knows the beginning of an HTTP request, which a browser can be brought to send: the commands that its body
+// pretends to be must not run.
+func isAttack(name []byte) bool { return is(name, "POST") || is(name, "HOST:") }
 
 // read passes a command on as it is. Neighbours in the read buffer travel as one run.
 func (s *session) read(plan *translate.Plan, from, to int) {
@@ -138,15 +166,20 @@ func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
-	s.careful = !s.authorized || s.tx != nil || s.scripting || s.listening() || !s.server.cfg.Backend.Serving()
+	s.scan.Guarded = !s.authorized
+	s.careful = !s.authorized || s.tx != nil || s.scripting || s.private != nil || s.server.alert.Load() ||
+		!s.server.cfg.Backend.Serving()
 }
 
 // allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.
 func (s *session) allowed(plan *translate.Plan) bool {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
+	if cmd == nil || !strings.HasPrefix(cmd.Name, "CLIENT ") {
+		s.tracking.caching = false
+	}
 	switch {
-	case s.listening() && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
+	case s.subs.count() > 0 && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
 		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
 	case always && plan.Class != translate.Refused:
 		return true
@@ -156,6 +189,8 @@ func (s *session) allowed(plan *translate.Plan) bool {
 		s.replyError(errNoAuth)
 	case !s.server.cfg.Backend.Serving() && needsBackend(plan):
 		s.replyError(s.server.unavailable())
+	case s.monitoring && (cmd.Flags&translate.FlagReadOnly != 0 || mayReplicate(cmd)):
+		s.replyError(errMonitorKeys)
 	default:
 		return true
 	}

@@ -45,7 +45,7 @@ func (l *loop) readable(s *session) {
 	switch {
 	case s.ending:
 		l.leave(s, s.end)
-	case !done, s.noRoom:
+	case !done, s.noRoom, s.unsettled():
 		l.leave(s, s.detour)
 	case !s.makeRoom():
 		l.leave(s, s.end)

@@ -27,6 +27,8 @@ type output struct {
 	draining bool   // the goroutine runs
 	ended    bool   // nothing more is accepted
 	closing  bool   // the goroutine closes when everything is written
+	inReply  bool   // what was delivered last ends inside a reply
+	messages []byte // what came meanwhile, and belongs behind that reply
 }
 
 func newOutput(conn net.Conn, limit int) *output {
@@ -42,6 +44,38 @@ func newOutput(conn net.Conn, limit int) *output {
 func (o *output) Deliver(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.inReply = false
+	o.put(p)
+	if len(o.messages) > 0 {
+		messages := o.messages
+		o.messages = nil
+		o.put(messages)
+	}
+}
+
+// DeliverPart implements backend.Output.
+func (o *output) DeliverPart(p []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inReply = true
+	o.put(p)
+}
+
+// message delivers what is no reply of this client's. Anybody may call it at any time: it goes between two replies.
+func (o *output) message(p []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.inReply {
+		o.put(p)
+		return
+	}
+	if o.fits(len(o.messages) + len(p)) {
+		o.messages = append(o.messages, p...)
+	}
+}
+
+// put sends bytes, or keeps what the socket does not take. The lock must be held.
+func (o *output) put(p []byte) {
 	if o.ended || len(p) == 0 {
 		return
 	}
@@ -55,9 +89,7 @@ func (o *output) Deliver(p []byte) {
 			return
 		}
 	}
-	if pending := len(o.waiting) + o.writing + len(p); pending > o.limit {
-		o.onLimit(pending)
-		o.abort()
+	if !o.fits(len(p)) {
 		return
 	}
 	o.waiting = append(o.waiting, p...)
@@ -65,6 +97,17 @@ func (o *output) Deliver(p []byte) {
 		o.draining = true
 		go o.drain() // ends when nothing is waiting, or the connection has ended
 	}
+}
+
+// fits reports whether more bytes may wait, and ends the connection of a client that is too slow. The lock must be held.
+func (o *output) fits(more int) bool {
+	pending := len(o.waiting) + o.writing + more
+	if o.ended || pending <= o.limit {
+		return !o.ended
+	}
+	o.onLimit(pending)
+	o.abort()
+	return false
 }
 
 // drain writes what is waiting, however long the client takes.

@@ -21,15 +21,13 @@ func (s *session) reply(p []byte) {
 	if s.replay == nil && len(s.ops) == 0 {
 		// Replies of earlier reads are still to come, or messages may come at any time. An answer of the server's own
 		// gives this one its place among them.
-		s.pass(0, true, 1, pingCommand)
+		s.pass(0, true, 1, s.marker())
 	}
 	start := len(s.literals)
 	s.literals = append(s.literals, p...)
 	s.runEnd = 0
 	s.ops = append(s.ops, backend.Op{Kind: backend.OpLiteral, Bytes: s.literals[start:len(s.literals):len(s.literals)]})
 }
-
-var pingCommand = resp.AppendCommandStrings(nil, "PING")
 
 // The answers below share one scratch buffer.
 

@@ -29,6 +29,13 @@ type Server struct {
 	lifetime context.Context
 	seconds  atomic.Int64 // Unix time, coarse: read at each command, so it must cost nothing
 
+	redirects redirects
+	monitors  monitors
+	pause     pause
+	alerting  sync.Mutex   // guards the change of alert
+	alert     atomic.Bool  // see updateAlert
+	blocked   atomic.Int64 // sessions that wait in a command
+
 	accepted atomic.Int64
 	rejected atomic.Int64
 }
@@ -164,6 +171,7 @@ func (s *Server) forget(client *session) {
 	s.mu.Lock()
 	delete(s.sessions, client.id)
 	s.mu.Unlock()
+	s.redirects.gone(client.id)
 	s.clients.Done()
 }
 
@@ -228,6 +236,9 @@ func (s *Server) keepTime(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.seconds.Store(now.Unix())
+			if s.alert.Load() {
+				s.updateAlert() // a pause may have ended
+			}
 		}
 	}
 }

@@ -35,18 +35,20 @@ type session struct {
 	scratch  []byte
 	current  *translate.Command // the command at hand
 
-	lane    *backend.Lane // where commands go: a shared lane, or private
-	private *backend.Lane // since it subscribed or watched
-	noRoom  bool          // the lane wants a pause
-	subs    subscriptions
-	db      int
-	proto   int
+	lane      *backend.Lane // where commands go: a shared lane, or private
+	private   *backend.Lane // while subscribed or tracking, and since it watched (private.go)
+	noRoom    bool          // the lane wants a pause
+	expecting bool          // messages may come on the private lane
+	subs      subscriptions
+	tracking  tracking
+	db        int
+	proto     int
 
 	scripting bool         // the lane is the one of scripts
 	tx        *transaction // since MULTI
 	replay    *replay      // while EXEC carries out what was queued
 	watching  bool         // WATCH is on, on the private lane
-	tainted   bool         // what was watched has to be taken for changed
+	pinned    bool         // has watched once, and will again: the private lane stays
 
 	careful    bool // some state below, or the server's, needs a look before each command
 	authorized bool
@@ -54,12 +56,15 @@ type session struct {
 	skipNext   bool // this command is the one after CLIENT REPLY SKIP
 	skipBegins bool // this command is CLIENT REPLY SKIP
 	ending     bool // nothing more is read
+	monitoring bool // MONITOR
+	noEvict    bool // CLIENT NO-EVICT
 
 	// Shared with CLIENT LIST of other sessions.
 	name    atomic.Pointer[string]
 	lastUse atomic.Int64 // Unix seconds
 	lastCmd atomic.Pointer[translate.Command]
 	view    atomic.Pointer[view]
+	blocked atomic.Bool // waits in a command
 }
 
 const directBytes = 64 << 10 // local answers are written when they have become this many
@@ -88,7 +93,7 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 // that may block, and returns false: go on in another goroutine.
 func (s *session) consume() (done bool) {
 	s.lastUse.Store(s.server.seconds.Load())
-	if s.careful || !s.server.cfg.Backend.Ready() {
+	if s.careful || s.server.alert.Load() || !s.server.cfg.Backend.Ready() {
 		s.watchOut()
 	}
 	done = true
@@ -158,9 +163,11 @@ func (s *session) barrier() {
 // not be called inline.
 func (s *session) end() {
 	s.barrier()
+	s.stopMonitoring()
 	if s.private != nil {
 		s.private.Close()
 	}
+	s.server.redirects.leave(s.tracking.redirect)
 	s.out.finish()
 }
 

@@ -20,9 +20,9 @@ import (
 
 func TestRepliesInOrder(t *testing.T) {
 	r := start(t, nil)
-	got := r.dial().do("SET k 1", "PING", "GET k", "NOSUCH a b", "ECHO hi", "GET k", "INCR k", "RPUSH l a", "GET crdt:log", "DEL k", "PING x", "GET k")
+	got := r.dial().do("SET k 1", "PING", "GET k", "NOSUCH a b", "ECHO hi", "GET k", "INCR k", "SWAPDB 0 1", "GET crdt:log", "DEL k", "PING x", "GET k")
 	want := "+OK\r\n+PONG\r\n$1\r\n1\r\n-ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' \r\n$2\r\nhi\r\n$1\r\n1\r\n:2\r\n" +
-		"-ERR 'rpush' is not available through Anabranch yet: lists are not replicated in this version\r\n" +
+		"-ERR 'swapdb' is not available through Anabranch: companion keys do not move between databases with their keys' database\r\n" +
 		"-ERR key names starting with 'crdt:' are reserved\r\n:1\r\n$1\r\nx\r\n$-1\r\n"
 	if got != want {
 		t.Errorf("got\n%q, want\n%q", got, want)
@@ -142,6 +142,7 @@ func TestProtocolErrorsAreRedissOwn(t *testing.T) {
 		"*1\r\n$-7\r\n", "*1\r\n$x\r\n", "*x\r\n", "*99999999999\r\n", "*1\r\n:1\r\n", "PING \"a\r\n", "*1\r\n$536870913\r\n",
 		"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n+x\r\n", strings.Repeat("x", 70_000), "*1\r\n$" + strings.Repeat("1", 70_000),
 		"*" + strings.Repeat("1", 70_000),
+		"GET / HTTP/1.1\r\nHost: x\r\nSET k 1\r\n", "post /x HTTP/1.1\r\nSET k 1\r\n", "*1\r\n$5\r\nHOST:\r\n*1\r\n$4\r\nPING\r\n",
 	} {
 		want := dial(t, r.redis.Addr)
 		want.send(stream)

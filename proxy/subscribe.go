@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"strings"
 
 	"anabranch/internal/resp"
 	"anabranch/translate"
@@ -37,19 +38,25 @@ func (s *session) announce(args [][]byte) {
 	}
 }
 
-// reserved answers a command on shard channels of which one is ours.
+// reserved answers a command that names a channel of ours. Patterns name none: what they would show is filtered.
 func (s *session) reserved(channels [][]byte) bool {
-	ours := s.server.cfg.MessageChannel
-	if s.current.Name[0] != 'S' || s.current.Name == "SUBSCRIBE" || ours == "" {
+	if strings.HasPrefix(s.current.Name, "PSUB") {
 		return false
 	}
 	for _, channel := range channels {
-		if string(channel) == ours {
-			s.replyError(fmt.Sprintf(errReservedChannel, ours))
+		if s.server.classifier.Reserves(channel) {
+			s.replyError(fmt.Sprintf(errReservedChannel, channel))
 			return true
 		}
 	}
 	return false
+}
+
+// countSubscribers is PUBSUB NUMSUB and SHARDNUMSUB.
+func (s *session) countSubscribers(args [][]byte) {
+	if !s.reserved(args[2:]) {
+		s.pass(0, s.silent(), 1, s.scan.Raw)
+	}
 }
 
 // subscribe moves the session to a lane of its own, where messages may arrive at any time.
@@ -57,8 +64,8 @@ func (s *session) subscribe(args [][]byte) {
 	if s.reserved(args[1:]) {
 		return
 	}
-	s.pin()
-	s.private.ExpectMessages(true)
+	s.goPrivate()
+	s.expect(true)
 	set := s.subs.kind(s.current)
 	if *set == nil {
 		*set = make(map[string]struct{})
@@ -74,7 +81,7 @@ func (s *session) subscribe(args [][]byte) {
 // unsubscribe leaves some or all channels of a kind, and the private lane with the last.
 func (s *session) unsubscribe(args [][]byte) {
 	set := s.subs.kind(s.current)
-	if !s.listening() {
+	if s.private == nil {
 		s.replyNotSubscribed(args)
 		return
 	}
@@ -87,50 +94,18 @@ func (s *session) unsubscribe(args [][]byte) {
 		delete(*set, string(name))
 	}
 	s.passSubscription(answers)
-	if !s.listening() {
-		s.barrier()
-		s.private.ExpectMessages(false)
-		s.watchOut()
-	}
 	s.publish()
 }
 
-// passSubscription sends the command. In RESP2 each name has an answer. In RESP3 the answers are messages, which come
+// passSubscription sends the command. What answers it is a message, which comes even when the client wants no replies. In RESP2 each name has an answer. In RESP3 the answers are messages, which come
 // when they come; a PING behind the command tells when it has been done.
 func (s *session) passSubscription(answers int) {
 	if s.proto == resp.RESP2 {
-		s.pass(0, s.silent(), answers, s.scan.Raw)
+		s.pass(0, false, answers, s.scan.Raw)
 		return
 	}
 	raw := append(append([]byte(nil), s.scan.Raw...), pingCommand...)
 	s.pass(0, true, 1, raw)
-}
-
-// listening reports whether messages may come at any time.
-func (s *session) listening() bool { return s.subs.count() > 0 }
-
-// pin gives the session a connection of its own. It keeps it, for whoever subscribes or watches once does it again.
-func (s *session) pin() {
-	if s.private != nil {
-		return
-	}
-	s.barrier()
-	s.scripting = false
-	s.private = s.server.cfg.Backend.Private(s.caller, s.db, s.proto)
-	s.lane = s.private
-}
-
-// unpin goes back to the shared lane, and ends every subscription without an answer.
-func (s *session) unpin() {
-	if s.private == nil {
-		return
-	}
-	s.barrier()
-	s.subs, s.watching = subscriptions{}, false
-	s.private.Close()
-	s.private = nil
-	s.lane = s.shared()
-	s.watchOut()
 }
 
 // replyNotSubscribed answers as Redis does when there is nothing to leave.
@@ -147,7 +122,11 @@ func (s *session) replyNotSubscribed(args [][]byte) {
 		}
 		out = resp.AppendInt(out, 0)
 	}
+	s.skipNext = false
+	muted := s.muted
+	s.muted = false
 	s.reply(out)
+	s.muted = muted
 }
 
 // allowedSubscribed tells what a subscribed client may do in RESP2.

@@ -61,9 +61,9 @@ func TestCommandsWhileSubscribedInRESP3(t *testing.T) {
 	r := start(t, nil)
 	w := r.dial()
 	w.do("HELLO 3")
-	w.send("SUBSCRIBE a\r\nSET k 1\r\nGET k\r\nPING\r\nECHO x\r\nINCR k\r\nSELECT 1\r\nUNSUBSCRIBE a\r\nGET k\r\n")
+	w.send("SUBSCRIBE a\r\nSET k 1\r\nGET k\r\nPING\r\nECHO x\r\nINCR k\r\nSELECT 1\r\nGET k\r\nSET k 5\r\nGET k\r\nSELECT 0\r\nUNSUBSCRIBE a\r\nGET k\r\n")
 	want := []string{">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", "+OK\r\n", "$1\r\n1\r\n", "+PONG\r\n", "$1\r\nx\r\n", ":2\r\n",
-		"+OK\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n", "_\r\n"}
+		"+OK\r\n", "_\r\n", "+OK\r\n", "$1\r\n5\r\n", "+OK\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n", "$1\r\n2\r\n"}
 	for _, one := range want {
 		if got := w.reply(); got != one {
 			t.Errorf("got %q, want %q", got, one)
@@ -121,4 +121,71 @@ func TestSubscriberIsClosedWhenItsConnectionIsLost(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	dial(t, r.redis.Addr).do("CLIENT KILL TYPE pubsub")
 	w.rest()
+}
+
+// In RESP2 a client that wants no replies is told all the same what it is subscribed to.
+func TestSubscriptionsOfSilentClients(t *testing.T) {
+	r := start(t, nil)
+	r.sides(2, []step{
+		{0, "CLIENT REPLY OFF", map[int]int{}}, {0, "UNSUBSCRIBE", nil}, {0, "PSUBSCRIBE a*", nil}, {0, "SUBSCRIBE b", nil},
+		{0, "PING", map[int]int{}}, {1, "PUBLISH a1 x", map[int]int{0: 1, 1: 1}}, {0, "PUNSUBSCRIBE", nil}, {0, "UNSUBSCRIBE b", nil},
+		{0, "CLIENT REPLY ON", nil}, {0, "GET k", nil}, {0, "CLIENT REPLY SKIP", map[int]int{}}, {0, "CLIENT REPLY ON", nil}, {0, "GET k", nil},
+	})
+}
+
+// Messages go on while the protocol and the database change.
+func TestProtocolAndDatabaseWhileSubscribed(t *testing.T) {
+	r := start(t, nil)
+	r.sides(2, []step{
+		{0, "HELLO 3", nil}, {0, "SUBSCRIBE a", nil}, {0, "SELECT 2", nil}, {0, "SET k two", nil}, {0, "SELECT 99", nil}, {0, "SELECT x", nil},
+		{1, "PUBLISH a x", map[int]int{0: 1, 1: 1}}, {0, "HELLO 2", nil}, {1, "PUBLISH a y", map[int]int{0: 1, 1: 1}}, {0, "GET k", nil},
+		{0, "HELLO 3", nil}, {0, "PING", nil}, {0, "UNSUBSCRIBE a", nil}, {0, "GET k", nil}, {0, "HELLO 2", nil}, {0, "GET k", nil},
+		{1, "PUBLISH a z", nil}, {1, "GET k", nil}, {1, "SELECT 2", nil}, {1, "GET k", nil},
+	})
+}
+
+func TestChannelsOfAnabranchAreReserved(t *testing.T) {
+	r := start(t, nil)
+	w, plain := r.dial(), dial(t, r.redis.Addr)
+	for _, line := range []string{"SUBSCRIBE a crdt:x", "SSUBSCRIBE crdt:messages", "PUBLISH crdt:x m", "SPUBLISH crdt:x m", "PUBSUB NUMSUB crdt:x",
+		"PUBSUB SHARDNUMSUB a crdt:x"} {
+		if got := w.do(line); !strings.HasPrefix(got, "-ERR channel 'crdt:") {
+			t.Errorf("%s: got %q", line, got)
+		}
+	}
+	plain.send("SUBSCRIBE crdt:x\r\nSSUBSCRIBE crdt:y\r\n")
+	plain.reply()
+	plain.reply()
+	w.want("PUBSUB CHANNELS", "*0\r\n")
+	w.want("PUBSUB SHARDCHANNELS", "*0\r\n")
+	w.send("PSUBSCRIBE *\r\n")
+	w.reply()
+	dial(t, r.redis.Addr).do("PUBLISH crdt:x m", "PUBLISH news m")
+	if got := w.reply(); !strings.Contains(got, "news") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// In RESP2 a list may look like a message. It is none while its client is not subscribed.
+func TestRepliesThatLookLikeMessages(t *testing.T) {
+	r := start(t, nil)
+	w := r.dial()
+	id := strings.Trim(w.do("CLIENT ID"), ":\r\n")
+	w.want("MSET a message b __keyevent@0__:set c crdt:x", "+OK\r\n")
+	w.want("CLIENT TRACKING ON REDIRECT "+id, "+OK\r\n")
+	list := "*3\r\n$7\r\nmessage\r\n$18\r\n__keyevent@0__:set\r\n$6\r\ncrdt:x\r\n"
+	w.want("MGET a b c", list)
+	w.send(strings.Repeat("MGET a b c\r\n", 100) + "SUBSCRIBE x\r\nUNSUBSCRIBE x\r\n" + strings.Repeat("MGET a b c\r\n", 100))
+	for range 100 {
+		if got := w.reply(); got != list {
+			t.Fatalf("got %q", got)
+		}
+	}
+	w.reply()
+	w.reply()
+	for range 100 {
+		if got := w.reply(); got != list {
+			t.Fatalf("after the subscription: got %q", got)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 type transaction struct {
 	commands [][]byte // as RESP arrays
 	bytes    int
+	writes   bool // something in it changes data, or sends messages
 	dirty    bool // a command was refused when it was queued, so EXEC will not run any
 	blocks   bool // EXEC may not run inline
 }
@@ -52,6 +53,7 @@ func (s *session) queue(plan *translate.Plan) {
 		return
 	}
 	tx.commands = append(tx.commands, raw)
+	tx.writes = tx.writes || mayReplicate(cmd)
 	tx.blocks = tx.blocks || handlers[cmd.Name].blocks
 	s.reply([]byte("+QUEUED\r\n"))
 }
@@ -125,12 +127,6 @@ func (s *session) exec([][]byte) {
 		return
 	}
 	s.endMulti()
-	if s.tainted {
-		s.tainted = false
-		s.scratch = resp.AppendNullArray(s.scratch[:0], s.proto)
-		s.reply(s.scratch)
-		return
-	}
 	if len(tx.commands) == 0 && !s.watching {
 		s.reply(emptyExecuted)
 		return
@@ -166,6 +162,9 @@ func (s *session) replayAll(commands [][]byte) (ops []backend.Op, db int) {
 		plan := s.server.classifier.Classify(translate.Lookup(s.scan.Args[0]), s.scan.Args)
 		s.current = plan.Command
 		s.carryOut(&plan, 0, 0)
+		if s.server.alert.Load() {
+			s.show(plan.Command, s.scan.Args)
+		}
 	}
 	ops, db = s.ops, s.replay.db
 	if db != s.db {
@@ -185,8 +184,8 @@ func (s *session) watch([][]byte) {
 		s.replyError(errWatchInMulti)
 		return
 	}
-	s.pin()
-	s.watching = true
+	s.goPrivate()
+	s.watching, s.pinned = true, true
 	s.pass(0, s.silent(), 1, s.scan.Raw)
 }
 
@@ -197,7 +196,6 @@ func (s *session) unwatch([][]byte) {
 
 // forgetWatched ends WATCH without an answer.
 func (s *session) forgetWatched() {
-	s.tainted = false
 	if s.watching && s.replay == nil {
 		s.watching = false
 		s.pass(0, true, 1, unwatchRaw)

@@ -22,6 +22,11 @@ var defaultClassifier = New(DefaultPrefix)
 // Classify is Classifier.Classify with the default prefix.
 func Classify(cmd *Command, args [][]byte) Plan { return defaultClassifier.Classify(cmd, args) }
 
+// Reserves reports whether a name, of a key or a channel, belongs to Anabranch.
+func (t *Classifier) Reserves(name []byte) bool {
+	return len(name) >= len(t.prefix) && string(name[:len(t.prefix)]) == t.prefix
+}
+
 // Classify makes the plan for one command. cmd is what Lookup found for args[0], nil for nothing; args holds the name too.
 // It does not allocate unless the plan is an error, and keeps nothing of args.
 //
@@ -65,8 +70,7 @@ func (c *Command) fits(count int) bool {
 func (t *Classifier) namesReserved(cmd *Command, args [][]byte) bool {
 	found := false
 	cmd.EachKey(args, func(position int, _ Access) bool {
-		key := args[position]
-		found = len(key) >= len(t.prefix) && string(key[:len(t.prefix)]) == t.prefix
+		found = t.Reserves(args[position])
 		return !found
 	})
 	return found

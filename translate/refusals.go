@@ -10,8 +10,6 @@ const (
 	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
 	noRestore      = "serialized values are not replicated in this version"
 	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
-	noTracking     = "invalidations would name keys that belong to Anabranch, and this version does not filter them"
-	noMonitor      = "it would show the commands of Anabranch itself, and this version does not filter them"
 	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
 	noACLChanges   = "users are managed on the Redis server itself in this version"
 	noVerify       = "this version does not compare regions on request"

@@ -4,7 +4,7 @@ package translate
 var connectionCommands = rows{
 	{Name: "AUTH", Arity: -2, Class: Connection, flags: "noscript loading stale fast no_auth allow_busy"},
 	{Name: "CLIENT", Arity: -2, Class: Connection, subcommands: rows{
-		{Name: "CLIENT CACHING", Arity: 3, Class: Refused, flags: "noscript loading stale", Later: true, Reason: noTracking},
+		{Name: "CLIENT CACHING", Arity: 3, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT GETNAME", Arity: 2, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT GETREDIR", Arity: 2, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT HELP", Arity: 2, Class: Connection, flags: "loading stale"},
@@ -16,7 +16,7 @@ var connectionCommands = rows{
 		{Name: "CLIENT PAUSE", Arity: -3, Class: Connection, flags: "admin noscript loading stale"},
 		{Name: "CLIENT REPLY", Arity: 3, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT SETNAME", Arity: 3, Class: Connection, flags: "noscript loading stale"},
-		{Name: "CLIENT TRACKING", Arity: -3, Class: Refused, flags: "noscript loading stale", Later: true, Reason: noTracking},
+		{Name: "CLIENT TRACKING", Arity: -3, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT TRACKINGINFO", Arity: 2, Class: Connection, flags: "noscript loading stale"},
 		{Name: "CLIENT UNBLOCK", Arity: -3, Class: Connection, flags: "admin noscript loading stale"},
 		{Name: "CLIENT UNPAUSE", Arity: 2, Class: Connection, flags: "admin noscript loading stale"},

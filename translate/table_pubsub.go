@@ -5,7 +5,7 @@ var pubsubCommands = rows{
 	{Name: "PSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale"},
 	{Name: "PUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", merges: published},
 	{Name: "PUBSUB", Arity: -2, Class: PubSub, subcommands: rows{
-		{Name: "PUBSUB CHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
+		{Name: "PUBSUB CHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale", Shape: ShapeKeys},
 		{Name: "PUBSUB HELP", Arity: 2, Class: PubSub, flags: "loading stale"},
 		{Name: "PUBSUB NUMPAT", Arity: 2, Class: PubSub, flags: "pubsub loading stale"},
 		{Name: "PUBSUB NUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},

@@ -67,7 +67,7 @@ var serverCommands = rows{
 		{Name: "MODULE LOADEX", Arity: -3, Class: Refused, flags: "admin noscript no_async_loading", Reason: noModules},
 		{Name: "MODULE UNLOAD", Arity: 3, Class: Refused, flags: "admin noscript no_async_loading", Reason: noModules},
 	}},
-	{Name: "MONITOR", Arity: 1, Class: Refused, flags: "admin noscript loading stale", Later: true, Reason: noMonitor},
+	{Name: "MONITOR", Arity: 1, Class: Admin, flags: "admin noscript loading stale"},
 	{Name: "PSYNC", Arity: -3, Class: Refused, flags: "admin noscript no_async_loading no_multi", Reason: notAPrimary},
 	{Name: "REPLCONF", Arity: -1, Class: Refused, flags: "admin noscript loading stale allow_busy", Reason: notAPrimary},
 	{Name: "REPLICAOF", Arity: 3, Class: Refused, flags: "admin noscript stale no_async_loading", Reason: rolesBelong},

@@ -12,6 +12,12 @@ import (
 	"anabranch/crdtmeta"
 )
 
+// By these names Redis knows our connections: those that carry clients' commands, and those of the control plane.
+const (
+	LaneName    = "anabranch"
+	ControlName = "anabranch-control"
+)
+
 // Config says which Redis is behind the proxy, who we are in it, and how much may wait for it.
 type Config struct {
 	// URL of the Redis: redis://[user:password@]host:port, rediss:// for TLS, or unix://. Names no database.
@@ -116,6 +122,7 @@ func (c Config) options() (*redis.Options, error) {
 	opts.ReadTimeout = c.DialTimeout
 	opts.WriteTimeout = c.DialTimeout
 	opts.DisableIdentity = true
+	opts.ClientName = ControlName
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts, nil
 }

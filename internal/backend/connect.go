@@ -24,7 +24,7 @@ func (l *Lane) run(ctx context.Context) {
 		if ctx.Err() != nil || l.isClosed() {
 			return
 		}
-		l.backend.cfg.Log.Warn().Err(err).Int("db", l.db).Msg("backend connection lost")
+		l.backend.cfg.Log.Warn().Err(err).Int("db", l.database()).Msg("backend connection lost")
 		l.backend.Suspect()
 		if l.owner != nil {
 			return
@@ -77,28 +77,31 @@ func (l *Lane) dial(ctx context.Context) (net.Conn, error) {
 
 // handshake logs in and selects protocol and database, all in one round trip.
 func (l *Lane) handshake(ctx context.Context, conn net.Conn) error {
-	var hello []byte
-	replies := 0
-	opts := l.backend.opts
+	hello, replies := l.backend.greeting(l.proto, l.database())
+	return converse(ctx, conn, hello, replies)
+}
+
+// greeting is what a connection begins with, and how many replies that has.
+func (b *Backend) greeting(proto, db int) (hello []byte, replies int) {
 	send := func(args ...string) {
 		hello = resp.AppendCommandStrings(hello, args...)
 		replies++
 	}
-	if opts.Password != "" {
-		if opts.Username != "" {
-			send("AUTH", opts.Username, opts.Password)
+	if b.opts.Password != "" {
+		if b.opts.Username != "" {
+			send("AUTH", b.opts.Username, b.opts.Password)
 		} else {
-			send("AUTH", opts.Password)
+			send("AUTH", b.opts.Password)
 		}
 	}
-	if l.proto == resp.RESP3 {
+	if proto == resp.RESP3 {
 		send("HELLO", "3")
 	}
-	if l.db != 0 {
-		send("SELECT", itoa(l.db))
+	if db != 0 {
+		send("SELECT", itoa(db))
 	}
-	send("CLIENT", "SETNAME", "anabranch")
-	return converse(ctx, conn, hello, replies)
+	send("CLIENT", "SETNAME", LaneName)
+	return hello, replies
 }
 
 // serve carries commands and replies over one connection until it ends, and answers what was in flight then.

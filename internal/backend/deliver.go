@@ -44,17 +44,24 @@ func (l *Lane) touch(c *Caller) {
 // deliverDirty hands everything out. Once settle has run, the caller may be busy on another lane, so nothing of it may
 // be touched afterwards.
 func (l *Lane) deliverDirty() {
+	cut := l.cutCaller()
 	for i, c := range l.dirty {
 		l.dirty[i] = nil
+		piece := l.in[c.from:c.to]
 		if len(c.gathered) > 0 {
-			c.Out.Deliver(c.gathered)
-			if cap(c.gathered) > keptGathered {
-				c.gathered = nil
-			}
-			c.gathered = c.gathered[:0]
-		} else if c.from < c.to {
-			c.Out.Deliver(l.in[c.from:c.to])
+			piece = c.gathered
 		}
+		switch {
+		case len(piece) == 0:
+		case c == cut:
+			c.Out.DeliverPart(piece)
+		default:
+			c.Out.Deliver(piece)
+		}
+		if cap(c.gathered) > keptGathered {
+			c.gathered = nil
+		}
+		c.gathered = c.gathered[:0]
 		answered := c.answered
 		c.from, c.to, c.answered, c.dirty = 0, 0, 0, false
 		if answered > 0 {
@@ -62,6 +69,17 @@ func (l *Lane) deliverDirty() {
 		}
 	}
 	l.dirty = l.dirty[:0]
+}
+
+// cutCaller is who has been given a reply up to somewhere in its middle, if anybody.
+func (l *Lane) cutCaller() *Caller {
+	if l.seg == nil || l.at >= len(l.seg.entries) || !l.scan.Begun() || l.pushing || len(l.held) > 0 {
+		return nil
+	}
+	if e := &l.seg.entries[l.at]; !e.discard && !isShaped(e.shape) {
+		return e.caller
+	}
+	return nil
 }
 
 // deliverShaped gathers a reply that must be complete, and passes it on as Redis would have sent it.
@@ -76,6 +94,11 @@ func (l *Lane) deliverShaped(e *entry, piece []byte, complete bool) {
 	}
 	l.shaped = appendShaped(l.shaped[:0], piece, e.shape, l.proto, l.backend.cfg.Prefix)
 	l.deliverBytes(e.caller, l.shaped)
+	l.letGo()
+}
+
+// letGo empties the buffers for what had to be complete.
+func (l *Lane) letGo() {
 	l.partial = l.partial[:0]
 	if cap(l.partial) > keptBytes {
 		l.partial = nil

@@ -11,6 +11,9 @@
 // group commit. A caller's command joins the first waiting segment of its kind that does not lie before the caller's
 // previous command, so each caller's order holds while callers share calls.
 //
+// A caller that leaves state on its connection, by subscribing or by tracking keys, gets a private lane. What Redis says there
+// unasked stands between replies, and is passed on without the keys and channels that belong to Anabranch (message.go).
+//
 // It decides nothing about commands (translate does) and does not know clients (proxy does).
 //
 // The invariants: every submitted command gets exactly one answer, in its caller's order, whatever happens to the

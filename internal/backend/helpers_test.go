@@ -38,6 +38,8 @@ func (s *sink) Deliver(p []byte) {
 	s.text = append(s.text, p...)
 }
 
+func (s *sink) DeliverPart(p []byte) { s.Deliver(p) }
+
 func (s *sink) Break() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

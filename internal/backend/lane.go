@@ -16,9 +16,8 @@ import (
 type Lane struct {
 	backend *Backend
 	db      int
-	proto   int
+	proto   int                         // once connected, the reader's: an op may change it
 	owner   *Caller                     // of a private lane
-	expects atomic.Bool                 // messages may come between replies
 	heads   [3][]byte                   // of an engine call, by kind
 	arm     func(context.Context) error // makes the engine take calls
 
@@ -46,23 +45,28 @@ type Lane struct {
 	closed         bool        // for good
 	waitingForRoom int
 
+	// Of a private lane: state that its owner has put on the connection.
+	subscribed atomic.Bool  // messages may come in RESP2, see Subscribed
+	redirect   atomic.Int64 // see Redirected
+
 	reader
 }
 
 // reader is what only the goroutine that reads replies touches.
 type reader struct {
-	in       []byte
-	scan     resp.ReplyScanner
-	seg      *segment // the oldest that is not answered
-	at       int      // its entry at work
-	left     int      // replies missing to that entry; 0 when it is not begun
-	peeled   bool     // the header of a call's array was read
-	pushing  bool     // inside an out-of-band message of a private lane
-	partial  []byte   // a reply that must be complete before it is delivered
-	runReply []byte   // the reply of the run at work
-	shaped   []byte
-	held     []*segment // refused calls, and what was sent behind them
-	dirty    []*Caller
+	in         []byte
+	scan       resp.ReplyScanner
+	seg        *segment // the oldest that is not answered
+	at         int      // its entry at work
+	left       int      // replies missing to that entry; 0 when it is not begun
+	peeled     bool     // the header of a call's array was read
+	pushing    bool     // inside an out-of-band message of a private lane
+	allInvalid bool     // the last thing routed was the message after a flush
+	partial    []byte   // a reply or message that must be complete before it is delivered
+	runReply   []byte   // the reply of the run at work
+	shaped     []byte
+	held       []*segment // refused calls, and what was sent behind them
+	dirty      []*Caller
 }
 
 // Sizes of the reader's buffer. A private lane has one client, and there may be as many of them as clients.
@@ -213,37 +217,26 @@ func (l *Lane) Close() {
 	}
 }
 
-// ExpectMessages tells a private lane whether the connection is subscribed. The caller must be idle when it ends.
-func (l *Lane) ExpectMessages(on bool) { l.expects.Store(on) }
-
-// Select changes the database of a private lane. The caller must be idle.
-func (l *Lane) Select(c *Caller, db int) {
+// SetDatabase tells a private lane that its owner has selected another database. The owner must have drained.
+func (l *Lane) SetDatabase(db int) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.db = db
 	l.heads[OpWrite], l.heads[OpFree] = callHead(OpWrite, db, ""), callHead(OpFree, db, "")
-	l.mu.Unlock()
-	l.Submit(c, []Op{{Kind: OpRead, Count: 1, Discard: true, Bytes: resp.AppendCommandStrings(nil, "SELECT", itoa(db))}})
 }
 
-// isMessage reports whether an out-of-band message begins here on a private lane. In RESP2 a message is an array like any
-// other, but while a connection is subscribed no other reply begins like that. ok is false when more bytes are needed.
-func (l *Lane) isMessage(buf []byte) (message, ok bool) {
-	if l.proto == resp.RESP3 {
-		return buf[0] == '>', true
-	}
-	if !l.expects.Load() {
-		return false, true
-	}
-	for _, head := range messageHeads {
-		n := min(len(head), len(buf))
-		if string(buf[:n]) == head[:n] {
-			return true, n == len(head)
-		}
-	}
-	return false, true
+func (l *Lane) database() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.db
 }
 
-var messageHeads = []string{"*3\r\n$7\r\nmessage\r\n", "*4\r\n$8\r\npmessage\r\n", "*3\r\n$8\r\nsmessage\r\n"}
+// Subscribed tells a private lane whether its owner is about to be subscribed to something, so that replies in RESP2 may be
+// messages. It is taken back only when the owner has drained.
+func (l *Lane) Subscribed(subscribed bool) { l.subscribed.Store(subscribed) }
+
+// Redirected tells a private lane by which id its owner knows the client that takes its invalidations.
+func (l *Lane) Redirected(id int64) { l.redirect.Store(id) }
 
 // isShaped reports whether a reply must be complete before it can be passed on.
 func isShaped(shape translate.Shape) bool { return shape != translate.ShapePlain }

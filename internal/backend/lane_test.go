@@ -244,8 +244,9 @@ func TestSubmitAllocatesNothing(t *testing.T) {
 
 type discard struct{}
 
-func (discard) Deliver([]byte) {}
-func (discard) Break()         {}
+func (discard) Deliver([]byte)     {}
+func (discard) DeliverPart([]byte) {}
+func (discard) Break()             {}
 
 func BenchmarkLaneGet(b *testing.B) {
 	back, _ := start(b, nil)

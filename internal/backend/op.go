@@ -29,6 +29,7 @@ type Op struct {
 	Bytes   []byte          // OpRead: whole commands. Engine op: the arguments as bulks. OpLiteral: the reply
 	Tx      *Transaction    // of an OpTransaction
 	DB      int             // of an engine op in a transaction; elsewhere the lane's counts
+	Proto   int             // not 0: the reply to this OpRead, a HELLO on a private lane, is the first in that version
 
 	// Set says that an engine op is SET, Key, Value and nothing else. Neighbours of that kind share one op and one reply.
 	Set        bool
@@ -37,9 +38,12 @@ type Op struct {
 
 // Output takes the replies of one caller.
 type Output interface {
-	// Deliver is given a piece of the caller's reply stream, not always a whole reply. It must not block, and must not
+	// Deliver is given a piece of the caller's reply stream that ends with a reply. It must not block, and must not
 	// keep p.
 	Deliver(p []byte)
+
+	// DeliverPart is Deliver for a piece behind which the same reply goes on.
+	DeliverPart(p []byte)
 
 	// Break means that the stream cannot go on: a reply was cut in the middle.
 	Break()

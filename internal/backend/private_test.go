@@ -23,7 +23,7 @@ func TestMessagesBetweenReplies(t *testing.T) {
 	for proto, mark := range map[int]string{2: "*", 3: ">"} {
 		s := newSink()
 		l := b.Private(s.Caller, 0, proto)
-		l.ExpectMessages(true)
+		l.Subscribed(true)
 		l.Submit(s.Caller, []Op{subscribeOp(proto, "a", "b")})
 		l.Flush()
 		want := mark + "3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n" + mark + "3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n"
@@ -59,7 +59,7 @@ func TestLostPrivateLaneBreaksItsClient(t *testing.T) {
 	b, server := start(t, nil)
 	s := newSink()
 	l := b.Private(s.Caller, 0, 2)
-	l.ExpectMessages(true)
+	l.Subscribed(true)
 	l.Submit(s.Caller, []Op{subscribeOp(2, "a")})
 	l.Flush()
 	s.take()

@@ -44,6 +44,13 @@ func (l *Lane) route(buf []byte) (int, error) {
 		if l.seg != nil && l.at < len(l.seg.entries) && (l.peeled || !l.seg.isCall()) {
 			switch e := &l.seg.entries[l.at]; {
 			case e.literal:
+				if l.pushAhead(buf, pos) { // what Redis said behind the last reply comes before the ready answer
+					next, stop, err := l.routeMessage(buf, pos)
+					if stop || err != nil {
+						return next, err
+					}
+					pos = next
+				}
 				l.answerLiteral(e)
 				continue
 			case e.goes:
@@ -102,6 +109,7 @@ func (l *Lane) route(buf []byte) (int, error) {
 		if l.owner != nil || e.shape == shapeRun {
 			want = 1 // a message may stand between any two replies
 		}
+		l.allInvalid = false
 		end, done, err := l.scan.Scan(buf, pos, want)
 		if err != nil {
 			return pos, err
@@ -132,35 +140,11 @@ func (l *Lane) route(buf []byte) (int, error) {
 			continue
 		}
 		l.answered(e, e.count)
+		if e.proto != 0 {
+			l.proto = e.proto // what follows comes in the other version
+		}
 		l.at++
 	}
-}
-
-// routeMessage passes on out-of-band messages that stand at buf[pos] on a private lane.
-func (l *Lane) routeMessage(buf []byte, pos int) (next int, stop bool, err error) {
-	for pos < len(buf) {
-		if !l.pushing {
-			message, ok := l.isMessage(buf[pos:])
-			if !ok {
-				return pos, true, nil
-			}
-			if !message {
-				return pos, false, nil
-			}
-			l.pushing = true
-		}
-		end, done, err := l.scan.Scan(buf, pos, 1)
-		if err != nil {
-			return pos, true, err
-		}
-		l.deliver(l.owner, pos, end)
-		pos = end
-		if done == 0 {
-			return pos, true, nil
-		}
-		l.pushing = false
-	}
-	return pos, l.pushing, nil
 }
 
 // nextSegment turns to the oldest segment in flight.

@@ -50,6 +50,7 @@ type entry struct {
 	discard bool
 	literal bool
 	goes    bool // shapeRun: the reply is the one of the entry before
+	proto   int  // not 0: replies behind this one are in that version
 }
 
 // shapeRun is the shape of a run of SETs: Redis sends one reply for all of them.
@@ -112,12 +113,13 @@ func (s *segment) add(caller *Caller, op *Op) {
 	if n := len(s.entries); n > 0 {
 		// Replies that need nothing done to them share an entry.
 		e := &s.entries[n-1]
-		if e.caller == caller && !e.literal && e.shape == translate.ShapePlain && op.Shape == translate.ShapePlain && e.discard == op.Discard {
+		if e.caller == caller && !e.literal && e.shape == translate.ShapePlain && op.Shape == translate.ShapePlain &&
+			e.discard == op.Discard && e.proto == 0 && op.Proto == 0 {
 			e.count += op.Count
 			return
 		}
 	}
-	s.entries = append(s.entries, entry{caller: caller, count: op.Count, shape: op.Shape, discard: op.Discard})
+	s.entries = append(s.entries, entry{caller: caller, count: op.Count, shape: op.Shape, discard: op.Discard, proto: op.Proto})
 }
 
 // seal writes what could not be known before: the number of a call's arguments.

@@ -9,6 +9,12 @@ const (
 	maxLineBytes = 64 << 10  // a length line or an inline command
 )
 
+// What one may send before one has logged in.
+const (
+	guardedArgs  = 10
+	guardedBytes = 16 << 10
+)
+
 // maxKeptArgs bounds what an idle Scanner holds on to after a command with many arguments.
 const maxKeptArgs = 1 << 10
 
@@ -22,6 +28,9 @@ type Scanner struct {
 	// Raw is the command as a RESP array, Head the length of its "*N\r\n" line: Raw[Head:] are its arguments alone.
 	Raw  []byte
 	Head int
+
+	// Guarded is set while nobody has logged in yet: a command may have 10 arguments of 16 KiB then.
+	Guarded bool
 
 	// Inline says that the command was typed as a line, so Raw is no span of the buffer.
 	Inline bool
@@ -58,6 +67,8 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			return s.partialLine(buf, ErrMultibulkString)
 		case next < 0, count > MaxArgs:
 			return 0, ErrMultibulkLength
+		case s.Guarded && count > guardedArgs:
+			return 0, ErrGuardedMultibulk
 		case count <= 0:
 			return next, nil
 		}
@@ -82,6 +93,9 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			}
 			if next < 0 || size < 0 || size > MaxBulkBytes {
 				return 0, ErrBulkLength
+			}
+			if s.Guarded && size > guardedBytes {
+				return 0, ErrGuardedBulk
 			}
 			pos = next
 		}

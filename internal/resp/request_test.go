@@ -55,6 +55,25 @@ func TestScanCommands(t *testing.T) {
 	}
 }
 
+func TestScanIsGuardedBeforeLogin(t *testing.T) {
+	for stream, want := range map[string]error{
+		"*11\r\n":                        ErrGuardedMultibulk,
+		"*10\r\n":                        nil,
+		"*2\r\n$4\r\nAUTH\r\n$16385\r\n": ErrGuardedBulk,
+		"*2\r\n$4\r\nAUTH\r\n$16384\r\n": nil,
+		"a b c d e f g h i j k l\r\n":    nil, // a line has limits of its own
+	} {
+		s := Scanner{Guarded: true}
+		if _, err := s.Scan([]byte(stream)); err != want {
+			t.Errorf("%q: got %v, want %v", stream, err, want)
+		}
+		s = Scanner{}
+		if _, err := s.Scan([]byte(stream)); err != nil {
+			t.Errorf("%q, logged in: %v", stream, err)
+		}
+	}
+}
+
 func TestScanErrors(t *testing.T) {
 	for _, test := range []struct{ stream, want string }{
 		{"*1\r\n$-7\r\n", "Protocol error: invalid bulk length"},

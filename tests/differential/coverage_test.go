@@ -51,6 +51,8 @@ var elsewhere = map[string]string{
 	"CLIENT UNPAUSE":       "goes with CLIENT PAUSE",
 	"CLIENT UNBLOCK":       "needs a blocked connection",
 	"CLIENT GETREDIR":      "needs tracking",
+	"CLIENT CACHING":       "needs tracking",
+	"CLIENT TRACKING":      "changes the connection; tested beside the proxy",
 	"COMMAND":              "is compared row by row in package translate",
 	"COMMAND COUNT":        "counts the commands of Anabranch too",
 	"COMMAND DOCS":         "is compared in package translate",
