@@ -187,6 +187,10 @@ func (o *oracle) command() []string {
 		for len(args) < count {
 			args = append(args, words())
 		}
+		if strings.HasPrefix(cmd.Name, "GEORADIUS") {
+			// The server takes any word STORE for the option, also where another option's value stands.
+			args = append(append([]string{cmd.Name}, o.pick(names), "1", "1", "1", "m")[:-cmd.Arity], "STORE", o.pick(names))
+		}
 		return args
 	}
 }
