@@ -234,8 +234,8 @@ func TestVerdictsAreTheServers(t *testing.T) {
 		if read == nil {
 			continue // no change was accepted
 		}
-		if read.Unlimited() != made.Unlimited() || !read.Covers(made) != !made.Covers(read) {
-			t.Errorf("the user that was read is another one")
+		if read.Unlimited() != made.Unlimited() {
+			t.Errorf("made unlimited: %v, read: %v", made.Unlimited(), read.Unlimited())
 		}
 		for range commands {
 			o.compare(made, read, o.command(), outcomes)
