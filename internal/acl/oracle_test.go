@@ -99,7 +99,7 @@ func (o *oracle) pick(words []string) string { return words[o.random.IntN(len(wo
 var (
 	patterns = []string{"a*", "b?", "[ab]*", "a", "b", "ab", "*b", "[^a]*", "[a-b]", "a\\*", "?", "", "**b*", "[", "[]", "a[", "\\", "[^"}
 	names    = []string{"a", "b", "ab", "bb", "ba", "c", "", "a*", "*", "abcb", "1", "2", "[", "\\", "\xff"}
-	words    = []string{"a", "b", "ab", "c", "1", "2", "0", "STORE", "BY", "GET", "KEYS", "STREAMS", "STOREDIST", "b*", "LIMIT", "-1",
+	words    = []string{"a", "b", "ab", "c", "1", "2", "0", "STORE", "BY", "GET", "KEYS", "STOREDIST", "b*", "LIMIT", "-1",
 		"COUNT", "SET", "u8", "AUTH", "AUTH2", "", "INCRBY", "get"}
 )
 
@@ -190,6 +190,10 @@ func (o *oracle) command() []string {
 		if strings.HasPrefix(cmd.Name, "GEORADIUS") {
 			// The server takes any word STORE for the option, also where another option's value stands.
 			args = append(append([]string{cmd.Name}, o.pick(names), "1", "1", "1", "m")[:-cmd.Arity], "STORE", o.pick(names))
+		}
+		if strings.HasPrefix(cmd.Name, "XREAD") {
+			// With fewer than a key and an id, the server looks for the option in other ways.
+			args = append(append([]string{cmd.Name}, "GROUP", "g", "c")[:max(1, -cmd.Arity-3)], "STREAMS", o.name(), o.name(), "0", "0")
 		}
 		return args
 	}
