@@ -9,19 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func (s *session) whoAmI([][]byte) { s.replyBulk([]byte(defaultUser)) }
-
-// configSet refuses the one setting that would lose the metadata that merging needs. The rest is the operator's business.
-func (s *session) configSet(args [][]byte) {
-	for i := 2; i+1 < len(args); i += 2 {
-		if is(args[i], "MAXMEMORY-POLICY") && strings.HasPrefix(strings.ToLower(string(args[i+1])), "allkeys-") {
-			s.replyError(errEvictionPolicy)
-			return
-		}
-	}
-	s.pass(0, s.silent(), 1, s.scan.Raw)
-}
-
 // info is the server's INFO with a section of ours behind it.
 func (s *session) info(args [][]byte) {
 	own, theirs := len(args) == 1, len(args) == 1

@@ -123,12 +123,13 @@ func (s *session) clientHelp([][]byte) {
 // view is what other sessions may know of one. A new one is published at each change.
 type view struct {
 	db, proto                  int
+	user                       string
 	channels, patterns, shards int
 }
 
 func (s *session) publish() {
 	s.view.Store(&view{
-		db: s.db, proto: s.proto,
+		db: s.db, proto: s.proto, user: s.userName(),
 		channels: len(s.subs.channels), patterns: len(s.subs.patterns), shards: len(s.subs.shards),
 	})
 }
@@ -156,7 +157,7 @@ func (s *session) describe() string {
 	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=0 qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
 		v.patterns, v.shards, firstBytes)
 	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=-1 resp=%d", pending, pending+firstBytes,
-		command, defaultUser, v.proto)
+		command, v.user, v.proto)
 	return line.String()
 }
 

@@ -109,7 +109,7 @@ func (s *session) parseKill(args [][]byte, filter *clientFilter, skipMe *bool) b
 		case is(args[i], "LADDR"):
 			filter.localAddr = string(value)
 		case is(args[i], "USER"):
-			if filter.user = string(value); filter.user != defaultUser {
+			if filter.user = string(value); !s.server.users.has(filter.user) {
 				s.replyError(fmt.Sprintf(errNoSuchUser, value))
 				return false
 			}
@@ -159,5 +159,5 @@ func (f *clientFilter) matches(client *session) bool {
 	return (len(f.ids) == 0 || slices.Contains(f.ids, client.id)) &&
 		(f.addr == "" || f.addr == address(client.conn.RemoteAddr())) &&
 		(f.localAddr == "" || f.localAddr == address(client.conn.LocalAddr())) &&
-		(f.user == "" || f.user == defaultUser)
+		(f.user == "" || f.user == client.view.Load().user)
 }

@@ -29,12 +29,13 @@ const (
 	errNoControl      = "ERR replication to other regions is not configured"
 	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 
-	errReservedChannel = "ERR channel '%s' is reserved"
-	errNotAvailable    = "ERR '%s' is not available through Anabranch yet"
+	errNotAvailable = "ERR '%s' is not available through Anabranch yet"
 
 	errPingArity   = "ERR wrong number of arguments for 'ping' command"
 	errHelloOption = "ERR Syntax error in HELLO option '%s'"
 	errNoSuchUser  = "ERR No such user '%s'"
 	errClientType  = "ERR Unknown client type '%s'"
+	errServiceUser = "ERR Anabranch itself logs in as user '%s', and this change would lock it out: give it a user of its own with --redis first"
+	errSyntaxHelp  = "ERR unknown subcommand or wrong number of arguments for '%s'. Try ACL HELP."
 	errSubscribed  = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )

@@ -49,8 +49,13 @@ func init() {
 		"SCRIPT FLUSH":   {run: (*session).scriptFlush},
 
 		"INFO":       {blocks: true, run: (*session).info},
-		"CONFIG SET": {run: (*session).configSet},
-		"ACL WHOAMI": {run: (*session).whoAmI},
+		"CONFIG SET": {blocks: true, run: (*session).configSet},
+
+		"ACL SETUSER": {blocks: true, run: (*session).aclSetUser},
+		"ACL DELUSER": {blocks: true, run: (*session).aclDelUser},
+		"ACL LOAD":    {blocks: true, run: (*session).aclLoad},
+		"ACL LOG":     {run: (*session).aclLog},
+		"ACL WHOAMI":  {run: (*session).aclWhoAmI},
 
 		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},
 		"CRDT RESUME":    {blocks: true, run: (*session).crdtResume},

@@ -38,6 +38,7 @@ func start(t testing.TB, change func(*Config), opts ...redistest.Option) *rig {
 	if err := r.backend.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the users are known", func() bool { return r.server.users.now() != nil })
 	return r
 }
 

@@ -51,9 +51,10 @@ func ReadDirectory(v *Vocabulary, lines []string, before *Directory) (d *Directo
 
 // OpenDirectory has one user, the default one, who may do everything. It stands for a server that does not tell its users.
 func OpenDirectory() *Directory {
-	user := &User{name: DefaultUser, enabled: true, noPass: true, unlimited: true, selectors: []*selector{
-		{allCommands: true, allKeys: true, allChannels: true},
-	}}
+	all := &selector{allCommands: true, allKeys: true, allChannels: true}
+	user := &User{
+		name: DefaultUser, enabled: true, noPass: true, unlimited: true, selectors: []*selector{all}, vocabulary: NewVocabulary(nil),
+	}
 	return &Directory{users: map[string]entry{DefaultUser: {user: user}}}
 }
 

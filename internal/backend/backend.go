@@ -123,6 +123,14 @@ func (b *Backend) spawn(l *Lane) {
 // Client is for slow commands, on connections of its own in RESP2. It follows the primary.
 func (b *Backend) Client() *redis.Client { return b.client }
 
+// ServiceUser returns who the connections log in as. Without a password they do not log in, and are the default user.
+func (b *Backend) ServiceUser() (name, password string) {
+	if b.opts.Password == "" || b.opts.Username == "" {
+		return "default", b.opts.Password
+	}
+	return b.opts.Username, b.opts.Password
+}
+
 // Server returns what is known of the server.
 func (b *Backend) Server() Server {
 	b.mu.Lock()

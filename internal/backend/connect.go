@@ -79,17 +79,13 @@ func (l *Lane) dial(ctx context.Context) (net.Conn, error) {
 func (l *Lane) handshake(ctx context.Context, conn net.Conn) error {
 	var hello []byte
 	replies := 0
-	opts := l.backend.opts
 	send := func(args ...string) {
 		hello = resp.AppendCommandStrings(hello, args...)
 		replies++
 	}
-	if opts.Password != "" {
-		if opts.Username != "" {
-			send("AUTH", opts.Username, opts.Password)
-		} else {
-			send("AUTH", opts.Password)
-		}
+	// With a name, since AUTH without one fails when the default user needs no password.
+	if user, password := l.backend.ServiceUser(); password != "" {
+		send("AUTH", user, password)
 	}
 	if l.proto == resp.RESP3 {
 		send("HELLO", "3")

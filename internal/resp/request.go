@@ -7,6 +7,9 @@ const (
 	MaxBulkBytes = 512 << 20 // proto-max-bulk-len
 	MaxArgs      = 1 << 20   // arguments of one command
 	maxLineBytes = 64 << 10  // a length line or an inline command
+
+	maxGuestBulkBytes = 16 << 10
+	maxGuestArgs      = 10
 )
 
 // maxKeptArgs bounds what an idle Scanner holds on to after a command with many arguments.
@@ -22,6 +25,9 @@ type Scanner struct {
 	// Raw is the command as a RESP array, Head the length of its "*N\r\n" line: Raw[Head:] are its arguments alone.
 	Raw  []byte
 	Head int
+
+	// Guest bounds commands to what a login needs: it is set while the client has not said who it is.
+	Guest bool
 
 	// Inline says that the command was typed as a line, so Raw is no span of the buffer.
 	Inline bool
@@ -58,6 +64,8 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			return s.partialLine(buf, ErrMultibulkString)
 		case next < 0, count > MaxArgs:
 			return 0, ErrMultibulkLength
+		case count > maxGuestArgs && s.Guest:
+			return 0, ErrGuestMultibulkLength
 		case count <= 0:
 			return next, nil
 		}
@@ -82,6 +90,9 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			}
 			if next < 0 || size < 0 || size > MaxBulkBytes {
 				return 0, ErrBulkLength
+			}
+			if size > maxGuestBulkBytes && s.Guest {
+				return 0, ErrGuestBulkLength
 			}
 			pos = next
 		}

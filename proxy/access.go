@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"time"
+
+	"anabranch/internal/acl"
+	"anabranch/translate"
+)
+
+// access is who a session is, and what that allows it.
+type access struct {
+	directory     *acl.Directory // as of which user is; nil until the server's users are known
+	user          *acl.User      // the default user until another one logs in
+	authenticated bool
+}
+
+// adopt takes over the rules of the moment. A session whose user is no more ends.
+func (s *session) adopt() {
+	for now := s.server.users.now(); now != s.directory && !s.ending; now = s.server.users.now() {
+		known := s.directory != nil
+		s.directory = now
+		if !known {
+			s.logOut()
+		} else if user := now.User(s.user.Name()); user != nil {
+			s.user = user
+		} else {
+			s.ending = true
+		}
+	}
+	s.watchOut()
+}
+
+// isGuest reports that the client has to say who it is before it may do anything. If the default user needs no password, nobody has to.
+func (s *session) isGuest() bool {
+	if s.directory == nil {
+		return s.server.cfg.Password != ""
+	}
+	return !s.authenticated && !s.directory.Default().OpenToAll()
+}
+
+// logOut makes the client what it is when it connects.
+func (s *session) logOut() {
+	if s.directory != nil {
+		s.user = s.directory.Default()
+		s.authenticated = s.user.OpenToAll()
+	}
+	s.publish()
+}
+
+// logIn makes the client another user, if the password is right.
+func (s *session) logIn(name, password []byte) bool {
+	user := s.directory.User(string(name))
+	if user == nil || !user.Accepts(password) {
+		s.note(acl.DeniedAuth, string(s.scan.Args[0]), string(name))
+		return false
+	}
+	s.user, s.authenticated = user, true
+	s.publish()
+	s.adopt() // the user may have gone while nobody saw that it was ours
+	return true
+}
+
+func (s *session) userName() string {
+	if s.user == nil {
+		return acl.DefaultUser
+	}
+	return s.user.Name()
+}
+
+// permitted checks a well-formed command of scan.Args against the user's rules, and answers it when they forbid it.
+func (s *session) permitted(cmd *translate.Command) bool {
+	if s.directory == nil || s.user.Unlimited() {
+		return true
+	}
+	args := s.scan.Args
+	verdict := s.user.Check(cmd, args)
+	if verdict.Reason == acl.Allowed {
+		refusal := s.user.SortRefusal(cmd, args)
+		if refusal != "" {
+			s.replyError(refusal)
+		}
+		return refusal == ""
+	}
+	object := cmd.FullName()
+	if verdict.Reason != acl.DeniedCommand {
+		object = string(args[verdict.Position])
+	}
+	s.note(verdict.Reason, object, s.userName())
+	s.replyError(verdict.Error(cmd))
+	return false
+}
+
+// note writes a denial to the log.
+func (s *session) note(reason acl.Reason, object, user string) {
+	s.lastCmd.Store(s.current)
+	s.server.users.note(acl.Denial{
+		Reason: reason, Context: "toplevel", Object: object, Username: user, Client: s.describe(), At: time.Now(),
+	})
+}
