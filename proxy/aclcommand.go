@@ -12,7 +12,10 @@ import (
 	"anabranch/internal/resp"
 )
 
-const defaultDenials = 10 // ACL LOG without a number
+const (
+	defaultDenials = 10 // ACL LOG without a number
+	retryPause     = 10 * time.Millisecond
+)
 
 func (s *session) aclWhoAmI([][]byte) { s.replyBulk([]byte(s.userName())) }
 
@@ -83,7 +86,12 @@ func (u *users) change(ctx context.Context, by *session, args [][]byte) (any, er
 	for i, arg := range args {
 		command[i] = arg
 	}
-	reply, err := u.cfg.Backend.Client().Do(ctx, command...).Result()
+	conn, err := u.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	reply, err := conn.Do(ctx, command...).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +104,24 @@ func (u *users) change(ctx context.Context, by *session, args [][]byte) (any, er
 		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
 			return reply, nil // if it did not succeed, the next look makes up for it
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(retryPause)
+	}
+}
+
+// connect finds a connection that works: those in the pool may have been cut, and what is sent on one of them could not be sent again.
+func (u *users) connect(ctx context.Context) (*redis.Conn, error) {
+	for {
+		conn := u.cfg.Backend.Client().Conn()
+		err := conn.Ping(ctx).Err()
+		if err == nil {
+			return conn, nil
+		}
+		conn.Close()
+		var refused redis.Error
+		if errors.As(err, &refused) || ctx.Err() != nil {
+			return nil, err
+		}
+		time.Sleep(retryPause)
 	}
 }
 
