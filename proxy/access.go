@@ -51,7 +51,7 @@ func (s *session) logOut() {
 func (s *session) logIn(name, password []byte) bool {
 	user := s.directory.User(string(name))
 	if user == nil || !user.Accepts(password) {
-		s.note(acl.DeniedAuth, string(s.scan.Args[0]), string(name))
+		s.note(acl.DeniedAuth, inToplevel, noted(s.scan.Args[0]), noted(name))
 		return false
 	}
 	s.user, s.authenticated = user, true
@@ -73,27 +73,41 @@ func (s *session) permitted(cmd *translate.Command) bool {
 		return true
 	}
 	args := s.scan.Args
-	verdict := s.user.Check(cmd, args)
-	if verdict.Reason == acl.Allowed {
-		refusal := s.user.SortRefusal(cmd, args)
-		if refusal != "" {
-			s.replyError(refusal)
-		}
-		return refusal == ""
+	refusal := s.user.SortRefusal(cmd, args)
+	if verdict := s.check(cmd, args, inToplevel); verdict.Reason != acl.Allowed {
+		refusal = verdict.Error(cmd)
 	}
-	object := cmd.FullName()
-	if verdict.Reason != acl.DeniedCommand {
-		object = string(args[verdict.Position])
+	if refusal != "" {
+		s.replyError(refusal)
 	}
-	s.note(verdict.Reason, object, s.userName())
-	s.replyError(verdict.Error(cmd))
-	return false
+	return refusal == ""
 }
 
+// inToplevel is the context, in the log of denials, of a command that a client sent by itself.
+const inToplevel = "toplevel"
+
+// check asks whether the user may run a command, and notes when not.
+func (s *session) check(cmd *translate.Command, args [][]byte, context string) acl.Verdict {
+	verdict := s.user.Check(cmd, args)
+	switch verdict.Reason {
+	case acl.Allowed:
+	case acl.DeniedCommand:
+		s.note(verdict.Reason, context, cmd.FullName(), s.userName())
+	default:
+		s.note(verdict.Reason, context, noted(args[verdict.Position]), s.userName())
+	}
+	return verdict
+}
+
+// noted is what the log keeps of a client's words.
+func noted(word []byte) string { return string(word[:min(len(word), maxNotedBytes)]) }
+
+const maxNotedBytes = 1 << 10
+
 // note writes a denial to the log.
-func (s *session) note(reason acl.Reason, object, user string) {
+func (s *session) note(reason acl.Reason, context, object, user string) {
 	s.lastCmd.Store(s.current)
 	s.server.users.note(acl.Denial{
-		Reason: reason, Context: "toplevel", Object: object, Username: user, Client: s.describe(), At: time.Now(),
+		Reason: reason, Context: context, Object: object, Username: user, Client: s.describe(), At: time.Now(),
 	})
 }

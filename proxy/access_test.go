@@ -294,6 +294,28 @@ func TestRulesInPipelines(t *testing.T) {
 	}
 }
 
+func TestClientsAreListedWithTheirUsers(t *testing.T) {
+	r, _ := startBeside(t, nil)
+	w, other := r.dial(), r.dial()
+	w.do("ACL SETUSER u on nopass +@all ~a &*", "AUTH u x")
+	other.do("PING")
+	if got := w.do("CLIENT INFO"); !strings.Contains(got, " user=u ") {
+		t.Errorf("CLIENT INFO: %q", got)
+	}
+	if got := other.do("CLIENT LIST"); strings.Count(got, " user=u ") != 1 || strings.Count(got, " user=default ") != 1 {
+		t.Errorf("CLIENT LIST: %q", got)
+	}
+	key := strings.Repeat("k", 1<<20)
+	w.send(string(resp.AppendCommandStrings(nil, "GET", key)))
+	w.reply()
+	got := other.do("ACL LOG 1")
+	if !strings.Contains(got, " user=u ") || !strings.Contains(got, "\r\nobject\r\n$1024\r\n"+key[:1024]+"\r\n") {
+		t.Errorf("ACL LOG: %.2000q", got)
+	}
+	other.want("CLIENT KILL USER u", ":1\r\n")
+	w.rest()
+}
+
 // A client that has not logged in cannot make anybody keep much for it.
 func TestGuestsSendLittle(t *testing.T) {
 	r := start(t, func(c *Config) { c.Password = "secret" })

@@ -102,12 +102,21 @@ func (u *users) refresh(ctx context.Context, by *session) error {
 	if err != nil || directory == u.server {
 		return err
 	}
+	u.learn(directory, by)
+	return nil
+}
+
+// learn puts other users in force.
+func (u *users) learn(directory *acl.Directory, by *session) {
 	u.server = directory
+	name, _ := u.cfg.Backend.ServiceUser()
+	if user := directory.OnServer(name); user == nil || !user.Unlimited() {
+		u.cfg.Log.Warn().Str("user", name).Msg("the user that Anabranch logs in as needs all rights: ~* &* +@all")
+	}
 	after := directory.WithPassword(u.cfg.Password)
 	if before := u.current.Swap(after); before != nil {
 		u.changed(before, after, by)
 	}
-	return nil
 }
 
 // isForbidden tells a server that will never tell its users to this one.

@@ -24,11 +24,7 @@ func ReadDirectory(v *Vocabulary, lines []string, before *Directory) (d *Directo
 	d = &Directory{users: make(map[string]entry, len(lines))}
 	changed := before == nil || len(before.users) != len(lines)
 	for _, line := range lines {
-		words := strings.Split(line, " ")
-		if len(words) < 2 {
-			continue
-		}
-		name := words[1]
+		name, rules, _ := strings.Cut(strings.TrimPrefix(line, "user "), " ")
 		if before != nil {
 			if known, ok := before.users[name]; ok && known.line == line && known.user.vocabulary == v {
 				d.users[name] = known
@@ -36,7 +32,7 @@ func ReadDirectory(v *Vocabulary, lines []string, before *Directory) (d *Directo
 			}
 		}
 		changed = true
-		user, err := (&User{name: name, selectors: []*selector{{}}, vocabulary: v}).with(words[2:], (*selector).read)
+		user, err := (&User{name: name, selectors: []*selector{{}}, vocabulary: v}).with(strings.Split(rules, " "), (*selector).read)
 		if err != nil {
 			confused = append(confused, fmt.Errorf("user %s: %w", name, err))
 			user = &User{name: name, selectors: []*selector{{}}, vocabulary: v}
