@@ -173,6 +173,26 @@ func TestTheServiceUserCannotBeTakenAway(t *testing.T) {
 	eventually(t, "it serves again", func() bool { return w.do("SET k 1") == "+OK\r\n" })
 }
 
+// The default user may have a password on the server. It may lose it as well, and the proxy still gets in.
+func TestThePasswordIsTheServers(t *testing.T) {
+	redis := redistest.Start(t)
+	dial(t, redis.Addr).want("CONFIG SET requirepass pw", "+OK\r\n")
+	r := startAs(t, redis, ":pw@", nil)
+	w := r.dial()
+	eventually(t, "one can log in", func() bool { return w.do("AUTH pw") == "+OK\r\n" })
+	r.dial().want("GET k", "-NOAUTH Authentication required.\r\n")
+	w.want("CONFIG SET requirepass pw", "+OK\r\n")
+	w.want("ACL SETUSER default >second", "+OK\r\n")
+	r.dial().want("AUTH second", "+OK\r\n")
+	if got := w.do("CONFIG SET requirepass other"); !strings.HasPrefix(got, "-ERR CONFIG SET failed") {
+		t.Errorf("got %q", got)
+	}
+	w.want(`CONFIG SET requirepass ""`, "+OK\r\n")
+	r.backend.Reconnect()
+	w = r.dial()
+	eventually(t, "it serves again", func() bool { return w.do("SET k 1") == "+OK\r\n" })
+}
+
 // What is changed past the proxy counts soon.
 func TestChangesOnTheServerAreSeen(t *testing.T) {
 	r, _ := startBeside(t, func(c *Config) { c.UsersInterval = 20 * time.Millisecond })
