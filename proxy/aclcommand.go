@@ -95,8 +95,8 @@ func (u *users) change(ctx context.Context, by *session, args [][]byte) (any, er
 	if err != nil {
 		return nil, err
 	}
-	if is(args[1], "LOAD") {
-		u.cfg.Backend.Reconnect()
+	if service, _ := u.cfg.Backend.ServiceUser(); is(args[1], "LOAD") && service != acl.DefaultUser {
+		u.cfg.Backend.Reconnect() // the server has cut all connections but those of the default user
 	}
 	for {
 		err := u.refresh(ctx, by)
