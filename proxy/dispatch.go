@@ -111,7 +111,8 @@ func (s *session) allowed(plan *translate.Plan) bool {
 	case !s.permitted(cmd):
 	case s.private != nil && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
 		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
-	case !always && needsBackend(plan) && (s.directory == nil || !s.server.cfg.Backend.Serving()):
+	case s.directory == nil && !always && cmd.Flags&translate.FlagAdmin != 0, // who may is not known yet
+		!always && needsBackend(plan) && (s.directory == nil || !s.server.cfg.Backend.Serving()):
 		s.replyError(s.server.unavailable())
 	default:
 		return true

@@ -24,6 +24,11 @@ func (s *session) subscribe(args [][]byte) {
 	s.subs.add(s.current, args[1:])
 	s.passSubscription(len(args) - 1)
 	s.publish()
+	if was := s.user; s.directory != s.server.users.now() {
+		// Whoever changed the rules may not have seen these subscriptions.
+		s.adopt()
+		s.ending = s.ending || s.user.LosesChannels(was) && !s.subs.allowedTo(s.user)
+	}
 }
 
 // unsubscribe leaves some or all channels of a kind, and the private lane with the last.

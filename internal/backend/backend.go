@@ -178,9 +178,6 @@ func (b *Backend) Serving() bool {
 	return last != 0 && time.Since(time.UnixMilli(last)) < b.cfg.Hold
 }
 
-// WasReady reports whether the server has ever been ready.
-func (b *Backend) WasReady() bool { return b.lastReady.Load() != 0 }
-
 // WaitReady blocks until the server is ready.
 func (b *Backend) WaitReady(ctx context.Context) error {
 	for {
