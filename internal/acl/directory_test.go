@@ -134,7 +134,9 @@ func FuzzRules(f *testing.F) {
 	}
 	v := NewVocabulary(nil)
 	f.Fuzz(func(t *testing.T, rules, command, name string) {
-		match(rules, name)
+		if match(rules, name) && rules == "" && name != "" || !strings.ContainsAny(name, `*?[\`) && !match(name, name) {
+			t.Errorf("%q, %q: wrong match", rules, name)
+		}
 		user, err := (&User{name: "u", selectors: []*selector{{}}, vocabulary: v}).With(strings.Split(rules, "\n"))
 		if err != nil {
 			return
