@@ -332,7 +332,9 @@ func TestClientsAreListedWithTheirUsers(t *testing.T) {
 	if !strings.Contains(got, " user=u ") || !strings.Contains(got, "\r\nobject\r\n$1024\r\n"+key[:1024]+"\r\n") {
 		t.Errorf("ACL LOG: %.2000q", got)
 	}
-	other.want("CLIENT KILL USER u", ":1\r\n")
+	if got := other.do("CLIENT KILL USER u", "CLIENT LIST"); !strings.HasPrefix(got, ":1\r\n") || strings.Contains(got, " user=u ") {
+		t.Errorf("CLIENT KILL, CLIENT LIST: %q", got)
+	}
 	w.rest()
 }
 

@@ -45,8 +45,9 @@ func (s *session) clientList(args [][]byte) {
 	s.replyText(list.String())
 }
 
+// ordered lists the clients by their ids, without those that were disconnected but are not gone yet.
 func (s *Server) ordered() []*session {
-	all := s.snapshot()
+	all := slices.DeleteFunc(s.snapshot(), func(client *session) bool { return client.out.isOver() })
 	slices.SortFunc(all, func(a, b *session) int { return int(a.id - b.id) })
 	return all
 }
