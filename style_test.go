@@ -26,15 +26,16 @@ var layers = map[string][]string{
 	"internal/sock":          {},
 	"internal/sandbox":       {},
 	"translate":              {"crdtmeta", "internal/resp"},
+	"internal/acl":           {"translate"},
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
-	"proxy":                  {"crdtmeta", "internal/resp", "internal/sock", "translate", "internal/backend"},
+	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"cmd/anabranch":          {"crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 
 // pure lists the packages that read no clock, socket or environment, so that tests can decide all that they see.
-var pure = []string{"crdtmeta", "crdtmeta/model", "translate", "internal/resp"}
+var pure = []string{"crdtmeta", "crdtmeta/model", "translate", "internal/resp", "internal/acl"}
 
 // names that say nothing: what lies in such a package belongs to the thing that it is about.
 var emptyNames = []string{"util", "utils", "common", "helper", "helpers", "manager", "pkg", "misc", "shared", "base"}

@@ -9,8 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func (s *session) whoAmI([][]byte) { s.replyBulk([]byte(defaultUser)) }
-
 // info is the server's INFO with a section of ours behind it.
 func (s *session) info(args [][]byte) {
 	own, theirs := len(args) == 1, len(args) == 1

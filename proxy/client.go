@@ -111,6 +111,7 @@ func (s *session) clientHelp([][]byte) {
 // view is what other sessions may know of one. A new one is published at each change.
 type view struct {
 	db, proto                  int
+	user                       string
 	channels, patterns, shards int
 
 	tracking, bcast     bool
@@ -120,7 +121,7 @@ type view struct {
 
 func (s *session) publish() {
 	s.view.Store(&view{
-		db: s.db, proto: s.proto,
+		db: s.db, proto: s.proto, user: s.userName(),
 		channels: len(s.subs.channels), patterns: len(s.subs.patterns), shards: len(s.subs.shards),
 		tracking: s.tracking.on, bcast: s.tracking.bcast, redirect: s.tracking.redirectID(),
 		monitoring: s.monitoring, noEvict: s.noEvict,
@@ -147,7 +148,7 @@ func (s *session) describe(unread int) string {
 	fmt.Fprintf(&line, " sub=%d psub=%d ssub=%d multi=-1 qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0", v.channels,
 		v.patterns, v.shards, unread, max(0, firstBytes-unread))
 	fmt.Fprintf(&line, " obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d", pending, pending+firstBytes,
-		command, defaultUser, v.redirect, v.proto)
+		command, v.user, v.redirect, v.proto)
 	return line.String()
 }
 

@@ -49,8 +49,9 @@ func (s *session) clientList(args [][]byte) {
 	s.replyText(list.String())
 }
 
+// ordered lists the clients by their ids, without those that were disconnected but are not gone yet.
 func (s *Server) ordered() []*session {
-	all := s.snapshot()
+	all := slices.DeleteFunc(s.snapshot(), func(client *session) bool { return client.out.isOver() })
 	slices.SortFunc(all, func(a, b *session) int { return int(a.id - b.id) })
 	return all
 }
@@ -113,7 +114,7 @@ func (s *session) parseKill(args [][]byte, filter *clientFilter, skipMe *bool) b
 		case is(args[i], "LADDR"):
 			filter.localAddr = string(value)
 		case is(args[i], "USER"):
-			if filter.user = string(value); filter.user != defaultUser {
+			if filter.user = string(value); !s.server.users.has(filter.user) {
 				s.replyError(fmt.Sprintf(errNoSuchUser, value))
 				return false
 			}
@@ -163,5 +164,5 @@ func (f *clientFilter) matches(client *session) bool {
 	return (len(f.ids) == 0 || slices.Contains(f.ids, client.id)) &&
 		(f.addr == "" || f.addr == address(client.conn.RemoteAddr())) &&
 		(f.localAddr == "" || f.localAddr == address(client.conn.LocalAddr())) &&
-		(f.user == "" || f.user == defaultUser)
+		(f.user == "" || f.user == client.view.Load().user)
 }

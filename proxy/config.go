@@ -34,8 +34,12 @@ type Config struct {
 	// empty when there is none.
 	MessageChannel string
 
-	// Password of the default user; empty for none.
+	// Password of the default user, in the place of those that it has on the server. Empty: the server's count.
 	Password string
+
+	// UsersInterval is how often the server is asked for its users, and so how long a change that was not made through this
+	// proxy may take to count here. Default 1 s.
+	UsersInterval time.Duration
 
 	// Loops is how many goroutines read clients' commands. 0 gives each client a goroutine of its own, which costs more.
 	// Default: half of GOMAXPROCS, at least 1; the rest is for those who read replies.
@@ -69,6 +73,7 @@ func DefaultConfig() Config {
 		MaxClients:      10000,
 		QueryBytes:      1 << 30,
 		OutputBytes:     256 << 20,
+		UsersInterval:   time.Second,
 		ControlTimeout:  5 * time.Second,
 		ShutdownTimeout: 5 * time.Second,
 		Log:             zerolog.Nop(),
@@ -90,6 +95,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("QueryBytes %d: must be at least 1 MiB", c.QueryBytes)
 	case c.OutputBytes < 1<<20:
 		return fmt.Errorf("OutputBytes %d: must be at least 1 MiB", c.OutputBytes)
+	case c.UsersInterval <= 0:
+		return errors.New("UsersInterval: must be positive")
 	case c.ControlTimeout <= 0, c.ShutdownTimeout <= 0:
 		return errors.New("ControlTimeout, ShutdownTimeout: must be positive")
 	}

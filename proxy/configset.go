@@ -27,19 +27,32 @@ var keptParameters = map[string]string{
 	"tls-port":                   whyListening,
 }
 
-// configSet passes CONFIG SET on unless it would cut the proxy's own connections or lose the metadata that merging needs.
-// The rest is the operator's business.
+// configSet passes CONFIG SET on unless it would cut the proxy's own connections, lock the proxy out, or lose the metadata that
+// merging needs. The rest is the operator's business. What is about users is in force here when it is answered.
 func (s *session) configSet(args [][]byte) {
+	aboutUsers := false
 	for i := 2; i+1 < len(args); i += 2 {
 		name, value := strings.ToLower(string(args[i])), string(args[i+1])
 		why, kept := keptParameters[name]
 		switch {
 		case name == "maxmemory-policy" && strings.HasPrefix(strings.ToLower(value), "allkeys-"):
 			why = whyEviction
+		case name == "requirepass":
+			aboutUsers = true
+			if why = strings.TrimPrefix(s.server.users.refusePassword(value), "ERR "); why == "" {
+				continue
+			}
+		case name == "acllog-max-len":
+			aboutUsers = true
+			continue
 		case !kept, s.isSet(name, value):
 			continue
 		}
 		s.replyError(fmt.Sprintf(errConfigSet, name, why))
+		return
+	}
+	if aboutUsers {
+		s.changeUsers(args)
 		return
 	}
 	s.pass(0, s.silent(), 1, s.scan.Raw)

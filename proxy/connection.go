@@ -3,14 +3,11 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
 	"fmt"
 
+	"anabranch/internal/acl"
 	"anabranch/internal/resp"
 )
-
-// defaultUser is the only user that the proxy knows: rights within the region are the Redis server's business.
-const defaultUser = "default"
 
 func (s *session) ping(args [][]byte) {
 	switch {
@@ -28,43 +25,28 @@ func (s *session) ping(args [][]byte) {
 func (s *session) echo(args [][]byte) { s.replyBulk(args[1]) }
 
 func (s *session) auth(args [][]byte) {
-	switch len(args) {
-	case 2:
-		if s.server.cfg.Password == "" {
-			s.replyError(errNoPassword)
-			return
-		}
-		s.logIn([]byte(defaultUser), args[1])
-	case 3:
-		s.logIn(args[1], args[2])
-	default:
+	s.adopt()
+	switch {
+	case len(args) > 3:
 		s.replyError(errSyntax)
-		return
-	}
-}
-
-// logIn answers AUTH.
-func (s *session) logIn(user, password []byte) {
-	if !s.authenticate(user, password) {
+	case s.directory == nil:
+		s.replyError(s.server.unavailable())
+	case len(args) == 2 && s.directory.Default().NoPassword():
+		s.replyError(errNoPassword)
+	case len(args) == 2 && s.logIn([]byte(acl.DefaultUser), args[1]), len(args) == 3 && s.logIn(args[1], args[2]):
+		s.replyOK()
+	default:
 		s.replyError(errWrongPass)
+	}
+}
+
+// hello is HELLO [version [AUTH user password] [SETNAME name]]. An option counts even if a later one is wrong.
+func (s *session) hello(args [][]byte) {
+	s.adopt()
+	if s.directory == nil {
+		s.replyError(s.server.unavailable())
 		return
 	}
-	s.replyOK()
-}
-
-// authenticate checks a login. Without a configured password, any will do for the default user, as in Redis.
-func (s *session) authenticate(user, password []byte) bool {
-	want := []byte(s.server.cfg.Password)
-	if string(user) != defaultUser || len(want) > 0 && subtle.ConstantTimeCompare(password, want) != 1 {
-		return false
-	}
-	s.authorized = true
-	s.watchOut()
-	return true
-}
-
-// hello is HELLO [version [AUTH user password] [SETNAME name]].
-func (s *session) hello(args [][]byte) {
 	proto := s.proto
 	if len(args) > 1 {
 		version, ok := integer(args[1])
@@ -78,30 +60,27 @@ func (s *session) hello(args [][]byte) {
 		}
 		proto = int(version)
 	}
-	var user, password, name []byte
 	for i := 2; i < len(args); {
 		switch {
 		case is(args[i], "AUTH") && i+2 < len(args):
-			user, password = args[i+1], args[i+2]
+			if !s.logIn(args[i+1], args[i+2]) {
+				s.replyError(errWrongPass)
+				return
+			}
 			i += 3
 		case is(args[i], "SETNAME") && i+1 < len(args):
-			name = args[i+1]
+			if !s.setName(args[i+1]) {
+				s.replyError(errClientName)
+				return
+			}
 			i += 2
 		default:
 			s.replyError(fmt.Sprintf(errHelloOption, args[i]))
 			return
 		}
 	}
-	if user != nil && !s.authenticate(user, password) {
-		s.replyError(errWrongPass)
-		return
-	}
-	if !s.authorized {
+	if !s.authenticated {
 		s.replyError(errHelloNoAuth)
-		return
-	}
-	if name != nil && !s.setName(name) {
-		s.replyError(errClientName)
 		return
 	}
 	s.change(s.db, proto)
@@ -192,14 +171,14 @@ func (s *session) quit([][]byte) {
 func (s *session) reset([][]byte) {
 	s.stopMonitoring()
 	s.stopTracking()
-	s.tx, s.watching, s.pinned, s.subs = nil, false, false, subscriptions{}
+	s.tx, s.watching, s.pinned = nil, false, false
+	s.subs.clear()
 	s.settleLane()
 	s.muted, s.skipNext, s.noEvict = false, false, false
 	s.name.Store(nil)
-	s.authorized = s.server.cfg.Password == ""
 	s.change(0, resp.RESP2)
+	s.logOut()
 	s.watchOut()
-	s.publish()
 	s.replySimple("RESET")
 }
 

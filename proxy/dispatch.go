@@ -166,12 +166,13 @@ func (s *session) silent() bool { return s.muted || s.skipNext }
 
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
-	s.scan.Guarded = !s.authorized
-	s.careful = !s.authorized || s.tx != nil || s.scripting || s.private != nil || s.server.alert.Load() ||
-		!s.server.cfg.Backend.Serving()
+	s.scan.Guest = s.isGuest()
+	s.careful = s.scan.Guest || s.directory == nil || !s.user.Unlimited() || s.tx != nil || s.scripting || s.private != nil ||
+		s.server.alert.Load() || !s.server.cfg.Backend.Serving()
 }
 
-// allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.
+// allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it. The checks
+// come in Redis's order.
 func (s *session) allowed(plan *translate.Plan) bool {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
@@ -179,15 +180,15 @@ func (s *session) allowed(plan *translate.Plan) bool {
 		s.tracking.caching = false
 	}
 	switch {
+	case plan.Malformed:
+		return true
+	case s.isGuest() && !always:
+		s.replyError(errNoAuth)
+	case !s.permitted(cmd):
 	case s.subs.count() > 0 && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
 		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
-	case always && plan.Class != translate.Refused:
-		return true
-	case plan.Class == translate.Refused && (cmd == nil || cmd.Class != translate.Refused):
-		return true // unknown, or wrong arguments: Redis says so before anything else
-	case !s.authorized:
-		s.replyError(errNoAuth)
-	case !s.server.cfg.Backend.Serving() && needsBackend(plan):
+	case s.directory == nil && !always && cmd.Flags&translate.FlagAdmin != 0, // who may is not known yet
+		!always && needsBackend(plan) && (s.directory == nil || !s.server.cfg.Backend.Serving()):
 		s.replyError(s.server.unavailable())
 	case s.monitoring && (cmd.Flags&translate.FlagReadOnly != 0 || mayReplicate(cmd)):
 		s.replyError(errMonitorKeys)
@@ -215,8 +216,8 @@ func needsBackend(plan *translate.Plan) bool {
 
 // unavailable says why commands cannot be served now.
 func (s *Server) unavailable() string {
-	if s.cfg.Backend.WasReady() {
-		return errNoBackend
+	if s.users.now() == nil {
+		return errStarting
 	}
-	return errStarting
+	return errNoBackend
 }

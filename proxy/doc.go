@@ -6,8 +6,8 @@
 //	              │                 └─local answers: literal bytes───►        │
 //	              └──────────── replies in order, raw bytes ◄─────────────────┘
 //
-// It does not know the merge rules (crdtmeta/lua does), the meaning of commands (translate does) or the peers
-// (the syncer does, behind the Control interface).
+// It does not know the merge rules (crdtmeta/lua does), the meaning of commands (translate does), what users may do (acl does)
+// or the peers (the syncer does, behind the Control interface).
 //
 // The invariant: a client gets exactly one reply for each command, in the order of its commands, and what it wrote is
 // visible to what it reads afterwards on the same connection.

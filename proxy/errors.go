@@ -30,6 +30,8 @@ const (
 	errDiscardWithoutMulti = "ERR DISCARD without MULTI"
 	errWatchInMulti        = "ERR WATCH inside MULTI is not allowed"
 	errExecAbort           = "EXECABORT Transaction discarded because of previous errors."
+	errRulesChanged        = "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: "
+	errRestricted          = "NOPERM scripts and functions of users with limited permissions are not available through Anabranch yet"
 	errNoMulti             = "ERR Command not allowed inside a transaction"
 	errLargeTransaction    = "ERR transactions of more than 64 MiB are not possible through Anabranch"
 	errOwnLibrary          = "ERR library names starting with 'anabranch_' are reserved"
@@ -61,5 +63,7 @@ const (
 	errHelloOption = "ERR Syntax error in HELLO option '%s'"
 	errNoSuchUser  = "ERR No such user '%s'"
 	errClientType  = "ERR Unknown client type '%s'"
+	errServiceUser = "ERR Anabranch itself logs in as user '%s', and this change would lock it out: give it a user of its own with --redis first"
+	errSyntaxHelp  = "ERR unknown subcommand or wrong number of arguments for '%s'. Try ACL HELP."
 	errSubscribed  = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )

@@ -72,7 +72,12 @@ func init() {
 		"SLOWLOG LEN": {blocks: true, run: (*session).slowlogLen},
 		"INFO":        {blocks: true, run: (*session).info},
 		"CONFIG SET":  {blocks: true, run: (*session).configSet},
-		"ACL WHOAMI":  {run: (*session).whoAmI},
+
+		"ACL SETUSER": {blocks: true, run: (*session).aclSetUser},
+		"ACL DELUSER": {blocks: true, run: (*session).aclDelUser},
+		"ACL LOAD":    {blocks: true, run: (*session).aclLoad},
+		"ACL LOG":     {run: (*session).aclLog},
+		"ACL WHOAMI":  {run: (*session).aclWhoAmI},
 
 		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},
 		"CRDT RESUME":    {blocks: true, run: (*session).crdtResume},

@@ -38,13 +38,20 @@ func start(t testing.TB, change func(*Config), opts ...redistest.Option) *rig {
 	if err := r.backend.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the users are known", func() bool { return r.server.users.now() != nil })
 	return r
 }
 
 func startOn(t testing.TB, redis *redistest.Server, change func(*Config)) *rig {
 	t.Helper()
+	return startAs(t, redis, "", change)
+}
+
+// startAs has the proxy log in as a user, given as NAME:PASSWORD@.
+func startAs(t testing.TB, redis *redistest.Server, user string, change func(*Config)) *rig {
+	t.Helper()
 	backendConfig := backend.DefaultConfig()
-	backendConfig.URL, backendConfig.RegionID, backendConfig.RegionName = redis.URL(), 1, "test"
+	backendConfig.URL, backendConfig.RegionID, backendConfig.RegionName = "redis://"+user+redis.Addr, 1, "test"
 	backendConfig.HealthInterval, backendConfig.Hold = 200*time.Millisecond, time.Second
 	b, err := backend.New(backendConfig)
 	if err != nil {

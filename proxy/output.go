@@ -179,6 +179,13 @@ func (o *output) close() {
 	o.onClose()
 }
 
+// isOver reports that the client gets nothing any more, though its connection may not be closed yet.
+func (o *output) isOver() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended
+}
+
 // pending is how many bytes the client has not taken yet.
 func (o *output) pending() int {
 	o.mu.Lock()

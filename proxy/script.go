@@ -16,6 +16,10 @@ func (s *session) script(plan *translate.Plan) bool {
 		s.replyError(errScriptFlush)
 		return true
 	}
+	if s.directory != nil && !s.user.Unlimited() && plan.Command.HasKeys() {
+		s.replyError(errRestricted) // the engine does not know the rules for what a script does
+		return true
+	}
 	op := backend.Op{
 		Kind: backend.OpWrite, Shape: plan.Shape, Discard: s.silent(), Alone: true, Argc: len(args), Count: 1,
 		Bytes: s.scan.Raw[s.scan.Head:],

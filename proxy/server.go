@@ -17,6 +17,7 @@ import (
 type Server struct {
 	cfg        Config
 	classifier *translate.Classifier
+	users      *users
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -51,9 +52,11 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:        cfg,
 		classifier: cfg.Classifier,
+		users:      newUsers(cfg),
 		sessions:   make(map[int64]*session),
 		lifetime:   context.Background(),
 	}
+	s.users.changed = s.usersChanged
 	s.seconds.Store(time.Now().Unix())
 	return s, nil
 }
@@ -87,7 +90,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.cfg.Log.Info().Stringer("addr", addr).Msg("listening for clients")
 
 	var helpers sync.WaitGroup
-	helpers.Go(func() { s.keepTime(lifetime) }) // ends with lifetime
+	helpers.Go(func() { s.keepTime(lifetime) })     // ends with lifetime
+	helpers.Go(func() { s.users.follow(lifetime) }) // ends with lifetime
 	for range s.cfg.Loops {
 		l, err := newLoop()
 		if err != nil {

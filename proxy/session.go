@@ -50,8 +50,8 @@ type session struct {
 	watching  bool         // WATCH is on, on the private lane
 	pinned    bool         // has watched once, and will again: the private lane stays
 
-	careful    bool // some state below, or the server's, needs a look before each command
-	authorized bool
+	careful bool // some state below, or the server's, needs a look before each command
+	access
 	muted      bool // CLIENT REPLY OFF
 	skipNext   bool // this command is the one after CLIENT REPLY SKIP
 	skipBegins bool // this command is CLIENT REPLY SKIP
@@ -72,8 +72,7 @@ const directBytes = 64 << 10 // local answers are written when they have become 
 func newSession(server *Server, conn net.Conn, id int64) *session {
 	s := &session{
 		server: server, conn: conn, id: id, since: time.Now(),
-		proto:      resp.RESP2,
-		authorized: server.cfg.Password == "",
+		proto: resp.RESP2,
 	}
 	s.out = newOutput(conn, server.cfg.OutputBytes)
 	s.out.linger, s.out.onLimit = server.cfg.ShutdownTimeout, s.tooSlow
@@ -84,8 +83,8 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 	s.caller = backend.NewCaller(s.out)
 	s.lane = s.shared()
 	s.lastUse.Store(server.seconds.Load())
-	s.watchOut()
 	s.publish()
+	s.adopt()
 	return s
 }
 
@@ -93,8 +92,8 @@ func newSession(server *Server, conn net.Conn, id int64) *session {
 // that may block, and returns false: go on in another goroutine.
 func (s *session) consume() (done bool) {
 	s.lastUse.Store(s.server.seconds.Load())
-	if s.careful || s.server.alert.Load() || !s.server.cfg.Backend.Ready() {
-		s.watchOut()
+	if s.careful || s.server.alert.Load() || !s.server.cfg.Backend.Ready() || s.directory != s.server.users.now() {
+		s.adopt()
 	}
 	done = true
 	for s.next < s.have && !s.ending {

@@ -245,6 +245,9 @@ func TestUntilTheBackendIsReady(t *testing.T) {
 	w.want("PING", "-LOADING Anabranch is starting\r\n")
 	w.want("GET k", "-LOADING Anabranch is starting\r\n")
 	w.want("CLIENT GETNAME", "$-1\r\n")
+	for _, line := range []string{"AUTH x", "HELLO 3", "CLIENT KILL TYPE normal", "ACL LOG"} {
+		w.want(line, "-LOADING Anabranch is starting\r\n")
+	}
 	redis.Restart()
 	eventually(t, "it serves", func() bool { return w.do("PING") == "+PONG\r\n" })
 	redis.Kill()

@@ -8,30 +8,8 @@ import (
 	"anabranch/translate"
 )
 
-// subscriptions are what a session has subscribed to. The proxy keeps count by itself, so it always knows how many answers
-// a command will have, and when the last subscription has gone.
-type subscriptions struct {
-	channels, patterns, shards map[string]struct{}
-}
-
-func (u *subscriptions) count() int { return len(u.channels) + len(u.patterns) + len(u.shards) }
-
-// kind returns the set that a command is about.
-func (u *subscriptions) kind(cmd *translate.Command) *map[string]struct{} {
-	switch cmd.Name {
-	case "PSUBSCRIBE", "PUNSUBSCRIBE":
-		return &u.patterns
-	case "SSUBSCRIBE", "SUNSUBSCRIBE":
-		return &u.shards
-	}
-	return &u.channels
-}
-
 // announce publishes here, which the reply is about, and tells the proxies that serve other regions.
 func (s *session) announce(args [][]byte) {
-	if s.reserved(args[1:2]) {
-		return
-	}
 	s.pass(0, s.silent(), 1, s.scan.Raw)
 	if channel := s.server.cfg.MessageChannel; channel != "" {
 		s.pass(0, true, 1, resp.AppendCommand(nil, []byte("SPUBLISH"), []byte(channel), s.scan.Raw))
@@ -66,34 +44,25 @@ func (s *session) subscribe(args [][]byte) {
 	}
 	s.goPrivate()
 	s.expect(true)
-	set := s.subs.kind(s.current)
-	if *set == nil {
-		*set = make(map[string]struct{})
-	}
-	for _, name := range args[1:] {
-		(*set)[string(name)] = struct{}{}
-	}
+	s.subs.add(s.current, args[1:])
 	s.watchOut()
 	s.passSubscription(len(args) - 1)
 	s.publish()
+	if was := s.user; s.directory != s.server.users.now() {
+		// Whoever changed the rules may not have seen these subscriptions.
+		s.adopt()
+		s.ending = s.ending || s.user.LosesChannels(was) && !s.subs.allowedTo(s.user)
+	}
 }
 
 // unsubscribe leaves some or all channels of a kind, and the private lane with the last.
 func (s *session) unsubscribe(args [][]byte) {
-	set := s.subs.kind(s.current)
 	if s.private == nil {
 		s.replyNotSubscribed(args)
 		return
 	}
-	answers := len(args) - 1
-	if answers == 0 {
-		answers = max(1, len(*set))
-		clear(*set)
-	}
-	for _, name := range args[1:] {
-		delete(*set, string(name))
-	}
-	s.passSubscription(answers)
+	left := s.subs.remove(s.current, args[1:])
+	s.passSubscription(max(1, len(args)-1, left))
 	s.publish()
 }
 

@@ -151,6 +151,7 @@ func (s *session) exec([][]byte) {
 // replayAll dispatches queued commands and returns the ops that they come to, and the database that is selected after
 // them. What the proxy itself answers is answered now, and becomes a literal among them.
 func (s *session) replayAll(commands [][]byte) (ops []backend.Op, db int) {
+	s.adopt()
 	scan, before := s.scan, s.ops
 	s.ops = nil
 	s.replay = &replay{db: s.db}
@@ -161,6 +162,9 @@ func (s *session) replayAll(commands [][]byte) (ops []backend.Op, db int) {
 		}
 		plan := s.server.classifier.Classify(translate.Lookup(s.scan.Args[0]), s.scan.Args)
 		s.current = plan.Command
+		if !s.stillPermitted(plan.Command) {
+			continue
+		}
 		s.carryOut(&plan, 0, 0)
 		if s.server.alert.Load() {
 			s.show(plan.Command, s.scan.Args)

@@ -1,20 +1,28 @@
 package translate
 
+import "slices"
+
 // DefaultPrefix starts the names of companion keys and of the other keys that belong to Anabranch.
 const DefaultPrefix = "crdt:"
 
 // Classifier says what to do with a command. It never changes after New and serves any number of goroutines.
 type Classifier struct {
-	prefix   string
-	reserved string // the refusal of a command that names a reserved key
+	prefix          string
+	reserved        string // the refusal of a command that names a reserved key
+	reservedChannel string // the refusal of a command that names a reserved shard channel
 }
 
-// New makes a Classifier that reserves the key names with the given prefix, or with DefaultPrefix when it is empty.
+// New makes a Classifier that reserves the names of keys and shard channels with the given prefix, or with DefaultPrefix
+// when it is empty.
 func New(prefix string) *Classifier {
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
-	return &Classifier{prefix: prefix, reserved: "ERR key names starting with '" + prefix + "' are reserved"}
+	return &Classifier{
+		prefix:          prefix,
+		reserved:        "ERR key names starting with '" + prefix + "' are reserved",
+		reservedChannel: "ERR shard channel names starting with '" + prefix + "' are reserved",
+	}
 }
 
 var defaultClassifier = New(DefaultPrefix)
@@ -34,23 +42,28 @@ func (t *Classifier) Reserves(name []byte) bool {
 // Redis's own error wherever Redis has one.
 func (t *Classifier) Classify(cmd *Command, args [][]byte) Plan {
 	if cmd == nil {
-		return Plan{Class: Refused, Err: unknownCommand(args)}
+		return malformed(nil, unknownCommand(args))
 	}
 	if cmd.bySuffix != nil && len(args) > 1 {
 		sub := cmd.Sub(args[1])
 		if sub == nil {
-			return refuse(cmd, unknownSubcommand(cmd, args[1]))
+			return malformed(cmd, unknownSubcommand(cmd, args[1]))
 		}
 		cmd = sub
 	}
 	if !cmd.fits(len(args)) {
-		return refuse(cmd, wrongArity(cmd))
+		return malformed(cmd, wrongArity(cmd))
 	}
 	if cmd.Class == Refused {
 		return refuse(cmd, cmd.refusal)
 	}
-	if len(cmd.keys) > 0 && t.namesReserved(cmd, args) {
-		return refuse(cmd, t.reserved)
+	if len(cmd.keys) > 0 {
+		if t.namesReserved(cmd, args) {
+			return refuse(cmd, t.reserved)
+		}
+		if cmd.channels != noChannels && t.namesReservedChannel(cmd, args) {
+			return refuse(cmd, t.reservedChannel)
+		}
 	}
 	plan := Plan{Command: cmd, Class: cmd.Class, Shape: cmd.Shape, DenyOOM: cmd.DenyOOM}
 	if cmd.decide != nil {
@@ -74,6 +87,16 @@ func (t *Classifier) namesReserved(cmd *Command, args [][]byte) bool {
 		return !found
 	})
 	return found
+}
+
+// namesReservedChannel is about shard channels: they share the slots of keys, and Anabranch's own traffic is among them.
+func (t *Classifier) namesReservedChannel(cmd *Command, args [][]byte) bool {
+	channels, _ := cmd.Channels(args)
+	return slices.ContainsFunc(channels, t.Reserves)
+}
+
+func malformed(cmd *Command, err string) Plan {
+	return Plan{Command: cmd, Class: Refused, Err: err, Malformed: true}
 }
 
 func refuse(cmd *Command, err string) Plan {

@@ -34,6 +34,13 @@ func TestPrefixIsChosen(t *testing.T) {
 		"SET crdt:x v":  "",
 		"GET META.x":    "",
 		"MGET a meta.x": "ERR key names starting with 'meta.' are reserved",
+
+		"SPUBLISH meta.x m":   "ERR shard channel names starting with 'meta.' are reserved",
+		"SSUBSCRIBE a meta.x": "ERR shard channel names starting with 'meta.' are reserved",
+		"SUNSUBSCRIBE meta.x": "",
+		"PUBLISH meta.x m":    "",
+		"PSUBSCRIBE meta.x a": "",
+		"SSUBSCRIBE meta a b": "",
 	} {
 		args := splitLine(t, line)
 		if got := classifier.Classify(Lookup(args[0]), args).Err; got != want {

@@ -68,6 +68,7 @@ type Command struct {
 
 	flags       string // the literal that becomes Flags
 	keys        []keySpec
+	channels    channelArgs
 	merges      string // how concurrent uses merge, in words; for the documentation
 	decide      func(Plan, [][]byte) Plan
 	subcommands rows
@@ -83,4 +84,8 @@ type Plan struct {
 	Shape   Shape
 	DenyOOM bool
 	Err     string // non-empty: answer "-" + Err, and do nothing else. Redis's own words
+
+	// Malformed says that Err is about an unknown command or a wrong number of arguments, which Redis answers before it
+	// asks who the client is.
+	Malformed bool
 }

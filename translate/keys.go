@@ -4,6 +4,9 @@ package translate
 // specifications, until visit returns false. c is the row that the arguments belong to: of a subcommand, its own row.
 // Arguments that do not fit the command visit fewer keys or none; nothing is assumed about their number.
 func (c *Command) EachKey(args [][]byte, visit func(position int, access Access) bool) {
+	if len(c.keys) > 1 && !c.countsFit(args) {
+		return
+	}
 	for i := range c.keys {
 		spec := &c.keys[i]
 		if spec.access&AccessChannel != 0 {
@@ -31,6 +34,19 @@ func (c *Command) EachKey(args [][]byte, visit func(position int, access Access)
 			}
 		}
 	}
+}
+
+// countsFit reports whether every number of keys that the arguments give is one. Where one is not, Redis knows none of the keys and
+// refuses the command.
+func (c *Command) countsFit(args [][]byte) bool {
+	for i := range c.keys {
+		if spec := &c.keys[i]; spec.counted {
+			if found := spec.locate(args); found.last < found.first || found.step == 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Keys appends the positions of all key arguments to dst. Patterns of SORT are not among them.

@@ -11,7 +11,6 @@ const (
 	noRestore      = "serialized values are not replicated in this version"
 	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
 	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
-	noACLChanges   = "users are managed on the Redis server itself in this version"
 	noVerify       = "this version does not compare regions on request"
 	noMembers      = "membership comes from the configuration in this version"
 

@@ -2,8 +2,8 @@ package translate
 
 // Messages travel beside the log, best effort.
 var pubsubCommands = rows{
-	{Name: "PSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale"},
-	{Name: "PUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", merges: published},
+	{Name: "PSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale", channels: allPatterns},
+	{Name: "PUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", channels: oneChannel, merges: published},
 	{Name: "PUBSUB", Arity: -2, Class: PubSub, subcommands: rows{
 		{Name: "PUBSUB CHANNELS", Arity: -2, Class: PubSub, flags: "pubsub loading stale", Shape: ShapeKeys},
 		{Name: "PUBSUB HELP", Arity: 2, Class: PubSub, flags: "loading stale"},
@@ -13,9 +13,9 @@ var pubsubCommands = rows{
 		{Name: "PUBSUB SHARDNUMSUB", Arity: -2, Class: PubSub, flags: "pubsub loading stale"},
 	}},
 	{Name: "PUNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},
-	{Name: "SPUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", keys: keys(at(1, channel)), merges: published},
-	{Name: "SSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale", keys: keys(span(1, -1, channel))},
-	{Name: "SUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale"},
+	{Name: "SPUBLISH", Arity: 3, Class: PubSub, flags: "pubsub loading stale fast", channels: oneChannel, keys: keys(at(1, channel)), merges: published},
+	{Name: "SSUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale", channels: allChannels, keys: keys(span(1, -1, channel))},
+	{Name: "SUBSCRIBE", Arity: -2, Class: PubSub, flags: "pubsub noscript loading stale", channels: allChannels},
 	{Name: "SUNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale", keys: keys(span(1, -1, channel))},
 	{Name: "UNSUBSCRIBE", Arity: -1, Class: PubSub, flags: "pubsub noscript loading stale"},
 }

@@ -33,7 +33,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
 
 	add(flags, &c.MaxClients, "maxclients", "N", "connections of clients at one time; one more is refused", intBetween(1, 1_000_000), strconv.Itoa)
-	add(flags, &c.Password, "password", "TEXT", "what clients must give with AUTH; better given as variable than as flag", asIsAlways, asIs)
+	add(flags, &c.Password, "password", "TEXT", "password of the default user, in the place of those in Redis; better given as variable than as flag", asIsAlways, asIs)
 	add(flags, &c.TLSCertFile, "tls-cert-file", "FILE", "certificate (PEM) for clients; with it, they must use TLS", asIsAlways, asIs)
 	add(flags, &c.TLSKeyFile, "tls-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
 	addBytes(flags, &c.QueryLimit, "query-limit", "largest command of a client; past it the client is disconnected", 1<<20)

@@ -124,6 +124,14 @@ func (b *Backend) spawn(l *Lane) {
 // Client is for slow commands, on connections of its own in RESP2. It follows the primary.
 func (b *Backend) Client() *redis.Client { return b.client }
 
+// ServiceUser returns who the connections log in as. Without a password they do not log in, and are the default user.
+func (b *Backend) ServiceUser() (name, password string) {
+	if b.opts.Password == "" || b.opts.Username == "" {
+		return "default", b.opts.Password
+	}
+	return b.opts.Username, b.opts.Password
+}
+
 // Server returns what is known of the server.
 func (b *Backend) Server() Server {
 	b.mu.Lock()
@@ -180,9 +188,6 @@ func (b *Backend) Serving() bool {
 	last := b.lastReady.Load()
 	return last != 0 && time.Since(time.UnixMilli(last)) < b.cfg.Hold
 }
-
-// WasReady reports whether the server has ever been ready.
-func (b *Backend) WasReady() bool { return b.lastReady.Load() != 0 }
 
 // WaitReady blocks until the server is ready.
 func (b *Backend) WaitReady(ctx context.Context) error {

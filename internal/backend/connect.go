@@ -87,12 +87,9 @@ func (b *Backend) greeting(proto, db int) (hello []byte, replies int) {
 		hello = resp.AppendCommandStrings(hello, args...)
 		replies++
 	}
-	if b.opts.Password != "" {
-		if b.opts.Username != "" {
-			send("AUTH", b.opts.Username, b.opts.Password)
-		} else {
-			send("AUTH", b.opts.Password)
-		}
+	// With a name, since AUTH without one fails when the default user needs no password.
+	if user, password := b.ServiceUser(); password != "" {
+		send("AUTH", user, password)
 	}
 	if proto == resp.RESP3 {
 		send("HELLO", "3")

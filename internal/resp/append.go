@@ -114,6 +114,17 @@ func AppendError(dst []byte, text string) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// AppendDouble appends a number with the 17 digits that Redis shows, a bulk string in RESP2.
+func AppendDouble(dst []byte, value float64, proto int) []byte {
+	if proto == RESP3 {
+		dst = append(dst, ',')
+		dst = strconv.AppendFloat(dst, value, 'g', 17, 64)
+		return append(dst, '\r', '\n')
+	}
+	var digits [32]byte
+	return AppendBulk(dst, strconv.AppendFloat(digits[:0], value, 'g', 17, 64))
+}
+
 // AppendNull appends a null: a null bulk in RESP2.
 func AppendNull(dst []byte, proto int) []byte {
 	if proto == RESP3 {

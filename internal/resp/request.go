@@ -7,12 +7,9 @@ const (
 	MaxBulkBytes = 512 << 20 // proto-max-bulk-len
 	MaxArgs      = 1 << 20   // arguments of one command
 	maxLineBytes = 64 << 10  // a length line or an inline command
-)
 
-// What one may send before one has logged in.
-const (
-	guardedArgs  = 10
-	guardedBytes = 16 << 10
+	maxGuestBulkBytes = 16 << 10
+	maxGuestArgs      = 10
 )
 
 // maxKeptArgs bounds what an idle Scanner holds on to after a command with many arguments.
@@ -29,8 +26,8 @@ type Scanner struct {
 	Raw  []byte
 	Head int
 
-	// Guarded is set while nobody has logged in yet: a command may have 10 arguments of 16 KiB then.
-	Guarded bool
+	// Guest bounds commands to what a login needs: it is set while the client has not said who it is.
+	Guest bool
 
 	// Inline says that the command was typed as a line, so Raw is no span of the buffer.
 	Inline bool
@@ -67,8 +64,8 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			return s.partialLine(buf, ErrMultibulkString)
 		case next < 0, count > MaxArgs:
 			return 0, ErrMultibulkLength
-		case s.Guarded && count > guardedArgs:
-			return 0, ErrGuardedMultibulk
+		case count > maxGuestArgs && s.Guest:
+			return 0, ErrGuestMultibulkLength
 		case count <= 0:
 			return next, nil
 		}
@@ -94,8 +91,8 @@ func (s *Scanner) Scan(buf []byte) (int, error) {
 			if next < 0 || size < 0 || size > MaxBulkBytes {
 				return 0, ErrBulkLength
 			}
-			if s.Guarded && size > guardedBytes {
-				return 0, ErrGuardedBulk
+			if size > maxGuestBulkBytes && s.Guest {
+				return 0, ErrGuestBulkLength
 			}
 			pos = next
 		}

@@ -57,13 +57,13 @@ func TestScanCommands(t *testing.T) {
 
 func TestScanIsGuardedBeforeLogin(t *testing.T) {
 	for stream, want := range map[string]error{
-		"*11\r\n":                        ErrGuardedMultibulk,
+		"*11\r\n":                        ErrGuestMultibulkLength,
 		"*10\r\n":                        nil,
-		"*2\r\n$4\r\nAUTH\r\n$16385\r\n": ErrGuardedBulk,
+		"*2\r\n$4\r\nAUTH\r\n$16385\r\n": ErrGuestBulkLength,
 		"*2\r\n$4\r\nAUTH\r\n$16384\r\n": nil,
 		"a b c d e f g h i j k l\r\n":    nil, // a line has limits of its own
 	} {
-		s := Scanner{Guarded: true}
+		s := Scanner{Guest: true}
 		if _, err := s.Scan([]byte(stream)); err != want {
 			t.Errorf("%q: got %v, want %v", stream, err, want)
 		}
