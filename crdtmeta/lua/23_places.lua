@@ -127,7 +127,7 @@ do
     return entry
   end
 
-  -- run_of finds the run that a cold element is in.
+  -- run_of_cold finds the run that a cold element is in.
   function E.run_of_cold(runs, cold)
     for i = 1, #runs do
       if cold >= runs[i].first and cold <= runs[i].last then return runs[i] end
@@ -140,8 +140,12 @@ do
       local cold = E.cold_range(place)
       local run = E.run_of_cold(runs, cold)
       if run then
+        -- At the outer sides of a run others may hang on the same element, inside none can.
         local root = E.cold(cold, cold)
-        return run.p + cold - run.first + (E.place_before(root, place) and 1 or 0), root == place
+        local at = run.p + cold - run.first
+        if root == place then return at, true end
+        if E.place_before(root, place) then at = at + 1 end
+        if at > run.p and at < run.p + run.n then return at, false end
       end
     end
     local entry, found = E.find_place(E.places_key(S), m, place, 0)
