@@ -178,3 +178,32 @@ func TestListWrittenPastTheEngineDoesNotStopTheLog(t *testing.T) {
 	}
 	b.checkPlaces(t, "crdt:3{l}")
 }
+
+// Taking elements out of a list works without memory, wherever they are, also where the engine has to write to do it.
+func TestListRemovalsWithoutMemory(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	values := make([]string, 3000)
+	for i := range values {
+		values[i] = strconv.Itoa(i)
+	}
+	for _, n := range nodes {
+		n.adopt(t, 0, "old", model.Value{Type: model.List, List: values})
+	}
+	a.call(t, 0, append([]string{"RPUSH", "new"}, values...))
+	exchange(t, nodes)
+	a.do(t, "CONFIG", "SET", "maxmemory", "1")
+	for _, key := range []string{"old", "new"} {
+		for _, words := range [][]string{{"LPOP", key}, {"LREM", key, "0", "1500"}, {"LREM", key, "0", "1600"}, {"LTRIM", key, "10", "-10"}, {"RPOP", key, "2"}, {"LMPOP", "1", key, "LEFT"}} {
+			if replies, entry := a.call(t, 0, words); replies[0].IsError() || entry == nil {
+				t.Errorf("%q replies %v", words, replies[0])
+			}
+		}
+	}
+	a.do(t, "CONFIG", "SET", "maxmemory", "0")
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if got := b.get(t, "LLEN", "old"); got != "(integer) 2975" {
+		t.Errorf("%s elements are left", got)
+	}
+}
