@@ -360,40 +360,41 @@ do
   -- cut_elements removes blocks of elements {position, count}, in ascending order, from the places of a list that has n of
   -- them, and with both from the user's list too.
   function E.cut_elements(S, n, m, runs, blocks, both)
-    local pk, entries, total, parted = E.places_key(S), {}, 0, {}
+    local pk, entries, total = E.places_key(S), {}, 0
     for i = 1, #blocks do
       total = total + blocks[i][2]
       parts(runs, blocks[i][1], blocks[i][1] + blocks[i][2], function(entry, count)
         entries[#entries + 1] = {entry, count}
       end, function(run, from, past)
         -- pieces are what the blocks leave of the run; the last one may be cut again.
-        if not run.pieces then
-          run.pieces = {{first = run.first, last = run.last}}
-          parted[#parted + 1] = run
-        end
-        local pieces = run.pieces
+        local pieces = run.pieces or {{first = run.first, last = run.last}}
+        run.pieces = pieces
         local last = pieces[#pieces]
         local first = run.first + past - run.p
         pieces[#pieces + 1] = {first = first, last = last.last}
         last.last = run.first + from - run.p - 1
       end)
     end
-    local left = {}
+    local left, kept = {}, {}
     for i = 1, #runs do
       local pieces = {}
       for _, piece in pairs_(runs[i].pieces or {runs[i]}) do
         if piece.first <= piece.last then pieces[#pieces + 1] = piece end
       end
-      runs[i].pieces = runs[i].pieces and pieces
+      runs[i].pieces = pieces
       append(left, pieces)
     end
-    for i = #parted, 1, -1 do
-      local run = parted[i]
-      choose_runs(run.pieces)
+    choose_runs(left)
+    for i = 1, #left do
+      if left[i].run then kept[#kept + 1] = left[i] end
+    end
+    keep_runs(S, kept)
+    for i = #runs, 1, -1 do
+      local run = runs[i]
       local rest = spell(run.pieces, {})
       if #rest == 0 then
         entries[#entries + 1] = {run.at, 1}
-      else
+      elseif run.pieces[1] ~= run or not run.run then
         replace_run(pk, m, run, rest)
         m = m + #rest - 1
         for j = 1, #entries do
@@ -403,13 +404,6 @@ do
     end
     sort(entries, function(a, b) return a[1] < b[1] end)
     cut(pk, m, entries)
-    if #parted > 0 then
-      for i = #left, 1, -1 do
-        if left[i].run == false then table.remove(left, i) end
-      end
-      keep_runs(S, left)
-      limit_runs(S, n - total)
-    end
     if total == n then E.count_companion(-1) end
     if both then cut(S.k, n, blocks) end
   end
