@@ -127,12 +127,13 @@ func TestWriteToAnExpiredKeyStartsFresh(t *testing.T) {
 	a.call(t, 0, []string{"SADD", "s", "old"}, []string{"PEXPIREAT", "s", soon(60)},
 		[]string{"INCRBY", "c", "5"}, []string{"PEXPIREAT", "c", soon(60)},
 		[]string{"HSET", "h", "f", "old"}, []string{"PEXPIREAT", "h", soon(60)},
-		[]string{"ZADD", "z", "1", "old"}, []string{"PEXPIREAT", "z", soon(60)})
+		[]string{"ZADD", "z", "1", "old"}, []string{"PEXPIREAT", "z", soon(60)},
+		[]string{"RPUSH", "l", "old"}, []string{"PEXPIREAT", "l", soon(60)})
 	exchange(t, nodes)
 	time.Sleep(80 * time.Millisecond)
 	replies, _ := b.call(t, 0, []string{"SADD", "s", "new"}, []string{"INCR", "c"}, []string{"HSET", "h", "g", "new"},
-		[]string{"ZADD", "z", "XX", "2", "old"}, []string{"SETNX", "k", "v"})
-	for i, want := range []string{"(integer) 1", "(integer) 1", "(integer) 1", "(integer) 0", "(integer) 1"} {
+		[]string{"ZADD", "z", "XX", "2", "old"}, []string{"SETNX", "k", "v"}, []string{"RPUSHX", "l", "new"}, []string{"LPUSH", "l", "new"})
+	for i, want := range []string{"(integer) 1", "(integer) 1", "(integer) 1", "(integer) 0", "(integer) 1", "(integer) 0", "(integer) 1"} {
 		if replies[i].String() != want {
 			t.Errorf("reply %d is %v, want %s", i, replies[i], want)
 		}
@@ -141,7 +142,7 @@ func TestWriteToAnExpiredKeyStartsFresh(t *testing.T) {
 	exchange(t, nodes)
 	requireEqual(t, nodes)
 	for command, want := range map[string]string{
-		"SMEMBERS s": `["new"]`, "GET c": `"1"`, "HGETALL h": `["g" "new"]`, "EXISTS z": "(integer) 0",
+		"SMEMBERS s": `["new"]`, "GET c": `"1"`, "HGETALL h": `["g" "new"]`, "EXISTS z": "(integer) 0", "LRANGE l 0 -1": `["new"]`,
 		"TTL s": "(integer) -1", "TTL c": "(integer) -1", "TTL h": "(integer) -1",
 	} {
 		if got := a.get(t, strings.Fields(command)...); got != want {
@@ -156,13 +157,15 @@ func TestLongerTTLArrivesTooLate(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	for _, n := range nodes {
 		n.adopt(t, 0, "adopted", parseWords(t, "adopted hash f 1 g 2"))
+		n.adopt(t, 0, "old list", parseWords(t, "list list a b c d"))
 	}
-	keys := []string{"string", "counter", "set", "hash", "zset", "adopted", "b{}\x00"}
+	keys := []string{"string", "counter", "set", "hash", "zset", "adopted", "b{}\x00", "list", "old list"}
 	setup := [][]string{{"SET", "string", "v"}, {"INCRBY", "counter", "5"}, {"SADD", "set", "m", "n"}, {"HSET", "hash", "f", "v", "g", "w"},
-		{"ZADD", "zset", "1.5", "m", "2", "n"}, {"HSET", "adopted", "f", "3"}, {"SET", "b{}\x00", "\x00\xff"}}
+		{"ZADD", "zset", "1.5", "m", "2", "n"}, {"HSET", "adopted", "f", "3"}, {"SET", "b{}\x00", "\x00\xff"},
+		{"RPUSH", "list", "x", "y", "z"}, {"LSET", "list", "1", "set"}, {"LINSERT", "old list", "AFTER", "b", "x"}, {"LSET", "old list", "0", "set"}}
 	a.call(t, 0, setup...)
 	exchange(t, nodes)
-	b.call(t, 0, []string{"INCRBY", "counter", "2"}, []string{"HINCRBY", "hash", "n", "1"}, []string{"SADD", "set", "o"})
+	b.call(t, 0, []string{"INCRBY", "counter", "2"}, []string{"HINCRBY", "hash", "n", "1"}, []string{"SADD", "set", "o"}, []string{"LPUSH", "list", "w"})
 	exchange(t, nodes)
 	want := a.items(t)
 	for _, key := range keys {
@@ -214,9 +217,9 @@ func TestExpiryAgainstConcurrentWrites(t *testing.T) {
 func TestLongerTTLMeetsAnUnseenWrite(t *testing.T) {
 	nodes := regions(t, 3)
 	a, b := nodes[0], nodes[1]
-	keys := []string{"k", "s", "h", "z", "c"}
+	keys := []string{"k", "s", "h", "z", "c", "l"}
 	a.call(t, 0, []string{"SET", "k", "v"}, []string{"SADD", "s", "old"}, []string{"HSET", "h", "f", "old"}, []string{"ZADD", "z", "1", "old"},
-		[]string{"INCRBY", "c", "5"})
+		[]string{"INCRBY", "c", "5"}, []string{"RPUSH", "l", "old", "older"})
 	for _, key := range keys {
 		a.call(t, 0, []string{"PEXPIREAT", key, soon(150)})
 	}
@@ -225,12 +228,12 @@ func TestLongerTTLMeetsAnUnseenWrite(t *testing.T) {
 		b.call(t, 0, []string{"PEXPIREAT", key, "9000000000000"})
 	}
 	a.call(t, 0, []string{"APPEND", "k", "w"}, []string{"SADD", "s", "new"}, []string{"HSET", "h", "f", "new"}, []string{"ZADD", "z", "2", "new"},
-		[]string{"INCRBY", "c", "2"})
+		[]string{"INCRBY", "c", "2"}, []string{"LPUSH", "l", "new", "newest"}, []string{"LSET", "l", "-1", "set"})
 	time.Sleep(200 * time.Millisecond) // gone at A and C, not at B
 	exchange(t, nodes)
 	requireEqual(t, nodes)
 	for command, want := range map[string]string{"GET k": `"vw"`, "SCARD s": "(integer) 2", "HGETALL h": `["f" "new"]`,
-		"ZRANGE z 0 -1": `["old" "new"]`, "GET c": `"7"`} {
+		"ZRANGE z 0 -1": `["old" "new"]`, "GET c": `"7"`, "LRANGE l 0 -1": `["newest" "new" "old" "set"]`} {
 		if got := a.get(t, strings.Fields(command)...); got != want {
 			t.Errorf("%s is %s, want %s", command, got, want)
 		}

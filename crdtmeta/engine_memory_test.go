@@ -79,14 +79,14 @@ func TestWriteToEvictedKey(t *testing.T) {
 	nodes := regions(t, 2)
 	a, b := nodes[0], nodes[1]
 	a.call(t, 0, []string{"SET", "k", "v"}, []string{"SADD", "s", "m", "n"}, []string{"HSET", "h", "f", "v"}, []string{"INCRBY", "c", "5"},
-		[]string{"HINCRBY", "h2", "c", "5"}, []string{"ZADD", "z", "1", "m"})
-	keys := []string{"k", "s", "h", "c", "h2", "z"}
+		[]string{"HINCRBY", "h2", "c", "5"}, []string{"ZADD", "z", "1", "m"}, []string{"RPUSH", "l", "x", "y"})
+	keys := []string{"k", "s", "h", "c", "h2", "z", "l"}
 	a.call(t, 0, ttls(keys...)...)
 	exchange(t, nodes)
 	a.evict(t, keys...)
 	replies, _ := a.call(t, 0, []string{"APPEND", "k", "w"}, []string{"SADD", "s", "o"}, []string{"HSET", "h", "g", "w"}, []string{"INCR", "c"},
-		[]string{"HINCRBY", "h2", "c", "1"}, []string{"ZINCRBY", "z", "2", "m"})
-	for i, want := range []string{"(integer) 1", "(integer) 1", "(integer) 1", "(integer) 1", "(integer) 1", `"2"`} {
+		[]string{"HINCRBY", "h2", "c", "1"}, []string{"ZINCRBY", "z", "2", "m"}, []string{"LPUSH", "l", "z"})
+	for i, want := range []string{"(integer) 1", "(integer) 1", "(integer) 1", "(integer) 1", "(integer) 1", `"2"`, "(integer) 1"} {
 		if replies[i].String() != want {
 			t.Errorf("reply %d is %v, want %s", i, replies[i], want)
 		}
@@ -95,7 +95,7 @@ func TestWriteToEvictedKey(t *testing.T) {
 	exchange(t, nodes)
 	requireEqual(t, nodes)
 	for command, want := range map[string]string{"GET k": `"w"`, "HGETALL h": `["g" "w"]`, "GET c": `"1"`, "SCARD s": "(integer) 2",
-		"HGETALL h2": `["c" "1"]`, "ZSCORE z m": `"2"`, "TTL c": "(integer) -1"} {
+		"HGETALL h2": `["c" "1"]`, "ZSCORE z m": `"2"`, "LRANGE l 0 -1": `["z"]`, "TTL c": "(integer) -1"} {
 		if got := b.get(t, strings.Fields(command)...); got != want {
 			t.Errorf("%s is %s, want %s", command, got, want)
 		}
@@ -105,15 +105,16 @@ func TestWriteToEvictedKey(t *testing.T) {
 // A peer's effect on a key that was evicted here must not fail, and must end in equal regions: either the evicted part
 // is removed everywhere, or it comes back.
 func TestRemoteEffectOnEvictedKey(t *testing.T) {
-	keys := []string{"k", "s", "h", "z", "h2", "c"}
+	keys := []string{"k", "s", "h", "z", "h2", "c", "l"}
 	effects := map[string][][]string{
 		"write": {{"APPEND", "k", "w"}, {"SADD", "s", "o"}, {"HSET", "h", "n", "1"}, {"ZADD", "z", "5", "o"}, {"HSET", "h2", "x", "1"},
-			{"APPEND", "c", "0"}},
+			{"APPEND", "c", "0"}, {"RPUSH", "l", "z"}},
+		"change":    {{"LINSERT", "l", "AFTER", "x", "w"}, {"LSET", "l", "-1", "z"}},
 		"increment": {{"HINCRBY", "h", "n", "1"}, {"ZINCRBY", "z", "1", "m"}, {"HINCRBY", "h2", "c", "2"}, {"INCR", "c"}},
-		"remove":    {{"SREM", "s", "m"}, {"HDEL", "h", "f"}, {"ZREM", "z", "m"}},
-		"delete":    {{"DEL", "k"}, {"DEL", "s"}, {"DEL", "h"}, {"DEL", "z"}, {"DEL", "h2"}, {"DEL", "c"}},
+		"remove":    {{"SREM", "s", "m"}, {"HDEL", "h", "f"}, {"ZREM", "z", "m"}, {"LPOP", "l"}},
+		"delete":    {{"DEL", "k"}, {"DEL", "s"}, {"DEL", "h"}, {"DEL", "z"}, {"DEL", "h2"}, {"DEL", "c"}, {"DEL", "l"}},
 		"expire":    ttls(keys...),
-		"persist":   {{"PERSIST", "k"}, {"PERSIST", "s"}, {"PERSIST", "h"}, {"PERSIST", "z"}, {"PERSIST", "h2"}, {"PERSIST", "c"}},
+		"persist":   {{"PERSIST", "k"}, {"PERSIST", "s"}, {"PERSIST", "h"}, {"PERSIST", "z"}, {"PERSIST", "h2"}, {"PERSIST", "c"}, {"PERSIST", "l"}},
 	}
 	nodes := startNodes(t, 3)
 	for name, commands := range effects {
@@ -123,7 +124,7 @@ func TestRemoteEffectOnEvictedKey(t *testing.T) {
 			}
 			a, b := nodes[0], nodes[1]
 			a.call(t, 0, []string{"SET", "k", "v"}, []string{"SADD", "s", "m", "n"}, []string{"HSET", "h", "f", "v", "g", "w"},
-				[]string{"ZADD", "z", "1", "m", "2", "n"}, []string{"HINCRBY", "h2", "c", "5"}, []string{"INCRBY", "c", "5"})
+				[]string{"ZADD", "z", "1", "m", "2", "n"}, []string{"HINCRBY", "h2", "c", "5"}, []string{"INCRBY", "c", "5"}, []string{"RPUSH", "l", "x", "y"})
 			a.call(t, 0, ttls(keys...)...)
 			exchange(t, nodes)
 			for _, command := range commands {

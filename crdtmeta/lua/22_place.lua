@@ -1,9 +1,9 @@
 -- Places: the ids of list elements. A place says where an element stands among all elements that its list has ever had, and
 -- which effect made it (docs/engine.md, 2). Places are compared bytewise, never by Lua's `<`.
 
-local START, END = ' ', '\160' -- what a place begins with that LPUSH and RPUSH make
-local COLD = 96                -- first byte of the place of an element from before Anabranch; also stands for an element's own place
-local RUN = 9                  -- length of the entry for many cold elements in a row, which no place has
+local START, END = ' ', '\160' -- what a place begins with that LPUSH or RPUSH made
+local COLD = 96                -- first byte of the place of an element from before Anabranch; stands for an element's own place too
+local RUN = 9                  -- length of the entry for many cold elements in a row; no place has it
 
 do
   local inverse, origins = nil, {}

@@ -3,7 +3,7 @@
 do
   local H, native = E.handlers, E.native
 
-  -- elements_added records that a command put values at a base (22_place.lua) where there were so many elements before.
+  -- pushed records that a command put values at a base (22_place.lua) where there were so many elements before.
   function E.pushed(S, base, values, before)
     if S.rec.y then E.drop_hidden(S, 'l') end
     if S.void then E.fresh(S) end

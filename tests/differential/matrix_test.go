@@ -20,7 +20,7 @@ var contents = map[string]struct {
 	"text":    {make: []string{"SET # hello"}},
 	"number":  {make: []string{"SET # 10"}},
 	"counter": {make: []string{"INCRBY # 5", "INCR #"}},
-	"expires": {make: []string{"SET # 7 EX 1000"}},
+	"expires": {make: []string{"SET # 7 PXAT 33177117420000"}}, // the two servers get there seconds apart
 	"hash":    {make: []string{"HSET # f v g w n 5"}},
 	"set":     {make: []string{"SADD # a"}},
 	"ints":    {make: []string{"SADD # 7"}},
