@@ -150,6 +150,8 @@ do
     for field, cell in pairs_(S.cells) do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
+      -- What a group has delivered is of no use without the stream.
+      if shown ~= 'x' then cell.l, cell.m, cell.k = nil, nil, nil end
       local group = cell.g or cell.d or cell.l
       if group then
         for _, c in pairs_(cell.g or {}) do note(c[1], c[2]) end

@@ -3,8 +3,8 @@
 --
 -- The cell of a group has no writes. It has g, its live creations {origin, t, op, first id}; d, the newest destruction of each
 -- origin; and of this region alone l, the ids that arrived below what the group had delivered, in order, m, that there are more
--- of them than l has, and k, the id up to which this region has told that all is acknowledged. The record's d destroys all groups. Destroying wins: a creation lives
--- only if it has seen every destruction.
+-- of them than l has, and k, the id up to which this region has told that all is acknowledged. The record's d destroys all
+-- groups. Destroying wins: a creation lives only if it has seen every destruction.
 
 do
   local H, native = E.handlers, E.native

@@ -146,7 +146,10 @@ do
     if refused(S.rec.d) or refused(cell.d) then return end
     cell.g = cell.g or {}
     cell.g[#cell.g + 1] = {r.o, r.t, r.op, id}
-    if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then E.add_late(S, name, cell, pass(S, '0-0', id)) end
+    if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then
+      E.set_late(S, name, cell, pass(S, '0-0', id))
+      cell.k = nil
+    end
     E.keep_group(S, name, cell, r.o, r.t)
   end
 
