@@ -205,13 +205,15 @@ do
     local list = E.offsets(rec, '', {})
     if rec.T then S.timed = true end
     E.reset(rec)
+    -- Removing a stream destroys all its groups, which says more than the cells of groups do.
+    local groups = S.stream or (S.form == 'h' and call('HEXISTS', S.ck, 'x') == 1)
+    if groups then rec.q = nil end
     if rec.c or rec.q then
       for field, cell in pairs_(E.load_cells(S)) do
         E.offsets(cell, field, list)
         E.reset(cell)
       end
     end
-    local groups = S.stream or (S.form == 'h' and call('HEXISTS', S.ck, 'x') == 1)
     E.emit('R', S.k, list)
     E.bury(S, origin, t, op)
     if groups then
