@@ -252,6 +252,57 @@ func TestLateEntriesAreDeliveredFirst(t *testing.T) {
 		"ERR timeout is negative")
 }
 
+// After a long partition many entries are late: they are handed out bit by bit, and the cell that is read for it stays short.
+func TestManyLateEntriesAreDelivered(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	const count = 2000
+	var commands [][]string
+	for i := range count {
+		commands = append(commands, []string{"XADD", "x", strconv.Itoa(10 + i), "f", "v"})
+	}
+	b.call(t, 0, commands...)
+	a.run(t, "XADD", "x", "9000000", "f", "v")
+	a.run(t, "XGROUP", "CREATE", "x", "g", "$")
+	a.run(t, "XGROUP", "CREATE", "x", "acknowledged", "$")
+	a.run(t, "XGROUP", "CREATE", "x", "destroyed", "$")
+	exchange(t, nodes)
+	if size := len(a.do(t, "HGET", companionOf("x"), "xgg").Text); size > 10000 {
+		t.Errorf("the cell of the group has %d bytes", size)
+	}
+	seen := 0
+	for _, step := range []int{1, 300, 3, 700} {
+		ids := strings.Fields(delivered(a.run(t, "XREADGROUP", "GROUP", "g", "c", "COUNT", strconv.Itoa(step), "STREAMS", "x", ">")))
+		for _, id := range ids {
+			want(t, "the next late entry", id, strconv.Itoa(10+seen)+"-2")
+			seen++
+		}
+	}
+	want(t, "late entries", strconv.Itoa(seen), "1004")
+	c.run(t, "XREADGROUP", "GROUP", "acknowledged", "c", "COUNT", "1500", "STREAMS", "x", ">")
+	pending := c.do(t, "XPENDING", "x", "acknowledged", "-", "+", "1500")
+	words := []string{"XACK", "x", "acknowledged"}
+	for _, p := range pending.Items {
+		words = append(words, p.Items[0].Text)
+	}
+	c.run(t, words...)
+	c.run(t, "XGROUP", "DESTROY", "x", "destroyed")
+	exchange(t, nodes)
+	want(t, "what is left of an acknowledged group", strconv.Itoa(len(strings.Fields(delivered(a.run(t,
+		"XREADGROUP", "GROUP", "acknowledged", "c", "STREAMS", "x", ">"))))), "500")
+	want(t, "the rest", strconv.Itoa(len(strings.Fields(delivered(a.run(t, "XREADGROUP", "GROUP", "g", "c", "STREAMS", "x", ">"))))), "996")
+	for _, field := range a.do(t, "HKEYS", companionOf("x")).Strings() {
+		if strings.HasPrefix(field, "xl") {
+			t.Errorf("field %q is left", field)
+		}
+	}
+	requireEqual(t, nodes)
+}
+
+func companionOf(key string) string {
+	return string(crdtmeta.AppendCompanion(nil, crdtmeta.DefaultPrefix, []byte(key)))
+}
+
 // mustFail returns the error of a command.
 func (n *node) mustFail(t *testing.T, words ...string) string {
 	t.Helper()

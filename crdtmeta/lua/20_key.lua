@@ -162,6 +162,8 @@ do
     for field, cell in pairs_(S.cells) do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
+      -- What a group has delivered is of no use without the stream.
+      if shown ~= 'x' then cell.l, cell.m, cell.k = nil, nil, nil end
       local group = cell.g or cell.d or cell.l
       if group then
         for _, c in pairs_(cell.g or {}) do note(c[1], c[2]) end
@@ -217,13 +219,15 @@ do
     local list = E.offsets(rec, '', {})
     if rec.T then S.timed = true end
     E.reset(rec)
+    -- Removing a stream destroys all its groups, which says more than the cells of groups do.
+    local groups = S.stream or (S.form == 'h' and call('HEXISTS', S.ck, 'x') == 1)
+    if groups then rec.q = nil end
     if rec.c or rec.q then
       for field, cell in pairs_(E.load_cells(S)) do
         E.offsets(cell, field, list)
         E.reset(cell)
       end
     end
-    local groups = S.stream or (S.form == 'h' and call('HEXISTS', S.ck, 'x') == 1)
     E.emit('R', S.k, list)
     E.bury(S, origin, t, op)
     if groups then

@@ -176,9 +176,10 @@ do
     if at > 0 then E.ttl_changed(S, at) end
   end
 
-  -- replaced records that a command overwrote the whole key. existed says whether it was there before.
-  function E.replaced(k, existed)
+  -- replaced records that a command overwrote the whole key. existed says whether it was there before, stream whether it was one.
+  function E.replaced(k, existed, stream)
     local S = E.open(k)
+    S.stream = stream
     if existed or S.form then E.remove_local(S) end
     E.content(S)
   end

@@ -2,15 +2,15 @@
 -- are each region's own.
 --
 -- The cell of a group has no writes. It has g, its live creations {origin, t, op, first id}; d, the newest destruction of each
--- origin; and of this region alone l, the ids that arrived below what the group had delivered, in order, and k, the id up to
--- which this region has told that all is acknowledged. The record's d destroys all groups. Destroying wins: a creation lives
--- only if it has seen every destruction.
+-- origin; and of this region alone l, the ids that arrived below what the group had delivered, in order, m, that there are more
+-- of them than l has, and k, the id up to which this region has told that all is acknowledged. The record's d destroys all
+-- groups. Destroying wins: a creation lives only if it has seen every destruction.
 
 do
   local H, native = E.handlers, E.native
 
-  function E.group_cell(S, name)
-    local field = 'xg' .. name
+  function E.group_cell(S, name, kind)
+    local field = (kind or 'xg') .. name
     if S.cells then
       S.cells[field] = S.cells[field] or {w = {}}
       return S.cells[field]
@@ -32,6 +32,54 @@ do
     end
   end
 
+  -- Thousands of ids can be late after a long partition: a cell has the first of them, the cell xl<name> the rest.
+  local HEAD = 250
+
+  -- late_ids lists all ids that a group has still to deliver although it is past them.
+  function E.late_ids(S, name, cell)
+    if not cell.m then return cell.l or {} end
+    local list = E.slice(cell.l or {}, 1, cell.l and #cell.l or 0)
+    local rest = E.group_cell(S, name, 'xl').l
+    for i = 1, #rest do list[#list + 1] = rest[i] end
+    return list
+  end
+
+  -- set_late replaces them; the caller stores the group's cell.
+  function E.set_late(S, name, cell, list)
+    local n = #list
+    local more, field = n > 2 * HEAD, 'xl' .. name
+    if more then
+      local rest = {w = {}, l = E.slice(list, HEAD + 1, n)}
+      if S.cells then
+        S.cells[field] = rest
+      else
+        E.hash_form(S)
+        call('HSET', S.ck, field, E.encode(rest))
+      end
+      list = E.slice(list, 1, HEAD)
+    elseif cell.m then
+      if S.cells then S.cells[field] = nil else call('HDEL', S.ck, field) end
+    end
+    cell.l, cell.m = n > 0 and list or nil, more or nil
+  end
+
+  -- add_late adds ids to them.
+  function E.add_late(S, name, cell, ids)
+    if #ids == 0 then return end
+    local list, has = {}, {}
+    for _, some in pairs_({E.late_ids(S, name, cell), ids}) do
+      for i = 1, #some do
+        if not has[some[i]] then
+          has[some[i]] = true
+          list[#list + 1] = {some[i]}
+        end
+      end
+    end
+    E.sort_entries(list)
+    for i = 1, #list do list[i] = list[i][1] end
+    E.set_late(S, name, cell, list)
+  end
+
   -- forget_creations is the part of a reset that concerns groups.
   function E.forget_creations(cell)
     local kept = {}
@@ -42,8 +90,13 @@ do
     cell.g = #kept > 0 and kept or nil
   end
 
-  function E.destroy(cell, o, at, n)
-    cell.g, cell.l, cell.k = nil, nil, nil
+  local function forget(S, name, cell)
+    E.set_late(S, name, cell, {})
+    cell.g, cell.k = nil, nil
+  end
+
+  function E.destroy(S, name, cell, o, at, n)
+    forget(S, name, cell)
     cell.d = cell.d or {}
     cell.d[o] = {at, n}
   end
@@ -58,7 +111,7 @@ do
     S.rec.d[o] = {at, n}
     if S.rec.q then
       for field, cell in pairs_(E.load_cells(S)) do
-        if sub(field, 1, 2) == 'xg' then cell.g, cell.l, cell.k = nil, nil, nil end
+        if sub(field, 1, 2) == 'xg' then forget(S, sub(field, 3), cell) end
       end
     end
   end
@@ -85,28 +138,13 @@ do
       if cell and cell.g then is[group.name] = true else call('XGROUP', 'DESTROY', k, group.name) end
     end
     for field, cell in pairs_(S.cells) do
-      if sub(field, 1, 2) == 'xg' and cell.g and not is[sub(field, 3)] then
-        call('XGROUP', 'CREATE', k, sub(field, 3), cell.g[1][4])
-        cell.l = nil
+      local name = sub(field, 1, 2) == 'xg' and sub(field, 3)
+      if name and not is[name] then
+        E.set_late(S, name, cell, {})
+        cell.k = nil
+        if cell.g then call('XGROUP', 'CREATE', k, name, cell.g[1][4]) end
       end
     end
-  end
-
-  -- add_late adds ids to those that a group has to deliver although it is past them.
-  function E.add_late(cell, ids)
-    if #ids == 0 then return end
-    local all, list, has = cell.l or {}, {}, {}
-    for _, some in pairs_({all, ids}) do
-      for i = 1, #some do
-        if not has[some[i]] then
-          has[some[i]] = true
-          list[#list + 1] = {some[i]}
-        end
-      end
-    end
-    E.sort_entries(list)
-    for i = 1, #list do list[i] = list[i][1] end
-    cell.l = list
   end
 
   -- read_more counts entries that arrived late among those that a group has read, so that its lag comes down to nothing.
@@ -126,7 +164,7 @@ do
       end
       if #passed > 0 then
         local cell = E.group_cell(S, group.name)
-        E.add_late(cell, passed)
+        E.add_late(S, group.name, cell, passed)
         E.keep_group(S, group.name, cell)
       end
     end
@@ -147,7 +185,8 @@ do
     if not find(id, '^[1-9]%d*%-[1-9]%d*$') then id = E.group_of(k, name)['last-delivered-id'] end
     E.emit('g', k, 'c', name, id)
     local cell = E.group_cell(S, name)
-    cell.g, cell.l, cell.k = {{origin, t, op, id}}, nil, nil
+    forget(S, name, cell)
+    cell.g = {{origin, t, op, id}}
     E.keep_group(S, name, cell, origin, t)
     return reply
   end
@@ -160,7 +199,7 @@ do
     if S.rec.y then E.drop_hidden(S, 'x') end
     E.emit('g', S.k, 'd', name, '')
     local cell = E.group_cell(S, name)
-    E.destroy(cell, origin, t, op)
+    E.destroy(S, name, cell, origin, t, op)
     E.keep_group(S, name, cell, origin, t)
     return reply
   end
@@ -173,7 +212,7 @@ do
     if type_(reply) == 'table' and reply.ok and S.rec.q then
       local cell = E.group_cell(S, argv[i + 3])
       if cell.l then
-        cell.l = nil
+        E.set_late(S, argv[i + 3], cell, {})
         E.keep_group(S, argv[i + 3], cell)
       end
     end
@@ -220,18 +259,26 @@ do
 
   -- deliver_late hands out up to most of the ids that arrived late, oldest first.
   local function deliver_late(S, o, cell, most)
-    local k, ids, rest = S.k, {}, {}
-    for j = 1, #cell.l do
-      local id = cell.l[j]
-      if #ids == most then
-        rest[#rest + 1] = id
-      elseif #call('XPENDING', k, o.group, id, id, 1) == 0 and E.read_entry(k, id) then
-        -- Neither claimed by force meanwhile nor deleted.
-        ids[#ids + 1] = id
+    local k, ids, done = S.k, {}, 0
+    while cell.l and #ids ~= most do
+      local rest = {}
+      for j = 1, #cell.l do
+        local id = cell.l[j]
+        if #ids == most then
+          rest[#rest + 1] = id
+        else
+          done = done + 1
+          -- One that was claimed by force or deleted meanwhile is done with.
+          if #call('XPENDING', k, o.group, id, id, 1) == 0 and E.read_entry(k, id) then ids[#ids + 1] = id end
+        end
+      end
+      if #rest > 0 or not cell.m then
+        cell.l = #rest > 0 and rest or nil
+      else
+        E.set_late(S, o.group, cell, E.group_cell(S, o.group, 'xl').l)
       end
     end
-    E.read_more(k, o.group, #cell.l - #rest)
-    cell.l = #rest > 0 and rest or nil
+    E.read_more(k, o.group, done)
     E.keep_group(S, o.group, cell)
     local out = {}
     if o.noack then

@@ -47,13 +47,12 @@ do
 
   local function rename(argv, i, n)
     local from, to = argv[i + 1], argv[i + 2]
-    local S = E.open_local(from)
-    E.open_local(to)
+    local S, D = E.open_local(from), E.open_local(to)
     local existed = call('EXISTS', to) == 1
     local reply = native(argv, i, n)
     if (type_(reply) == 'table' and reply.ok or reply == 1) and from ~= to then
       E.remove_local(S)
-      E.replaced(to, existed)
+      E.replaced(to, existed, D.stream)
     end
     return reply
   end
@@ -67,14 +66,14 @@ do
     end
     E.open_local(from)
     local known = there and there >= 0 and there == floor(there)
-    local existed = false
+    local existed, stream = false, false
     if known then
       local reply = there ~= here and try('SELECT', there)
       if reply and reply.err then
         known = false
       else
         db = there
-        E.open_local(to)
+        stream = E.open_local(to).stream
         existed = call('EXISTS', to) == 1
         E.select(here)
       end
@@ -82,7 +81,7 @@ do
     local reply = native(argv, i, n)
     if reply == 1 then
       E.select(there)
-      E.replaced(to, existed)
+      E.replaced(to, existed, stream)
       E.select(here)
     end
     return reply
@@ -103,11 +102,11 @@ do
 
   -- stored runs a command whose result replaces the key dst, or removes it when the result is empty.
   local function stored(argv, i, n, dst)
-    E.open_local(dst)
+    local stream = E.open_local(dst).stream
     local existed = call('EXISTS', dst) == 1
     local reply = native(argv, i, n)
     if type_(reply) == 'table' and reply.err then return reply end
-    if existed or call('EXISTS', dst) == 1 then E.replaced(dst, existed) end
+    if existed or call('EXISTS', dst) == 1 then E.replaced(dst, existed, stream) end
     return reply
   end
 

@@ -4,7 +4,7 @@ do
   local F, M = E.effects, E.merge
 
   -- elements_seen looks only at the newest stamp of each origin: most removals have seen everything.
-  local function elements_seen(S)
+  function M.elements_seen(S)
     local stamps = call('HMGET', S.ck, unpack_(E.stamp_fields))
     local found = 0
     for i = 1, #stamps do
@@ -27,7 +27,10 @@ do
     local rec = S.rec
     M.touch(k)
     if rec.T then S.timed = true end
-    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not rec.q and elements_seen(S))) then
+    -- What comes with a removal of all groups says more than the cells of groups do.
+    local groups = rec.q and not (list[p + 3] == 'g' and list[p + 4] == k and list[p + 5] == 'D')
+    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not groups and M.elements_seen(S))) then
+      rec.q = nil
       E.reset(rec)
       E.bury(S, r.o, r.t, r.op)
       call('UNLINK', k)
@@ -107,7 +110,7 @@ do
       E.each_companion(function(k)
         local S = E.open(k)
         local name = d .. ':' .. k
-        if not met[k] and (given[name] or S.rec.s or S.rec.c or S.rec.q or S.rec.d or not M.all_seen(S.rec) or (S.form == 'h' and not elements_seen(S))) then
+        if not met[k] and (given[name] or S.rec.s or S.rec.c or S.rec.q or S.rec.d or not M.all_seen(S.rec) or (S.form == 'h' and not M.elements_seen(S))) then
           met[k] = true
           E.lift(S)
           survivors[#survivors + 1] = S

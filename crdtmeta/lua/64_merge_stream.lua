@@ -108,9 +108,16 @@ do
     if S.rec.T then E.native_ttl(S) end
   end
 
+  -- everything_seen says, from the newest stamps alone, that the effect at work has seen all that is here of the key, as most have.
+  local function everything_seen(S)
+    if S.seen == nil then S.seen = S.form ~= 'h' or M.elements_seen(S) end
+    return S.seen
+  end
+
   -- unseen lists those of some ids whose entries the effect at work has not seen.
   local function unseen(S, ids)
     local fields, list = {}, {}
+    if everything_seen(S) then return list end
     for i = 1, #ids do fields[i] = 'x' .. ids[i] end
     local raws = E.raw_cells(S, fields)
     for i = 1, #ids do
@@ -123,6 +130,7 @@ do
   -- be delivered.
   local function pass(S, from, to)
     local all, at = {}, '(' .. from
+    if everything_seen(S) then return all end
     repeat
       local page, ids = call('XRANGE', S.k, at, to, 'COUNT', 1000), {}
       for i = 1, #page do ids[i] = page[i][1] end
@@ -146,13 +154,16 @@ do
     if refused(S.rec.d) or refused(cell.d) then return end
     cell.g = cell.g or {}
     cell.g[#cell.g + 1] = {r.o, r.t, r.op, id}
-    if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then E.add_late(cell, pass(S, '0-0', id)) end
+    if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then
+      E.set_late(S, name, cell, pass(S, '0-0', id))
+      cell.k = nil
+    end
     E.keep_group(S, name, cell, r.o, r.t)
   end
 
   local function destroyed(S, name)
     local r, cell = remote, E.group_cell(S, name)
-    E.destroy(cell, r.o, r.t, r.op)
+    E.destroy(S, name, cell, r.o, r.t, r.op)
     if E.native_type(S.k) == 'x' then call('XGROUP', 'DESTROY', S.k, name) end
     E.keep_group(S, name, cell, r.o, r.t)
   end
@@ -185,20 +196,20 @@ do
       if #page > 0 then at = '(' .. ids[#ids] end
     until #page < 1000
     if cell.l then
-      local new, rest = {}, {}
-      for _, id in pairs_(unseen(S, cell.l)) do new[id] = true end
-      for i = 1, #cell.l do
-        if new[cell.l[i]] or E.id_before(upto, cell.l[i]) then rest[#rest + 1] = cell.l[i] end
+      local all, new, rest = E.late_ids(S, name, cell), {}, {}
+      for _, id in pairs_(unseen(S, all)) do new[id] = true end
+      for i = 1, #all do
+        if new[all[i]] or E.id_before(upto, all[i]) then rest[#rest + 1] = all[i] end
       end
-      changed = #rest < #cell.l
-      E.read_more(k, name, #cell.l - #rest)
-      cell.l = #rest > 0 and rest or nil
+      changed = #rest < #all
+      E.read_more(k, name, #all - #rest)
+      E.set_late(S, name, cell, rest)
     end
     local last = group['last-delivered-id']
     if E.id_before(last, upto) then
       local kept = pass(S, last, upto)
       call('XGROUP', 'SETID', k, name, upto)
-      E.add_late(cell, kept)
+      E.add_late(S, name, cell, kept)
       changed = changed or #kept > 0
     end
     if changed then E.keep_group(S, name, cell) end

@@ -37,11 +37,12 @@ do
 
   -- group_lines says whether a field is a consumer group's.
   local function group_lines(field, cell, lines)
+    if sub(field, 1, 2) == 'xl' then return true end
     if sub(field, 1, 2) ~= 'xg' then return false end
     local name = 'group "' .. sub(field, 3, 66) .. '"'
     for _, c in pairs_(cell.g or {}) do lines[#lines + 1] = name .. ' created by ' .. stamp_text(c[1], c[2], c[3]) .. ' from ' .. c[4] end
     for o, at in pairs_(cell.d or {}) do lines[#lines + 1] = name .. ' destroyed by ' .. stamp_text(o, at[1], at[2]) end
-    if cell.l then lines[#lines + 1] = name .. ' has still to deliver ' .. #cell.l .. ' that arrived late' end
+    if cell.l then lines[#lines + 1] = name .. ' has still to deliver ' .. #cell.l .. (cell.m and ' and more' or '') .. ' that arrived late' end
     if cell.k then lines[#lines + 1] = name .. ' has told other regions that all is acknowledged up to ' .. cell.k end
     return true
   end
