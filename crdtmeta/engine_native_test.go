@@ -169,6 +169,9 @@ func (n *node) items(f failer) map[string]item {
 			}[kind]
 			reply := n.do(f, read...)
 			value := fmt.Sprintf("%q", reply.Text)
+			if registers, valid := redistest.Registers(reply.Text); valid {
+				value = fmt.Sprint("registers ", registers)
+			}
 			switch elements := reply.Strings(); kind {
 			case "hash":
 				value = fmt.Sprintf("%q", pairs(elements)) // fmt sorts maps

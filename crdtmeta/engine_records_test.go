@@ -68,7 +68,7 @@ func checkCompanionHash(f failer, name string, fields map[string]string) {
 			if _, err := crdtmeta.ParseTime(value); err != nil {
 				f.Fatalf("companion %q, field %q: %v", name, field, err)
 			}
-		case strings.ContainsAny(field[:1], "shzo"):
+		case strings.ContainsAny(field[:1], "shzop"):
 			checkRecord(f, name+" "+field, value)
 		default:
 			f.Fatalf("companion %q has field %q", name, field)
@@ -106,7 +106,7 @@ func checkRecord(f failer, name, value string) {
 			f.Fatalf("record %v of %q", values, name)
 		}
 		for field := range fields {
-			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b"}, field) {
+			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "p", "d", "m"}, field) {
 				f.Fatalf("record %v of %q has %q", values, name, field)
 			}
 		}

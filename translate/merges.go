@@ -21,6 +21,7 @@ const (
 	scoreLastWriter       = "add wins per member, last writer wins on the score"
 	scoreCounter          = "counter per member: increments of all regions add up"
 	flushed               = "removes what it has seen in every region; concurrent writes survive"
+	registers             = "what all regions add is joined; a concurrent removal of the key wins"
 	withoutCompanions     = "the answer leaves out Anabranch's own keys"
 	published             = "delivered in every region at most once, best effort"
 )

@@ -185,7 +185,7 @@ do
   -- how many come with each element.
   local PARTS = {
     SADD = {2, 1}, SREM = {2, 1}, HSET = {2, 2}, HMSET = {2, 2}, HDEL = {2, 1}, ZADD = {2, 2}, ZREM = {2, 1},
-    DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2},
+    DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2}, PFADD = {2, 1},
   }
   local LONGEST = 7000
 

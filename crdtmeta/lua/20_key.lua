@@ -124,6 +124,11 @@ do
     end
   end
 
+  -- shows_registers says that the user's key, a string to Redis, is a HyperLogLog to the record.
+  function E.shows_registers(rec)
+    return rec.p and not (rec.y and find(rec.y, 'p', 1, true))
+  end
+
   -- cells loads and decodes every cell of the companion.
   function E.load_cells(S)
     if S.cells then return S.cells end
@@ -140,10 +145,11 @@ do
     return cells
   end
 
-  -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and stable
-  -- elements of the shown type need none.
+  -- write_companion stores record and cells anew. Dead cells stay only while their shares or removals can still matter, and
+  -- stable elements of the shown type need none.
   function E.write_companion(S, shown)
-    local rec, list, n, counters, newest = S.rec, {}, 0, nil, {}
+    local rec, list, n, lasting, newest = S.rec, {}, 0, nil, {}
+    rec.p = nil
     local function note(o, at)
       if o ~= '' and at > (newest[o] or 0) then newest[o] = at end
     end
@@ -151,16 +157,18 @@ do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
       local stable = shown == sub(field, 1, 1) and #w == 1 and w[1][1] == '' and not cell.s
-      if not stable and (#w > 0 or cell.s) then
+      if not stable and (#w > 0 or cell.s or cell.d) then
         if cell.s then
-          counters = true
+          lasting = true
           for o, share in pairs_(cell.s) do note(o, share[3]) end
+        elseif cell.d then
+          lasting, rec.p = true, #w > 0 or nil
         end
         list[n + 1], list[n + 2] = field, E.encode(cell)
         n = n + 2
       end
     end
-    rec.c = counters
+    rec.c = lasting
     if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
     S.raw = E.encode(rec)
     if n == 0 then
@@ -319,7 +327,10 @@ do
     local nt = E.native_type(S.k)
     local cells, rec = E.load_cells(S), S.rec
     if nt and not S.form then E.adopt(S) end
-    if nt == 'k' then
+    if nt == 'k' and E.shows_registers(rec) then
+      E.winner(cells.p)[4] = call('GET', S.k)
+      return
+    elseif nt == 'k' then
       local w = E.winner(rec)
       if w and w[4] == false then
         w[4] = call('GET', S.k)
@@ -382,6 +393,7 @@ do
     if best then shown = 'k' end
     local letters = {}
     if shown then letters.k = true end
+    if S.cells.p then E.join(S.cells.p) end
     for field, cell in pairs_(S.cells) do
       local top = E.newest(cell)
       if top then
@@ -392,7 +404,7 @@ do
     end
     call('UNLINK', S.k)
     local hidden = ''
-    for _, letter in pairs_({'h', 'k', 'o', 's', 'z'}) do
+    for _, letter in pairs_({'h', 'k', 'o', 'p', 's', 'z'}) do
       if letters[letter] and letter ~= shown then hidden = hidden .. letter end
     end
     rec.y = hidden ~= '' and hidden or nil
@@ -401,6 +413,10 @@ do
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
         if not rec.s then E.winner(rec)[4] = false end
+      elseif shown == 'p' then
+        local only = S.cells.p.w[1]
+        call('SET', S.k, only[4])
+        only[4] = false
       else
         local list = {}
         for field, cell in pairs_(S.cells) do

@@ -145,7 +145,12 @@ do
     local nt = E.native_type(S.k)
     if not nt then return end
     if nt == 'k' then
-      E.overwritten(S, call('GET', S.k), nil)
+      local v = call('GET', S.k)
+      if E.are_registers(S.k, v) then
+        E.joined(S, E.registers_of(S), v)
+      else
+        E.overwritten(S, v, nil)
+      end
     elseif nt == 'o' then
       E.emit('O', S.k, call('DUMP', S.k))
       E.put(S, {'o', stamp_prefix .. (packed_op[op] or mpack(op))}, 2, origin, t)

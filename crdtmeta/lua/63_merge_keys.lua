@@ -27,7 +27,7 @@ do
     local rec = S.rec
     M.touch(k)
     if rec.T then S.timed = true end
-    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
+    if not given.p and M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and elements_seen(S))) then
       E.reset(rec)
       E.bury(S, r.o, r.t, r.op)
       call('UNLINK', k)
@@ -68,6 +68,7 @@ do
     local k, given = list[p + 1], E.by_field(list[p + 2])
     M.touch(k)
     M.full(E.open(k), true, function(S)
+      M.named(S, given)
       for field, of in pairs_(given) do
         local cell = field == '' and S.rec or S.cells[field]
         if field == '' then E.keep_persist(cell) end

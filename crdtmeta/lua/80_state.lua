@@ -21,6 +21,9 @@ do
           ' sum ' .. tostring_(s[5]) .. (s[6] > 0 and ' of which removed ' .. tostring_(s[8]) or '')
       end
     end
+    if cell.d then
+      for o, x in pairs_(cell.d) do lines[#lines + 1] = name .. ' removed by ' .. stamp_text(o, x[1], x[2]) end
+    end
     if cell.x and #cell.w == 0 then lines[#lines + 1] = name .. ' removed by ' .. stamp_text(cell.x[1], cell.x[2], cell.x[3]) end
   end
 
@@ -42,7 +45,7 @@ do
     local fields = {}
     for field in pairs_(E.load_cells(S)) do fields[#fields + 1] = field end
     sort(fields, function(a, b) return a < b end)
-    local NAME = {s = 'member', h = 'field', z = 'member', o = 'value'}
+    local NAME = {s = 'member', h = 'field', z = 'member', o = 'value', p = 'registers'}
     for j = 1, #fields < 200 and #fields or 200 do
       cell_lines(NAME[sub(fields[j], 1, 1)] .. ' "' .. sub(fields[j], 2, 65) .. '"', S.cells[fields[j]], lines)
     end
@@ -61,7 +64,7 @@ do
     local function add(field, cell)
       for i = 1, #cell.w do
         local w = cell.w[i]
-        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4]} end
+        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4], cell.m, cell.d} end
       end
     end
     add('', S.rec)
@@ -115,7 +118,9 @@ do
       local field, o, at, n, v = list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]
       local cell = field == '' and rec or cells[field]
       local w = cell and cell.w
-      if w and #w > 0 then
+      if cell and cell.d then
+        E.fill_registers(cell, v, list[i][6], list[i][7])
+      elseif w and #w > 0 then
         for j = 1, #w do
           if w[j][4] == false and w[j][1] == o and w[j][2] == at and w[j][3] == n then w[j][4] = v end
         end

@@ -56,6 +56,7 @@ func init() {
 		"ZADD": {4, zadd}, "ZINCRBY": {4, zincrby}, "ZREM": {3, zrem}, "ZPOPMIN": {2, zpopmin}, "ZPOPMAX": {2, zpopmax},
 		"ZREMRANGEBYRANK": {4, zremrangebyrank}, "ZRANGESTORE": {5, zrangestore},
 		"ZUNIONSTORE": {4, zunionstore}, "ZINTERSTORE": {4, zinterstore},
+		"PFADD": {2, pfadd}, "PFMERGE": {2, pfmerge},
 		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
 	}
@@ -75,7 +76,7 @@ func (c *call) emit(e Effect) {
 		e.DB = c.db
 	}
 	self := Stamp{c.region.origin, c.entry.T, len(c.entry.Effects) + 1}
-	e.Offsets = c.region.offsets(e)
+	e.Offsets, e.Endings = c.region.offsets(e), c.region.endings(e)
 	c.region.merge(context{self, c.entry.Context}, e)
 	c.entry.Effects = append(c.entry.Effects, e)
 }
@@ -95,10 +96,14 @@ func (c *call) replace(key string, v Value) {
 		c.emit(Effect{Kind: Overwrite, Key: key, Value: v.String})
 	} else {
 		c.emit(Effect{Kind: Delete, Key: key})
-		if len(v.Elements) == 0 {
+		if len(v.Elements) == 0 && v.Type != HLL {
 			return
 		}
-		c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
+		kind := Add
+		if v.Type == HLL {
+			kind = Join
+		}
+		c.emit(Effect{Kind: kind, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
 	}
 	if v.Deadline != 0 {
 		c.emit(Effect{Kind: Expire, Key: key, Deadline: v.Deadline})

@@ -11,12 +11,14 @@ const (
 	Hash   Type = 'h'
 	Set    Type = 's'
 	ZSet   Type = 'z'
+	HLL    Type = 'p' // to Redis a string
 )
 
 func (t Type) String() string {
-	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset"}[t]
+	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", HLL: "hll"}[t]
 }
 
+// types are those that are made of cells. A HyperLogLog is not.
 var types = []Type{String, Hash, Set, ZSet}
 
 // candidate is one opinion about the key's TTL. Deadline 0 is the opinion that there is none.
@@ -28,6 +30,7 @@ type candidate struct {
 // Key holds the cells of all types under one name, and the TTL candidates. The cell of a string has the element "".
 type Key struct {
 	cells      map[Type]map[string]*Cell
+	hll        hll
 	candidates []candidate
 }
 
@@ -58,11 +61,17 @@ func (k *Key) shown() Type {
 			}
 		}
 	}
+	if top, live := k.hll.top(); live && (shown == None || top.compare(best) > 0) {
+		shown = HLL
+	}
 	return shown
 }
 
 // elements returns the live cells of a type with their values.
 func (k *Key) elements(t Type) map[string]string {
+	if t == HLL {
+		return k.hll.registers()
+	}
 	live := map[string]string{}
 	for name, c := range k.cells[t] {
 		if c.live() {

@@ -116,7 +116,7 @@ func (r *Region) Adopt(db int, name string, v Value) {
 }
 
 // Value is what a key shows to clients. String is for strings, Elements for all else (members of sets have the value
-// ""). Deadline is in Unix milliseconds, 0 for none.
+// "", and a HyperLogLog has its registers). Deadline is in Unix milliseconds, 0 for none.
 type Value struct {
 	Type     Type
 	String   string

@@ -28,7 +28,7 @@ var contents = map[string]struct {
 	"geo":     {make: []string{"GEOADD # 0.5 0.5 a"}},
 	"list":    {native: true, make: []string{"RPUSH # a"}},
 	"stream":  {native: true, make: []string{"XADD # 1-1 f v"}},
-	"hll":     {native: true, make: []string{"PFADD # a"}},
+	"hll":     {make: []string{"PFADD # a"}},
 }
 
 // matrix is every form of every command on keys of every type, alone and in pairs, and what makes those keys.

@@ -18,7 +18,7 @@ const (
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
-var Keys = []string{"a", "b", "{t}c", "}d"}
+var Keys = []string{"a", "b", "{t}c", "}d", "e"}
 
 // Generator draws commands.
 type Generator struct {
@@ -36,6 +36,7 @@ type family func(Generator, *rapid.T, string) []string
 // favourites lets each key be used mostly with one type, so that most commands do something; the rest clash.
 var favourites = map[string]family{
 	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
+	"e": Generator.registers,
 }
 
 func (g Generator) favourite(t *rapid.T, key string) []string { return favourites[key](g, t, key) }
@@ -47,8 +48,8 @@ var (
 	}
 	clash = []family{
 		Generator.favourite, Generator.set, Generator.whole, Generator.favourite, Generator.life, Generator.text, Generator.favourite,
-		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.favourite, Generator.whole,
-		Generator.text, Generator.favourite, Generator.set, Generator.hash, Generator.life, Generator.favourite,
+		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.registers, Generator.favourite, Generator.whole,
+		Generator.text, Generator.registers, Generator.favourite, Generator.set, Generator.hash, Generator.life, Generator.favourite,
 	}
 )
 
@@ -202,6 +203,21 @@ func (g Generator) sortedSet(t *rapid.T, key string) []string {
 		return []string{name, key, "0", pick(t, "last", "0", "1", "-2")}
 	default:
 		return some(t, []string{name, key}, pair)
+	}
+}
+
+// registers draws what fills HyperLogLogs. x84 and x91 fall into one register, and so do x24 and x129.
+func (g Generator) registers(t *rapid.T, key string) []string {
+	element := func() []string {
+		return []string{pick(t, "counted", "m", "o\x00", "", "x84", "x91", "x24", "x129", "a longer element than eight bytes")}
+	}
+	switch name := pick(t, "hyperloglog", "PFADD", "PFADD", "PFMERGE", "PFADD", "PFADD none"); name {
+	case "PFADD none":
+		return []string{"PFADD", key}
+	case "PFMERGE":
+		return some(t, []string{name, key}, func() []string { return []string{g.key(t, "source")} })
+	default:
+		return some(t, []string{name, key}, element)
 	}
 }
 

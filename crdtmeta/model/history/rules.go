@@ -20,6 +20,7 @@ import (
 //	B t1 SET k v           with the time given, in milliseconds after the start of the rule
 //	expect s set a b c     in every region; "none" for a key that must not exist
 //	expect k string v ttl=9000000001000
+//	expect p hll x y       a HyperLogLog of these elements
 //
 // Words are separated by blanks; one in double quotes is a Go string. Comments start with #.
 type Rule struct {
@@ -152,7 +153,7 @@ func ParseValue(words []string) (string, model.Value) {
 			words = words[:len(words)-1]
 		}
 	}
-	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet} {
+	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet, model.HLL} {
 		if t.String() == kind {
 			v.Type = t
 		}
@@ -162,6 +163,9 @@ func ParseValue(words []string) (string, model.Value) {
 		return key, model.Value{}
 	case model.String:
 		v.String = words[0]
+		return key, v
+	case model.HLL:
+		v.Elements = model.Registers(words...)
 		return key, v
 	}
 	v.Elements = map[string]string{}
