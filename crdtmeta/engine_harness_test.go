@@ -168,7 +168,7 @@ var needsMemory = map[string]bool{
 	"SET": true, "SETNX": true, "GETSET": true, "APPEND": true, "SETRANGE": true, "MSET": true, "MSETNX": true, "INCR": true,
 	"DECR": true, "INCRBY": true, "DECRBY": true, "INCRBYFLOAT": true, "HSET": true, "HMSET": true, "HSETNX": true,
 	"HINCRBY": true, "HINCRBYFLOAT": true, "SADD": true, "SINTERSTORE": true, "SUNIONSTORE": true, "SDIFFSTORE": true,
-	"PFADD": true, "PFMERGE": true, "ZADD": true, "ZINCRBY": true, "ZRANGESTORE": true, "ZUNIONSTORE": true, "ZINTERSTORE": true, "COPY": true,
+	"RESTORE": true, "PFADD": true, "PFMERGE": true, "ZADD": true, "ZINCRBY": true, "ZRANGESTORE": true, "ZUNIONSTORE": true, "ZINTERSTORE": true, "COPY": true,
 }
 
 func function(commands [][]string) string {

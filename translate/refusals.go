@@ -9,7 +9,6 @@ import (
 const (
 	noLists        = "lists are not replicated in this version"
 	noStreams      = "streams are not replicated in this version"
-	noRestore      = "serialized values are not replicated in this version"
 	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
 	noTransactions = "transactions are not replicated in this version"
 	noScripts      = "writes made by scripts are not replicated in this version"
