@@ -50,6 +50,8 @@ func init() {
 
 		"INFO":       {blocks: true, run: (*session).info},
 		"CONFIG SET": {run: (*session).configSet},
+		"DEBUG":      {blocks: true, run: (*session).debug},
+		"WAIT":       {blocks: true, run: (*session).replicaWait},
 		"ACL WHOAMI": {run: (*session).whoAmI},
 
 		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},

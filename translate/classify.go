@@ -61,12 +61,24 @@ func (c *Command) fits(count int) bool {
 	return count == c.Arity
 }
 
+// Reserved reports whether one of the keys is reserved.
+func (t *Classifier) Reserved(keys [][]byte) bool {
+	for _, key := range keys {
+		if len(key) >= len(t.prefix) && string(key[:len(t.prefix)]) == t.prefix {
+			return true
+		}
+	}
+	return false
+}
+
+// ReservedText is the error for a command that names a reserved key.
+func (t *Classifier) ReservedText() string { return t.reserved }
+
 // namesReserved also looks at the patterns of SORT, through which keys can be read.
 func (t *Classifier) namesReserved(cmd *Command, args [][]byte) bool {
 	found := false
 	cmd.EachKey(args, func(position int, _ Access) bool {
-		key := args[position]
-		found = len(key) >= len(t.prefix) && string(key[:len(t.prefix)]) == t.prefix
+		found = t.Reserved(args[position : position+1])
 		return !found
 	})
 	return found

@@ -23,5 +23,7 @@ const (
 	flushed               = "removes what it has seen in every region; concurrent writes survive"
 	registers             = "what all regions add is joined; a concurrent removal of the key wins"
 	withoutCompanions     = "the answer leaves out Anabranch's own keys"
+	localReplicas         = "counts replicas of this region; CRDT WAIT counts regions"
+	debugInside           = "only what shows the inside, and changes no data; DIGEST leaves out Anabranch's own keys"
 	published             = "delivered in every region at most once, best effort"
 )

@@ -15,7 +15,6 @@ const (
 	noFunctions    = "writes made by functions are not replicated in this version"
 	noTracking     = "invalidations would name keys that belong to Anabranch, and this version does not filter them"
 	noMonitor      = "it would show the commands of Anabranch itself, and this version does not filter them"
-	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
 	noACLChanges   = "users are managed on the Redis server itself in this version"
 	noVerify       = "this version does not compare regions on request"
 	noMembers      = "membership comes from the configuration in this version"

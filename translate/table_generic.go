@@ -35,5 +35,5 @@ var genericCommands = rows{
 	{Name: "TTL", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, reads))},
 	{Name: "TYPE", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, nameOnly))},
 	{Name: "UNLINK", Arity: -2, Class: Write, flags: "write fast", keys: keys(span(1, -1, writes)), merges: observedDelete},
-	{Name: "WAIT", Arity: 3, Class: Refused, flags: "noscript", Later: true, Reason: noWait},
+	{Name: "WAIT", Arity: 3, Class: Admin, flags: "noscript", merges: localReplicas},
 }
