@@ -47,7 +47,7 @@ func (s *session) info(args [][]byte) {
 			s.replyError(controlError(err))
 			return
 		}
-		text.WriteString(answer)
+		text.WriteString(s.withoutCompanions(ctx, answer))
 	}
 	if own {
 		if text.Len() > 0 {

@@ -17,7 +17,7 @@ import (
 var debugKeys = []string{"DIGEST-VALUE", "HTSTATS-KEY", "LISTPACK", "OBJECT", "QUICKLIST", "SDSLEN"}
 
 // debug passes what the command table lets through, with two exceptions: a digest of all data must leave companions out, and
-// LOADAOF without a file would leave nothing.
+// LOADAOF without a file that is up to date would bring back old data or none.
 func (s *session) debug(args [][]byte) {
 	for _, name := range debugKeys {
 		if is(args[1], name) && s.server.classifier.Reserved(args[2:]) {

@@ -29,7 +29,7 @@ const (
 	errNoControl      = "ERR replication to other regions is not configured"
 	errEvictionPolicy = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - allkeys policies would evict the metadata that merging needs"
 
-	errNoAOF = "ERR the server writes no append-only file, so LOADAOF would leave it empty"
+	errNoAOF = "ERR the server writes no append-only file, so LOADAOF would bring back old data or none"
 
 	errReservedChannel = "ERR channel '%s' is reserved"
 	errNotAvailable    = "ERR '%s' is not available through Anabranch yet"

@@ -71,6 +71,9 @@ func (t *Classifier) Reserved(keys [][]byte) bool {
 	return false
 }
 
+// Prefix is what the names of reserved keys begin with.
+func (t *Classifier) Prefix() string { return t.prefix }
+
 // ReservedText is the error for a command that names a reserved key.
 func (t *Classifier) ReservedText() string { return t.reserved }
 
