@@ -208,6 +208,18 @@ do
     return type_(reply) == 'number' and total or reply
   end
 
+  -- plain_places says that all coordinates are such as Redis takes. Of others it knows better itself.
+  local function plain_places(argv, first, last)
+    local number = '^%-?%d+%.?%d*$'
+    for j = first, last, 3 do
+      local lon, lat = argv[j], argv[j + 1]
+      if not find(lon, number) or not find(lat, number) then return false end
+      lon, lat = tonumber_(lon), tonumber_(lat)
+      if lon < -180 or lon > 180 or lat < -85 or lat > 85 then return false end
+    end
+    return true
+  end
+
   -- native runs a client's command as it is. A very long one runs in parts, after a check of what could fail later. head is
   -- how many arguments stand before the elements, where options may be among them.
   function E.native(argv, i, n, head)
@@ -225,7 +237,7 @@ do
         local score = tonumber_(argv[j])
         if not score or score ~= score then return {err = 'ERR value is not a valid float'} end
       end
-    elseif name == 'GEOADD' then
+    elseif name == 'GEOADD' and not plain_places(argv, i + head, i + n - 1) then
       local tried = in_parts_of(argv, i, n, head, SCRATCH)
       call('DEL', SCRATCH)
       if type_(tried) == 'table' then return tried end
