@@ -106,7 +106,7 @@ func checkRecord(f failer, name, value string) {
 			f.Fatalf("record %v of %q", values, name)
 		}
 		for field := range fields {
-			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "p", "d", "m"}, field) {
+			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "p", "e", "j"}, field) {
 				f.Fatalf("record %v of %q has %q", values, name, field)
 			}
 		}

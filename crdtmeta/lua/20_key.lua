@@ -157,11 +157,11 @@ do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
       local stable = shown == sub(field, 1, 1) and #w == 1 and w[1][1] == '' and not cell.s
-      if not stable and (#w > 0 or cell.s or cell.d) then
+      if not stable and (#w > 0 or cell.s or cell.e) then
         if cell.s then
           lasting = true
           for o, share in pairs_(cell.s) do note(o, share[3]) end
-        elseif cell.d then
+        elseif cell.e then
           lasting, rec.p = true, #w > 0 or nil
         end
         list[n + 1], list[n + 2] = field, E.encode(cell)

@@ -5,7 +5,7 @@ do
 
   -- wanted says whether the effect has seen every removal of the cell. One that it has not seen wins, here and everywhere.
   local function wanted(cell)
-    for o, x in pairs_(cell.d) do
+    for o, x in pairs_(cell.e) do
       if not E.seen(o, x[1], x[2]) then return false end
     end
     return true
@@ -22,7 +22,7 @@ do
       if E.join_into(k, v) then
         local write = {r.o, r.t, r.op, false, true}
         if E.after(write, cell.w[1]) then cell.w[1] = write end
-        cell.m[r.o] = r.t
+        cell.j[r.o] = r.t
         E.put(S, {'p', E.encode(cell)}, 2, r.o, r.t)
         return p + 3
       end
@@ -35,19 +35,19 @@ do
       S.cells.p = cell
       if wanted(cell) then
         cell.w[#cell.w + 1] = {r.o, r.t, r.op, v, true}
-        cell.m[r.o] = r.t
+        cell.j[r.o] = r.t
       end
     end)
     return p + 3
   end
 
   -- fill_registers gives a cell whose registers expired here what another region has of it: all that is joined here must be
-  -- joined there, and nothing that was removed here. joined and removed are the m and d of the other region's cell.
+  -- joined there, and nothing that was removed here. joined and removed are the j and e of the other region's cell.
   function E.fill_registers(cell, v, joined, removed)
-    for o, at in pairs_(cell.m) do
+    for o, at in pairs_(cell.j) do
       if (joined[o] or 0) < at then return end
     end
-    for o, x in pairs_(cell.d) do
+    for o, x in pairs_(cell.e) do
       local y = removed[o]
       if not y or y[1] < x[1] or (y[1] == x[1] and y[2] < x[2]) then return end
     end

@@ -21,8 +21,8 @@ do
           ' sum ' .. tostring_(s[5]) .. (s[6] > 0 and ' of which removed ' .. tostring_(s[8]) or '')
       end
     end
-    if cell.d then
-      for o, x in pairs_(cell.d) do lines[#lines + 1] = name .. ' removed by ' .. stamp_text(o, x[1], x[2]) end
+    if cell.e then
+      for o, x in pairs_(cell.e) do lines[#lines + 1] = name .. ' removed by ' .. stamp_text(o, x[1], x[2]) end
     end
     if cell.x and #cell.w == 0 then lines[#lines + 1] = name .. ' removed by ' .. stamp_text(cell.x[1], cell.x[2], cell.x[3]) end
   end
@@ -64,7 +64,7 @@ do
     local function add(field, cell)
       for i = 1, #cell.w do
         local w = cell.w[i]
-        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4], cell.m, cell.d} end
+        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4], cell.j, cell.e} end
       end
     end
     add('', S.rec)
@@ -118,7 +118,7 @@ do
       local field, o, at, n, v = list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]
       local cell = field == '' and rec or cells[field]
       local w = cell and cell.w
-      if cell and cell.d then
+      if cell and cell.e then
         E.fill_registers(cell, v, list[i][6], list[i][7])
       elseif w and #w > 0 then
         for j = 1, #w do

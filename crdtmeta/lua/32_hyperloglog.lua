@@ -1,7 +1,7 @@
 -- HyperLogLogs: commands of this region. What regions add is joined register by register, and a removal wins.
 --
 -- To Redis a HyperLogLog is a string. Here it has a cell of its own, "p": {w = the newest of the writes that are joined,
--- d = map origin → {t, op} of the newest removal, m = map origin → t of the newest write that is joined}. A string that
+-- e = map origin → {t, op} of the newest removal, j = map origin → t of the newest write that is joined}. A string that
 -- happens to hold one becomes such a cell with the first PFADD or PFMERGE on it.
 
 do
@@ -9,7 +9,7 @@ do
   local OTHER = SCRATCH .. '2'
 
   function E.no_registers()
-    return {w = {}, d = {}, m = {}}
+    return {w = {}, e = {}, j = {}}
   end
 
   -- registers_of reads the cell of an open key.
@@ -52,7 +52,7 @@ do
     if S.void then E.fresh(S) end
     E.emit('p', S.k, v)
     for i = 1, #hidden do E.join_into(S.k, hidden[i][4]) end
-    cell.w, cell.m[origin] = {{origin, t, op, false, true}}, t
+    cell.w, cell.j[origin] = {{origin, t, op, false, true}}, t
     rec.c, rec.p = true, true
     E.put(S, {'p', E.encode(cell)}, 2, origin, t)
   end
