@@ -171,6 +171,7 @@ var needsMemory = map[string]bool{
 	"ZADD": true, "ZINCRBY": true, "ZRANGESTORE": true, "ZUNIONSTORE": true, "ZINTERSTORE": true, "COPY": true,
 	"LPUSH": true, "RPUSH": true, "LPUSHX": true, "RPUSHX": true, "LINSERT": true, "LSET": true, "LMOVE": true, "RPOPLPUSH": true,
 	"XADD": true, "XSETID": true, "XGROUP": true,
+	"RESTORE": true, "PFADD": true, "PFMERGE": true,
 }
 
 func function(commands [][]string) string {

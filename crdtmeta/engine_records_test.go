@@ -70,7 +70,7 @@ func checkCompanionHash(f failer, name string, fields map[string]string) {
 			if _, err := crdtmeta.ParseTime(value); err != nil {
 				f.Fatalf("companion %q, field %q: %v", name, field, err)
 			}
-		case strings.ContainsAny(field[:1], "shzlox"):
+		case strings.ContainsAny(field[:1], "shzloxp"):
 			checkRecord(f, name+" "+field, value)
 		default:
 			f.Fatalf("companion %q has field %q", name, field)
@@ -108,7 +108,7 @@ func checkRecord(f failer, name, value string) {
 			f.Fatalf("record %v of %q", values, name)
 		}
 		for field := range fields {
-			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "r", "q", "d", "g", "l", "m", "k"}, field) {
+			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "r", "q", "d", "g", "l", "m", "k", "p", "e", "j"}, field) {
 				f.Fatalf("record %v of %q has %q", values, name, field)
 			}
 		}

@@ -64,6 +64,9 @@ func parseVisible(f failer, name string, r []redistest.Reply) model.Value {
 	switch r[0].Text {
 	case "string":
 		v.Type, v.String = model.String, r[2].Text
+		if registers, valid := redistest.Registers(r[2].Text); valid {
+			v.Type, v.String, v.Elements = model.HLL, "", registers
+		}
 		return v
 	case "hash":
 		v.Type, v.Elements = model.Hash, pairs(r[3].Strings())

@@ -34,7 +34,7 @@ func (s *session) info(args [][]byte) {
 			s.replyError(controlError(err))
 			return
 		}
-		text.WriteString(s.server.ownInfo(answer))
+		text.WriteString(s.server.ownInfo(s.withoutCompanions(ctx, answer)))
 	}
 	if own {
 		if text.Len() > 0 {

@@ -54,7 +54,9 @@ const (
 	errPauseSyntax    = "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."
 	errMonitorKeys    = "ERR Replica can't interact with the keyspace"
 
-	errConfigSet       = "ERR CONFIG SET failed (possibly related to argument '%s') - %s"
+	errConfigSet = "ERR CONFIG SET failed (possibly related to argument '%s') - %s"
+	errNoAOF     = "ERR the server writes no append-only file, so LOADAOF would bring back old data or none"
+
 	errReservedChannel = "ERR channel '%s' is reserved"
 	errNotInMulti      = "ERR '%s' inside MULTI is not possible through Anabranch"
 	errNotAvailable    = "ERR '%s' is not available through Anabranch yet"

@@ -70,6 +70,8 @@ func init() {
 		"MONITOR":     {run: (*session).monitor},
 		"SLOWLOG GET": {blocks: true, run: (*session).slowlogGet},
 		"SLOWLOG LEN": {blocks: true, run: (*session).slowlogLen},
+		"DEBUG":       {blocks: true, run: (*session).debug},
+		"WAIT":        {blocks: true, run: (*session).replicaWait},
 		"INFO":        {blocks: true, run: (*session).info},
 		"CONFIG SET":  {blocks: true, run: (*session).configSet},
 

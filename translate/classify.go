@@ -79,6 +79,15 @@ func (c *Command) fits(count int) bool {
 	return count == c.Arity
 }
 
+// Reserved reports whether one of the keys is reserved.
+func (t *Classifier) Reserved(keys [][]byte) bool { return slices.ContainsFunc(keys, t.Reserves) }
+
+// Prefix is what the names of reserved keys begin with.
+func (t *Classifier) Prefix() string { return t.prefix }
+
+// ReservedText is the error for a command that names a reserved key.
+func (t *Classifier) ReservedText() string { return t.reserved }
+
 // namesReserved also looks at the patterns of SORT, through which keys can be read.
 func (t *Classifier) namesReserved(cmd *Command, args [][]byte) bool {
 	found := false

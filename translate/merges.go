@@ -27,6 +27,7 @@ const (
 	moveElement           = "a removal of what it has seen and a push"
 	scoreCounter          = "counter per member: increments of all regions add up"
 	flushed               = "removes what it has seen in every region; concurrent writes survive"
+	registers             = "what all regions add is joined; a concurrent removal of the key wins"
 	withoutCompanions     = "the answer leaves out Anabranch's own keys"
 	scripted              = "each write inside merges by its own rule; all of one run become visible in one step"
 	entryAddWins          = "add wins per entry; generated ids never collide between regions"
@@ -35,5 +36,7 @@ const (
 	ownRegion             = "concerns consumers and pending entries, which are each region's own"
 	acknowledged          = "other regions skip the entries once nothing before them is pending"
 	lastIDGrows           = "the last id only grows"
+	localReplicas         = "counts replicas of this region; CRDT WAIT counts regions"
+	debugInside           = "only what shows the inside, and changes no data; DIGEST leaves out Anabranch's own keys"
 	published             = "delivered in every region at most once, best effort"
 )

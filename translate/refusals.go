@@ -7,12 +7,9 @@ import (
 
 // Why a command is refused, as the table's rows name it.
 const (
-	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
-	noRestore      = "serialized values are not replicated in this version"
-	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
-	noWait         = "it counts replicas of another connection; CRDT WAIT tells which regions have a write"
-	noVerify       = "this version does not compare regions on request"
-	noMembers      = "membership comes from the configuration in this version"
+	noBlocking = "waiting commands need a queue in the proxy, which this version has not"
+	noVerify   = "this version does not compare regions on request"
+	noMembers  = "membership comes from the configuration in this version"
 
 	noDebugger  = "the debugger runs a script in a copy of the server, past the engine"
 	noSwap      = "companion keys do not move between databases with their keys' database"

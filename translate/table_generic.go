@@ -27,7 +27,7 @@ var genericCommands = rows{
 	{Name: "RANDOMKEY", Arity: 1, Class: Write, flags: "readonly", merges: withoutCompanions},
 	{Name: "RENAME", Arity: 3, Class: Write, flags: "write", keys: keys(at(1, reads|writes), at(2, writes)), merges: overwrites},
 	{Name: "RENAMENX", Arity: 3, Class: Write, flags: "write fast", keys: keys(at(1, reads|writes), at(2, writes)), merges: overwrites},
-	{Name: "RESTORE", Arity: -4, Class: Refused, flags: "write denyoom", keys: keys(at(1, writes)), Later: true, Reason: noRestore},
+	{Name: "RESTORE", Arity: -4, Class: Write, flags: "write denyoom", keys: keys(at(1, writes)), merges: overwrites},
 	{Name: "SCAN", Arity: -2, Class: Read, flags: "readonly", Shape: ShapeScan, merges: withoutCompanions},
 	{Name: "SORT", Arity: -2, Class: ReadOrWrite, flags: "write denyoom movablekeys", keys: keys(at(1, reads), sortPatterns, sortStore), merges: overwritesIfStored, decide: sortDirection},
 	{Name: "SORT_RO", Arity: -2, Class: Read, flags: "readonly movablekeys", keys: keys(at(1, reads), sortPatterns)},
@@ -35,5 +35,5 @@ var genericCommands = rows{
 	{Name: "TTL", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, reads))},
 	{Name: "TYPE", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, nameOnly))},
 	{Name: "UNLINK", Arity: -2, Class: Write, flags: "write fast", keys: keys(span(1, -1, writes)), merges: observedDelete},
-	{Name: "WAIT", Arity: 3, Class: Refused, flags: "noscript", Later: true, Reason: noWait},
+	{Name: "WAIT", Arity: 3, Class: Admin, flags: "noscript", merges: localReplicas},
 }

@@ -36,7 +36,7 @@ var serverCommands = rows{
 		{Name: "CONFIG SET", Arity: -4, Class: Admin, flags: "admin noscript loading stale"},
 	}},
 	{Name: "DBSIZE", Arity: 1, Class: Write, flags: "readonly fast", merges: withoutCompanions},
-	{Name: "DEBUG", Arity: -2, Class: Refused, flags: "admin noscript loading stale", Reason: noDebug},
+	{Name: "DEBUG", Arity: -2, Class: Admin, flags: "admin noscript loading stale", merges: debugInside, decide: debugDirection},
 	{Name: "FAILOVER", Arity: -1, Class: Refused, flags: "admin noscript stale", Reason: rolesBelong},
 	{Name: "FLUSHALL", Arity: -1, Class: Write, flags: "write", merges: flushed},
 	{Name: "FLUSHDB", Arity: -1, Class: Write, flags: "write", merges: flushed},

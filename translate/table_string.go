@@ -37,11 +37,12 @@ var bitmapCommands = rows{
 	{Name: "SETBIT", Arity: 4, Class: Write, flags: "write denyoom", keys: keys(at(1, reads|writes)), merges: wholeValue},
 }
 
-// PFCOUNT may refresh the cardinality cached in the value. That is no change of the set, so it passes as the read it is.
+// PFCOUNT may refresh the cardinality cached in the value, and PFDEBUG may spread it out. Neither changes a register, so they
+// pass as the reads they are.
 var hyperloglogCommands = rows{
-	{Name: "PFADD", Arity: -2, Class: Refused, flags: "write denyoom fast", keys: keys(at(1, writes)), Later: true, Reason: noHyperLogLogs},
+	{Name: "PFADD", Arity: -2, Class: Write, flags: "write denyoom fast", keys: keys(at(1, writes)), merges: registers},
 	{Name: "PFCOUNT", Arity: -2, Class: Read, flags: "readonly", keys: keys(span(1, -1, reads))},
-	{Name: "PFDEBUG", Arity: 3, Class: Refused, flags: "write denyoom admin", keys: keys(at(2, reads)), Later: true, Reason: noHyperLogLogs},
-	{Name: "PFMERGE", Arity: -2, Class: Refused, flags: "write denyoom", keys: keys(at(1, reads|writes), span(2, -1, reads)), Later: true, Reason: noHyperLogLogs},
+	{Name: "PFDEBUG", Arity: 3, Class: Admin, flags: "write denyoom admin", keys: keys(at(2, reads))},
+	{Name: "PFMERGE", Arity: -2, Class: Write, flags: "write denyoom", keys: keys(at(1, reads|writes), span(2, -1, reads)), merges: registers},
 	{Name: "PFSELFTEST", Arity: 1, Class: Admin, flags: "admin"},
 }

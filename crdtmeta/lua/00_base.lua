@@ -196,31 +196,21 @@ do
   -- Commands that may name more elements than one redis.call can carry: how many arguments repeat in each part, and
   -- how many come with each element.
   local PARTS = {
-    SADD = {2, 1}, SREM = {2, 1}, HSET = {2, 2}, HMSET = {2, 2}, HDEL = {2, 1}, ZADD = {2, 2}, ZREM = {2, 1},
-    DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2},
+    SADD = {2, 1}, SREM = {2, 1}, HSET = {2, 2}, HMSET = {2, 2}, HDEL = {2, 1}, ZADD = {2, 2}, ZREM = {2, 1}, GEOADD = {2, 3},
+    DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2}, PFADD = {2, 1},
     LPUSH = {2, 1}, RPUSH = {2, 1}, LPUSHX = {2, 1}, RPUSHX = {2, 1},
   }
   local REPLIES_LENGTH = {LPUSH = true, RPUSH = true, LPUSHX = true, RPUSHX = true}
   local LONGEST = 7000
 
-  -- native runs a client's command as it is. A very long one runs in parts, after a check of what could fail later.
-  function E.native(argv, i, n)
-    if n <= LONGEST then return try(unpack_(argv, i, i + n - 1)) end
-    local name = upper(argv[i])
-    local parts = PARTS[name]
-    if not parts or (n - parts[1]) % parts[2] ~= 0 then
-      return {err = "ERR too many arguments for '" .. string.lower(name) .. "' in one command"}
-    end
-    if name == 'ZADD' then
-      for j = i + 2, i + n - 2, 2 do
-        local score = tonumber_(argv[j])
-        if not score or score ~= score then return {err = 'ERR value is not a valid float'} end
-      end
-    end
-    local head, total, reply = parts[1], 0, nil
+  -- in_parts_of runs a long command part by part, on key in the place of its own, if given. It answers an error, or what the
+  -- parts replied: the sum of numbers.
+  local function in_parts_of(argv, i, n, head, key)
+    local total, reply = 0, nil
     for j = i + head, i + n - 1, 6000 do
       local part, m = {}, head
       for h = 0, head - 1 do part[h + 1] = argv[i + h] end
+      if key then part[2] = key end
       for e = j, j + 5999 < i + n - 1 and j + 5999 or i + n - 1 do
         m = m + 1
         part[m] = argv[e]
@@ -230,5 +220,42 @@ do
       if type_(reply) == 'number' then total = total + reply end
     end
     return type_(reply) == 'number' and not REPLIES_LENGTH[name] and total or reply
+  end
+
+  -- plain_places says that all coordinates are such as Redis takes. Of others it knows better itself.
+  local function plain_places(argv, first, last)
+    local number = '^%-?%d+%.?%d*$'
+    for j = first, last, 3 do
+      local lon, lat = argv[j], argv[j + 1]
+      if not find(lon, number) or not find(lat, number) then return false end
+      lon, lat = tonumber_(lon), tonumber_(lat)
+      if lon < -180 or lon > 180 or lat < -85 or lat > 85 then return false end
+    end
+    return true
+  end
+
+  -- native runs a client's command as it is. A very long one runs in parts, after a check of what could fail later. head is
+  -- how many arguments stand before the elements, where options may be among them.
+  function E.native(argv, i, n, head)
+    if n <= LONGEST then return try(unpack_(argv, i, i + n - 1)) end
+    local name = upper(argv[i])
+    local parts = PARTS[name]
+    head = head or (parts and parts[1])
+    if not parts then return {err = "ERR too many arguments for '" .. string.lower(name) .. "' in one command"} end
+    if (n - head) % parts[2] ~= 0 then
+      if name == 'ZADD' or name == 'GEOADD' then return {err = 'ERR syntax error'} end
+      return {err = "ERR wrong number of arguments for '" .. string.lower(name) .. "' command"}
+    end
+    if name == 'ZADD' then
+      for j = i + head, i + n - 2, 2 do
+        local score = tonumber_(argv[j])
+        if not score or score ~= score then return {err = 'ERR value is not a valid float'} end
+      end
+    elseif name == 'GEOADD' and not plain_places(argv, i + head, i + n - 1) then
+      local tried = in_parts_of(argv, i, n, head, SCRATCH)
+      call('DEL', SCRATCH)
+      if type_(tried) == 'table' then return tried end
+    end
+    return in_parts_of(argv, i, n, head)
   end
 end

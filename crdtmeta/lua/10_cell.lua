@@ -1,6 +1,7 @@
 -- Cells: the unit that merges. A string key, a hash field, a set member and a sorted-set member each are one.
 --
--- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y, c and b (docs/engine.md, 2).
+-- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y, c, p and b (docs/engine.md, 2).
+-- The cell of a HyperLogLog has e and j besides: its removals, and the newest of the writes that are joined in it.
 -- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum, float}.
 -- Groups of streams have cells of their own kind (45_groups.lua). This file is the one place that decides what survives and which value is shown.
 
@@ -18,7 +19,7 @@ do
 
   function E.encode(cell)
     local w = cell.w
-    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r or cell.q or cell.d or cell.g or cell.l or cell.k) then
+    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r or cell.q or cell.d or cell.g or cell.l or cell.k or cell.e) then
       if #w == 1 and w[1][4] == false and w[1][5] then return mpack(1, w[1][1], w[1][2], w[1][3]) end
       if #w == 0 then
         if cell.x then return mpack(3, cell.x[1], cell.x[2], cell.x[3]) end
@@ -100,10 +101,24 @@ do
     return best
   end
 
+  -- end_registers ends a HyperLogLog and keeps the removal's stamp. The writes in it are joined, so none can be taken out
+  -- alone: an effect either names the cell, which ends all of it, or leaves it as it is. A local one names what lives.
+  local function end_registers(cell, named)
+    local o, at, n = origin, t, op + 1
+    if remote then
+      if not named then return end
+      o, at, n = remote.o, remote.t, remote.op
+    elseif #cell.w == 0 then
+      return
+    end
+    cell.w, cell.j, cell.e[o] = {}, {}, {at, n}
+  end
+
   -- reset is what every write and every removal does to a cell: it takes away the writes that the effect has seen,
   -- and subtracts the seen part of each share. given lists what the effect's origin had seen of shares:
-  -- {o, t0, op0, t, op, sum}…
+  -- {o, t0, op0, t, op, sum}… A local effect resets its cells before it is emitted.
   function E.reset(cell, given)
+    if cell.e then return end_registers(cell, given) end
     local w, kept = cell.w, 0
     local all = #w
     for i = 1, all do
@@ -140,8 +155,12 @@ do
     end
   end
 
-  -- offsets appends the live shares of a cell, as a local command sees them, to a flat offsets list.
+  -- offsets appends the live shares of a cell, as a local command sees them, to a flat offsets list. A share of nobody
+  -- names a HyperLogLog.
   function E.offsets(cell, field, list)
+    if cell.e and #cell.w > 0 then
+      for _, v in pairs_({field, '', 0, 0, 0, 0, 0}) do list[#list + 1] = v end
+    end
     if cell.s then
       for o, s in pairs_(cell.s) do
         if share_live(s) then

@@ -124,6 +124,11 @@ do
     end
   end
 
+  -- shows_registers says that the user's key, a string to Redis, is a HyperLogLog to the record.
+  function E.shows_registers(rec)
+    return rec.p and not (rec.y and find(rec.y, 'p', 1, true))
+  end
+
   -- load_cells loads and decodes every cell of the companion, and the newest stamps beside them.
   function E.load_cells(S)
     if S.cells then return S.cells end
@@ -151,10 +156,11 @@ do
     return o == w[1] and at == w[2] and n == w[3]
   end
 
-  -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and elements
-  -- of which the shown type tells all need none. The newest stamps of a list are those of elements without cells too.
+  -- write_companion stores record and cells anew. Dead cells stay only while their shares or removals can still matter, and
+  -- elements of which the shown type tells all need none. The newest stamps of a list are those of elements without cells too.
   function E.write_companion(S, shown)
-    local rec, list, n, counters, groups = S.rec, {}, 0, nil, nil
+    local rec, list, n, lasting, groups = S.rec, {}, 0, nil, nil
+    rec.p = nil
     local newest = shown == 'l' and S.newest or {}
     local function note(o, at)
       if o ~= '' and at > (newest[o] or 0) then newest[o] = at end
@@ -172,16 +178,18 @@ do
       end
       local only = group and not cell.d and not cell.l and cell.g or w
       local stable = #only == 1 and not cell.s and plain(field, only[1], shown)
-      if not stable and (#w > 0 or cell.s or group) then
+      if not stable and (#w > 0 or cell.s or cell.e or group) then
         if cell.s then
-          counters = true
+          lasting = true
           for o, share in pairs_(cell.s) do note(o, share[3]) end
+        elseif cell.e then
+          lasting, rec.p = true, #w > 0 or nil
         end
         list[n + 1], list[n + 2] = field, E.encode(cell)
         n = n + 2
       end
     end
-    rec.c, rec.q = counters, groups and true or nil
+    rec.c, rec.q = lasting, groups and true or nil
     if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
     if shown ~= 'l' then E.drop_places(S) end
     S.raw = E.encode(rec)
@@ -358,7 +366,10 @@ do
     local nt = E.native_type(S.k)
     local cells, rec = E.load_cells(S), S.rec
     if nt and not S.form then E.adopt(S) end
-    if nt == 'k' then
+    if nt == 'k' and E.shows_registers(rec) then
+      E.winner(cells.p)[4] = call('GET', S.k)
+      return
+    elseif nt == 'k' then
       local w = E.winner(rec)
       if w and w[4] == false then
         w[4] = call('GET', S.k)
@@ -428,6 +439,7 @@ do
     if best then shown = 'k' end
     local letters = {}
     if shown then letters.k = true end
+    if S.cells.p then E.join(S.cells.p) end
     for field, cell in pairs_(S.cells) do
       local top = E.newest(cell)
       if top then
@@ -438,7 +450,7 @@ do
     end
     E.drop_places(S)
     local hidden = ''
-    for _, letter in pairs_({'h', 'k', 'l', 'o', 's', 'x', 'z'}) do
+    for _, letter in pairs_({'h', 'k', 'l', 'o', 'p', 's', 'x', 'z'}) do
       if letters[letter] and letter ~= shown then hidden = hidden .. letter end
     end
     rec.y = hidden ~= '' and hidden or nil
@@ -452,6 +464,10 @@ do
         E.show_list(S)
       elseif shown == 'x' then
         E.show_stream(S)
+      elseif shown == 'p' then
+        local only = S.cells.p.w[1]
+        call('SET', S.k, only[4])
+        only[4] = false
       else
         local list = {}
         for field, cell in pairs_(S.cells) do

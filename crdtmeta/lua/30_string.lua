@@ -106,7 +106,7 @@ do
     local rec = S.rec
     if S.void then E.fresh(S) end
     local list = E.offsets(rec, '', {})
-    if rec.y then E.drop_hidden(S, 'k') end
+    if rec.y or rec.p then E.drop_hidden(S, 'k') end
     E.keep_persist(rec)
     E.reset(rec)
     E.emit('W', S.k, call('GET', S.k), list)

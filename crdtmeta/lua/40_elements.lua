@@ -145,7 +145,12 @@ do
     local nt = E.native_type(S.k)
     if not nt then return end
     if nt == 'k' then
-      E.overwritten(S, call('GET', S.k), nil)
+      local v = call('GET', S.k)
+      if E.are_registers(S.k, v) then
+        E.joined(S, E.registers_of(S), v)
+      else
+        E.overwritten(S, v, nil)
+      end
     elseif nt == 'l' then
       local size = call('LLEN', S.k)
       for i = 0, size - 1, 2000 do E.pushed(S, END, call('LRANGE', S.k, i, i + 1999), i) end

@@ -58,6 +58,17 @@ do
     return after and true
   end
 
+  -- scores reads the scores of any number of members. It answers an error where the key is no sorted set.
+  local function scores(k, members)
+    local all, last = {}, #members
+    for i = 1, last, 4000 do
+      local part = try('ZMSCORE', k, unpack_(members, i, i + 3999 < last and i + 3999 or last))
+      if part.err then return part end
+      for j = 1, #part do all[i + j - 1] = part[j] end
+    end
+    return all
+  end
+
   function H.ZADD(argv, i, n)
     local k = argv[i + 1]
     local option, p = options(argv, i + 2, i + n - 1)
@@ -74,13 +85,13 @@ do
     local members, before = {}, nil
     if conditional then
       for j = p + 1, i + n - 1, 2 do members[#members + 1] = argv[j] end
-      if #members > 0 then before = try('ZMSCORE', k, unpack_(members)) end
+      before = scores(k, members)
     end
-    local reply = native(argv, i, n)
+    local reply = native(argv, i, n, p - i)
     if type_(reply) ~= 'number' then return reply end
     local list, at = {}, {}
     if conditional then
-      local after = call('ZMSCORE', k, unpack_(members))
+      local after = scores(k, members)
       for j = 1, #members do
         if not at[members[j]] and wrote(option, before[j], after[j]) then
           at[members[j]] = true
@@ -110,10 +121,10 @@ do
     local S = E.open_elements(k)
     local members = {}
     for j = p + 2, i + n - 1, 3 do members[#members + 1] = argv[j] end
-    local before = #members > 0 and try('ZMSCORE', k, unpack_(members))
-    local reply = native(argv, i, n)
+    local before = scores(k, members)
+    local reply = native(argv, i, n, p - i)
     if type_(reply) ~= 'number' then return reply end
-    local after = call('ZMSCORE', k, unpack_(members))
+    local after = scores(k, members)
     local list, at = {}, {}
     for j = 1, #members do
       if not at[members[j]] and wrote(option or {}, before[j], after[j]) then

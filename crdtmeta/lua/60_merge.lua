@@ -103,9 +103,15 @@ do
     M.finish_full(S)
   end
 
+  -- named makes the cell of a HyperLogLog that an effect names, to keep the removal.
+  function M.named(S, given)
+    if given and given.p and not S.cells.p then S.cells.p = E.no_registers() end
+  end
+
   -- forget resets every cell of the key; given has the offsets by field.
   function M.forget(S, given)
     S.rec.b = nil
+    M.named(S, given)
     E.reset(S.rec, given and given[''])
     for field, cell in pairs_(S.cells) do E.reset_field(field, cell, given and given[field]) end
   end

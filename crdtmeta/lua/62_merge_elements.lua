@@ -10,7 +10,7 @@ do
   -- has neither expired nor been evicted.
   function M.simple(S)
     local rec = S.rec
-    if rec.y or #rec.w > 0 or (rec.s and E.shares_live(rec)) then return false end
+    if rec.y or rec.p or #rec.w > 0 or (rec.s and E.shares_live(rec)) then return false end
     if rec.T then
       local at = E.deadline(rec)
       if at and at > 0 and (at <= now or call('EXISTS', S.k) == 0) then return false end

@@ -29,7 +29,7 @@ do
     if rec.T then S.timed = true end
     -- What comes with a removal of all groups says more than the cells of groups do.
     local groups = rec.q and not (list[p + 3] == 'g' and list[p + 4] == k and list[p + 5] == 'D')
-    if M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not groups and M.elements_seen(S))) then
+    if not given.p and M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not groups and M.elements_seen(S))) then
       rec.q = nil
       E.reset(rec)
       E.bury(S, r.o, r.t, r.op)
@@ -71,6 +71,7 @@ do
     local k, given = list[p + 1], E.by_field(list[p + 2])
     M.touch(k)
     M.full(E.open(k), true, function(S)
+      M.named(S, given)
       for field, of in pairs_(given) do
         local cell = field == '' and S.rec or S.cells[field]
         if field == '' then E.keep_persist(cell) end

@@ -21,10 +21,13 @@ do
           ' sum ' .. tostring_(s[5]) .. (s[6] > 0 and ' of which removed ' .. tostring_(s[8]) or '')
       end
     end
+    if cell.e then
+      for o, x in pairs_(cell.e) do lines[#lines + 1] = name .. ' removed by ' .. stamp_text(o, x[1], x[2]) end
+    end
     if cell.x and #cell.w == 0 then lines[#lines + 1] = name .. ' removed by ' .. stamp_text(cell.x[1], cell.x[2], cell.x[3]) end
   end
 
-  local NAME = {s = 'member', h = 'field', z = 'member', o = 'value', x = 'entry'}
+  local NAME = {s = 'member', h = 'field', z = 'member', o = 'value', x = 'entry', p = 'registers'}
 
   -- cell_name gives a cell's field in words: list elements by the effect that made them.
   local function cell_name(field)
@@ -84,7 +87,7 @@ do
     local function add(field, cell)
       for i = 1, #cell.w do
         local w = cell.w[i]
-        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4]} end
+        if w[4] then list[#list + 1] = {field, w[1], w[2], w[3], w[4], cell.j, cell.e} end
       end
       -- A group that every region knows has no cell where it got lost.
       for _, c in pairs_(cell.g or {}) do
@@ -143,7 +146,9 @@ do
       local field, o, at, n, v = list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]
       local cell = field == '' and rec or cells[field]
       local w = cell and cell.w
-      if w and #w > 0 then
+      if cell and cell.e then
+        E.fill_registers(cell, v, list[i][6], list[i][7])
+      elseif w and #w > 0 then
         for j = 1, #w do
           if w[j][4] == false and w[j][1] == o and w[j][2] == at and w[j][3] == n then w[j][4] = v end
         end

@@ -59,6 +59,7 @@ func init() {
 		"LPUSH": {3, lpush}, "RPUSH": {3, rpush}, "LPUSHX": {3, lpushx}, "RPUSHX": {3, rpushx}, "LPOP": {2, lpop}, "RPOP": {2, rpop},
 		"LMPOP": {4, lmpop}, "LMOVE": {5, lmove}, "RPOPLPUSH": {3, rpoplpush}, "LINSERT": {5, linsert}, "LSET": {4, lset},
 		"LREM": {4, lrem}, "LTRIM": {4, ltrim},
+		"PFADD": {2, pfadd}, "PFMERGE": {2, pfmerge},
 		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
 		"XADD": {5, xadd}, "XDEL": {3, xdel}, "XTRIM": {4, xtrim}, "XSETID": {3, xsetid}, "XGROUP": {4, xgroup},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
@@ -79,7 +80,7 @@ func (c *call) emit(e Effect) {
 		e.DB = c.db
 	}
 	self := Stamp{c.region.origin, c.entry.T, len(c.entry.Effects) + 1}
-	e.Offsets = c.region.offsets(e)
+	e.Offsets, e.Endings = c.region.offsets(e), c.region.endings(e)
 	c.region.merge(context{self, c.entry.Context}, e)
 	c.entry.Effects = append(c.entry.Effects, e)
 }
@@ -102,6 +103,8 @@ func (c *call) replace(key string, v Value) {
 		switch {
 		case v.Type == List:
 			c.insert(key, atEnd, v.List...)
+		case v.Type == HLL:
+			c.emit(Effect{Kind: Join, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
 		case len(v.Elements) == 0:
 			return
 		default:

@@ -12,6 +12,7 @@ const (
 	Add       Kind = 'a' // elements written
 	Remove    Kind = 'r' // elements removed
 	Increment Kind = 'i' // the origin's share of one cell
+	Join      Kind = 'p' // registers of a HyperLogLog raised
 	Delete    Kind = 'R' // the whole key removed, with its TTL
 	Expire    Kind = 'E' // TTL set, removed or void
 	Flush     Kind = 'F' // a database, or all of them, emptied
@@ -31,7 +32,8 @@ const (
 // AllDatabases is the DB of a Flush of everything.
 const AllDatabases = -1
 
-// Element is one written or removed element of a collection; Value is a hash field's value or a score.
+// Element is one written or removed element of a collection; Value is a hash field's value, a score, or what a register
+// holds.
 type Element struct{ Name, Value string }
 
 // Offset is the part of one share that an effect has seen and takes out.
@@ -46,6 +48,12 @@ type Offset struct {
 	sum         *big.Rat
 }
 
+// Ending names a HyperLogLog that an effect ends, with all that is added to it concurrently.
+type Ending struct {
+	DB  int
+	Key string
+}
+
 // Effect is what a command did, in a form that every region can merge. Which fields count depends on Kind.
 type Effect struct {
 	Kind     Kind
@@ -56,6 +64,7 @@ type Effect struct {
 	Elements []Element
 	Deadline int64
 	Offsets  []Offset
+	Endings  []Ending
 
 	Values []string // of the elements that an Insert puts behind each other
 	base   base     // of an Insert

@@ -13,12 +13,14 @@ const (
 	ZSet   Type = 'z'
 	List   Type = 'l'
 	Stream Type = 'x'
+	HLL    Type = 'p' // to Redis a string
 )
 
 func (t Type) String() string {
-	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", List: "list", Stream: "stream"}[t]
+	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", List: "list", Stream: "stream", HLL: "hll"}[t]
 }
 
+// types are those that are made of cells. A HyperLogLog is not.
 var types = []Type{String, Hash, Set, ZSet, List, Stream}
 
 // candidate is one opinion about the key's TTL. Deadline 0 is the opinion that there is none.
@@ -32,6 +34,7 @@ type candidate struct {
 type Key struct {
 	cells      map[Type]map[string]*Cell
 	places     map[string]place
+	hll        hll
 	candidates []candidate
 
 	groups    map[string]*group
@@ -66,11 +69,17 @@ func (k *Key) shown() Type {
 			}
 		}
 	}
+	if top, live := k.hll.top(); live && (shown == None || top.compare(best) > 0) {
+		shown = HLL
+	}
 	return shown
 }
 
 // elements returns the live cells of a type with their values.
 func (k *Key) elements(t Type) map[string]string {
+	if t == HLL {
+		return k.hll.registers()
+	}
 	live := map[string]string{}
 	for name, c := range k.cells[t] {
 		if c.live() {

@@ -2,6 +2,10 @@ package model
 
 // merge takes one effect into the state. It is the only place that changes data, for local and remote effects alike.
 func (r *Region) merge(ctx context, e Effect) {
+	for _, end := range e.Endings {
+		k := r.key(end.DB, end.Key)
+		k.hll.removals = append(k.hll.removals, ctx.self)
+	}
 	if e.Kind == Flush {
 		for db := range r.databases {
 			if e.DB == AllDatabases || e.DB == db {
@@ -44,6 +48,13 @@ func (r *Region) merge(ctx context, e Effect) {
 			start = ctx.self.instant()
 		}
 		k.cell(e.Type, e.Elements[0].Name).setShare(ctx.self.Origin, start, ctx.self.instant(), e.sum, e.float)
+	case Join:
+		k.removeSeen(ctx, types)
+		w := hllWrite{ctx, map[string]string{}}
+		for _, el := range e.Elements {
+			w.registers[el.Name] = el.Value
+		}
+		k.hll.writes = append(k.hll.writes, w)
 	case Delete:
 		k.removeSeen(ctx, types)
 		k.removeSeenTTL(ctx)
@@ -93,7 +104,7 @@ func (r *Region) offsets(e Effect) []Offset {
 		}
 	}
 	switch e.Kind {
-	case Overwrite, Edit, Delete:
+	case Overwrite, Edit, Join, Delete:
 		reset(e.DB, e.Key, types, nil)
 	case Add, Remove:
 		reset(e.DB, e.Key, otherTypes(e.Type), e.Elements)

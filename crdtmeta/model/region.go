@@ -128,8 +128,8 @@ func (r *Region) Adopt(db int, name string, v Value) {
 }
 
 // Value is what a key shows to clients. String is for strings, List for lists, Elements for all else (members of sets have the
-// value "", entries of streams their fields and values, and groups of streams are elements "g" and their name). Deadline is in
-// Unix milliseconds, 0 for none.
+// value "", entries of streams their fields and values, groups of streams are elements "g" and their name, and a HyperLogLog has its
+// registers). Deadline is in Unix milliseconds, 0 for none.
 type Value struct {
 	Type     Type
 	String   string

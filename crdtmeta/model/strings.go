@@ -9,6 +9,10 @@ import (
 // text returns what a string key shows.
 func (c *call) text(key string) (value string, exists bool, failure error) {
 	k, right := c.typed(key, String)
+	if k.shown() == HLL {
+		// A string to Redis, of which all that the model tells is that it is no number.
+		return "HYLL", true, nil
+	}
 	if !right {
 		return "", true, wrongType
 	}

@@ -101,6 +101,9 @@ func pipeline(t testing.TB, c *Conn, commands [][]string) []Reply {
 func canonical(kind string, value Reply) string {
 	switch kind {
 	case "string":
+		if registers, valid := Registers(value.Text); valid {
+			return fmt.Sprint("registers ", registers) // maps print in order
+		}
 		return strconv.Quote(value.Text)
 	case "hash":
 		return joinPairs(value.Strings(), true)

@@ -30,7 +30,7 @@ var contents = map[string]struct {
 	"oldlist": {native: true, make: []string{"RPUSH # a"}},
 	"stream":  {make: []string{"XADD # 1-1 f v", "XADD # 2-1 f w"}},
 	"group":   {make: []string{"XGROUP CREATE # g 0 MKSTREAM", "XADD # 1-1 f v", "XREADGROUP GROUP g c STREAMS # >"}},
-	"hll":     {native: true, make: []string{"PFADD # a"}},
+	"hll":     {make: []string{"PFADD # a"}},
 }
 
 // matrix is every form of every command on keys of every type, alone and in pairs, and what makes those keys.

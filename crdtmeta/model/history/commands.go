@@ -18,7 +18,7 @@ const (
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
-var Keys = []string{"a", "b", "{t}c", "}d", "{e", "x"}
+var Keys = []string{"a", "b", "{t}c", "}d", "{e", "x", "e"}
 
 // Generator draws commands.
 type Generator struct {
@@ -38,6 +38,7 @@ var favourites = map[string]family{
 	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
 	"{e": Generator.list,
 	"x":  Generator.stream,
+	"e":  Generator.registers,
 }
 
 func (g Generator) favourite(t *rapid.T, key string) []string { return favourites[key](g, t, key) }
@@ -49,9 +50,9 @@ var (
 	}
 	clash = []family{
 		Generator.favourite, Generator.set, Generator.whole, Generator.favourite, Generator.life, Generator.text, Generator.favourite,
-		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.favourite, Generator.whole,
-		Generator.text, Generator.favourite, Generator.set, Generator.list, Generator.hash, Generator.life, Generator.favourite,
-		Generator.list, Generator.favourite, Generator.stream, Generator.favourite, Generator.stream, Generator.favourite,
+		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.registers, Generator.favourite, Generator.whole,
+		Generator.text, Generator.registers, Generator.favourite, Generator.set, Generator.list, Generator.hash, Generator.life,
+		Generator.favourite, Generator.list, Generator.favourite, Generator.stream, Generator.favourite, Generator.stream, Generator.favourite,
 	}
 )
 
@@ -281,6 +282,21 @@ func (g Generator) stream(t *rapid.T, key string) []string {
 			words = append(words, g.id(t))
 		}
 		return append(words, "f", g.value(t))
+	}
+}
+
+// registers draws what fills HyperLogLogs. x84 and x91 fall into one register, and so do x24 and x129.
+func (g Generator) registers(t *rapid.T, key string) []string {
+	element := func() []string {
+		return []string{pick(t, "counted", "m", "o\x00", "", "x84", "x91", "x24", "x129", "a longer element than eight bytes")}
+	}
+	switch name := pick(t, "hyperloglog", "PFADD", "PFADD", "PFMERGE", "PFADD", "PFADD none"); name {
+	case "PFADD none":
+		return []string{"PFADD", key}
+	case "PFMERGE":
+		return some(t, []string{name, key}, func() []string { return []string{g.key(t, "source")} })
+	default:
+		return some(t, []string{name, key}, element)
 	}
 }
 

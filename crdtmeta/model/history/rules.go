@@ -21,6 +21,7 @@ import (
 //	expect s set a b c     in every region; "none" for a key that must not exist
 //	expect k string v ttl=9000000001000
 //	expect x stream 1-1 "f v" gname ""        entries, and groups with a g before their names
+//	expect p hll x y       a HyperLogLog of these elements
 //
 // Words are separated by blanks; one in double quotes is a Go string. Comments start with #.
 type Rule struct {
@@ -153,7 +154,7 @@ func ParseValue(words []string) (string, model.Value) {
 			words = words[:len(words)-1]
 		}
 	}
-	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet, model.List, model.Stream} {
+	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet, model.List, model.Stream, model.HLL} {
 		if t.String() == kind {
 			v.Type = t
 		}
@@ -166,6 +167,9 @@ func ParseValue(words []string) (string, model.Value) {
 		return key, v
 	case model.List:
 		v.List = append(v.List, words...)
+		return key, v
+	case model.HLL:
+		v.Elements = model.Registers(words...)
 		return key, v
 	}
 	v.Elements = map[string]string{}

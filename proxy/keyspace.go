@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"anabranch/crdtmeta"
+)
+
+// databaseLine is a line of INFO's section about keys.
+var databaseLine = regexp.MustCompile(`(?m)^db(\d+):keys=\d+,expires=(\d+),(.*\r\n)`)
+
+// withoutCompanions corrects how many keys INFO says that there are. A database with none but ours is left out, as an empty
+// one is. What cannot be found out stays as the server says it.
+func (s *session) withoutCompanions(ctx context.Context, text string) string {
+	return databaseLine.ReplaceAllStringFunc(text, func(line string) string {
+		parts := databaseLine.FindStringSubmatch(line)
+		keys, err := s.countKeys(ctx, parts[1])
+		if err != nil {
+			return line
+		}
+		if keys == 0 {
+			return ""
+		}
+		expires, _ := strconv.ParseInt(parts[2], 10, 64)
+		if parts[1] == "0" {
+			// Of all our keys only the lease expires.
+			ours, _ := s.server.cfg.Backend.Client().Exists(ctx, s.server.classifier.Prefix()+"lease").Result()
+			expires = max(0, expires-ours)
+		}
+		return fmt.Sprintf("db%s:keys=%d,expires=%d,%s", parts[1], keys, expires, parts[3])
+	})
+}
+
+// countKeys asks the engine, which counts companions.
+func (s *session) countKeys(ctx context.Context, db string) (int64, error) {
+	conn := s.server.cfg.Backend.Client().Conn()
+	defer conn.Close()
+	defer conn.Select(context.WithoutCancel(ctx), 0) // the connection goes back to a pool
+	if err := conn.Do(ctx, "SELECT", db).Err(); err != nil {
+		return 0, err
+	}
+	counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncFree, 0, db, 1, "DBSIZE").Int64Slice()
+	if err != nil || len(counts) != 1 {
+		return 0, fmt.Errorf("DBSIZE of database %s: %v, %w", db, counts, err)
+	}
+	return counts[0], nil
+}
