@@ -47,7 +47,7 @@ func (s *session) info(args [][]byte) {
 			s.replyError(controlError(err))
 			return
 		}
-		text.WriteString(answer)
+		text.WriteString(s.server.countBlocked(answer))
 	}
 	if own {
 		if text.Len() > 0 {
@@ -56,6 +56,16 @@ func (s *session) info(args [][]byte) {
 		text.WriteString(s.crdtSection(ctx))
 	}
 	s.replyText(text.String())
+}
+
+// countBlocked puts our number in the place of the server's, for which nobody waits.
+func (s *Server) countBlocked(info string) string {
+	before, after, found := strings.Cut(info, "\r\nblocked_clients:")
+	_, after, ended := strings.Cut(after, "\r\n")
+	if !found || !ended {
+		return info
+	}
+	return fmt.Sprintf("%s\r\nblocked_clients:%d\r\n%s", before, s.waiters.count(), after)
 }
 
 // crdtSection never fails: INFO must answer when something is wrong more than at any other time.

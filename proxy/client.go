@@ -82,19 +82,6 @@ func (s *session) clientTrackingInfo([][]byte) {
 	s.reply(out)
 }
 
-// clientUnblock finds nobody to unblock: no client of the proxy waits in a command.
-func (s *session) clientUnblock(args [][]byte) {
-	if len(args) > 4 || len(args) == 4 && !is(args[3], "TIMEOUT") && !is(args[3], "ERROR") {
-		s.replyError(errUnblockReason)
-		return
-	}
-	if _, ok := integer(args[2]); !ok {
-		s.replyError(errNotInteger)
-		return
-	}
-	s.replyInt(0)
-}
-
 func (s *session) clientUnpause([][]byte) { s.replyOK() }
 
 func (s *session) clientHelp([][]byte) {
@@ -144,6 +131,9 @@ func (s *session) describe() string {
 	}
 	if v.subscribed() {
 		flags = "P"
+	}
+	if s.server.waiters.find(s.id) != nil {
+		flags = strings.TrimPrefix(flags, "N") + "b"
 	}
 	if cmd := s.lastCmd.Load(); cmd != nil {
 		command = cmd.FullName()

@@ -81,6 +81,11 @@ func (s *session) special(plan *translate.Plan) bool {
 		return true
 	}
 	switch plan.Class {
+	case translate.Blocking:
+		if s.inline != nil {
+			return false
+		}
+		s.block(plan)
 	case translate.Admin, translate.Local, translate.PubSub:
 		s.pass(plan.Shape, s.silent(), 1, s.scan.Raw)
 	default:

@@ -31,7 +31,7 @@ func init() {
 		"CLIENT NO-EVICT":     {run: (*session).clientNoEvict},
 		"CLIENT GETREDIR":     {run: (*session).clientGetRedir},
 		"CLIENT TRACKINGINFO": {run: (*session).clientTrackingInfo},
-		"CLIENT UNBLOCK":      {run: (*session).clientUnblock},
+		"CLIENT UNBLOCK":      {blocks: true, run: (*session).clientUnblock},
 		"CLIENT UNPAUSE":      {run: (*session).clientUnpause},
 		"CLIENT HELP":         {run: (*session).clientHelp},
 

@@ -23,6 +23,7 @@ type Server struct {
 	sessions map[int64]*session
 	nextID   int64
 
+	waiters  *waiters
 	clients  sync.WaitGroup // sessions that are not closed yet
 	loops    []*loop
 	stopping atomic.Bool
@@ -45,6 +46,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:        cfg,
 		classifier: cfg.Classifier,
 		sessions:   make(map[int64]*session),
+		waiters:    newWaiters(),
 		lifetime:   context.Background(),
 	}
 	s.seconds.Store(time.Now().Unix())
@@ -100,6 +102,7 @@ func (s *Server) Run(ctx context.Context) error {
 		l.poller.Close()
 	}
 	helpers.Wait()
+	s.waiters.goroutines.Wait()
 	return err
 }
 
@@ -170,6 +173,7 @@ func (s *Server) forget(client *session) {
 // drain asks every session to end, and closes what has not ended in time.
 func (s *Server) drain(cancel context.CancelFunc) {
 	s.stopping.Store(true)
+	close(s.waiters.stop)
 	for _, client := range s.snapshot() {
 		if client.loop == nil {
 			client.conn.SetReadDeadline(time.Now()) // wakes the session, which ends by itself

@@ -39,14 +39,15 @@ func (s *session) announce(args [][]byte) {
 
 // reserved answers a command on shard channels of which one is ours.
 func (s *session) reserved(channels [][]byte) bool {
-	ours := s.server.cfg.MessageChannel
-	if s.current.Name[0] != 'S' || s.current.Name == "SUBSCRIBE" || ours == "" {
+	if s.current.Name[0] != 'S' || s.current.Name == "SUBSCRIBE" {
 		return false
 	}
 	for _, channel := range channels {
-		if string(channel) == ours {
-			s.replyError(fmt.Sprintf(errReservedChannel, ours))
-			return true
+		for _, ours := range []string{s.server.cfg.MessageChannel, s.server.cfg.Backend.WakeChannel()} {
+			if ours != "" && string(channel) == ours {
+				s.replyError(fmt.Sprintf(errReservedChannel, ours))
+				return true
+			}
 		}
 	}
 	return false

@@ -58,10 +58,11 @@ func zpopShape(plan Plan, args [][]byte) Plan {
 	return plan
 }
 
-// xreadBlocking refuses XREAD BLOCK, because a waiting command would stop everybody on a shared connection.
-func xreadBlocking(plan Plan, args [][]byte) Plan {
-	if xreadWaits(args) {
-		return refuse(plan.Command, xreadBlockRefusal)
+// xreadDirection lets an XREAD that does not wait pass as a read, and has the engine serve one that may.
+func xreadDirection(plan Plan, args [][]byte) Plan {
+	if !xreadWaits(args) {
+		return plan
 	}
+	plan.Class, plan.Shape = Blocking, ShapeStreams
 	return plan
 }

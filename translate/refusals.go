@@ -35,8 +35,6 @@ const (
 	clusterDisabled = "ERR This instance has cluster support disabled"
 )
 
-const xreadBlockRefusal = "ERR 'xread' with BLOCK is not available through Anabranch yet: " + noBlocking
-
 // maxEchoBytes is how much of a client's own words Redis repeats in an error.
 const maxEchoBytes = 128
 

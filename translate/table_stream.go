@@ -24,7 +24,7 @@ var streamCommands = rows{
 	{Name: "XLEN", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, nameOnly))},
 	{Name: "XPENDING", Arity: -3, Class: Read, flags: "readonly", keys: keys(at(1, reads))},
 	{Name: "XRANGE", Arity: -4, Class: Read, flags: "readonly", keys: keys(at(1, reads))},
-	{Name: "XREAD", Arity: -4, Class: Read, flags: "readonly blocking movablekeys", keys: keys(halfAfter("STREAMS", 1, reads)), decide: xreadBlocking},
+	{Name: "XREAD", Arity: -4, Class: Read, flags: "readonly blocking movablekeys", keys: keys(halfAfter("STREAMS", 1, reads)), decide: xreadDirection},
 	{Name: "XREADGROUP", Arity: -7, Class: Refused, flags: "write blocking movablekeys", keys: keys(halfAfter("STREAMS", 4, reads)), Later: true, Reason: noStreams},
 	{Name: "XREVRANGE", Arity: -4, Class: Read, flags: "readonly", keys: keys(at(1, reads))},
 	{Name: "XSETID", Arity: -3, Class: Refused, flags: "write denyoom fast", keys: keys(at(1, writes)), Later: true, Reason: noStreams},

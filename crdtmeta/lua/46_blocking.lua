@@ -7,7 +7,7 @@ do
   local H = E.handlers
   local KEPT = 60000         -- ms: a note is kept once or twice as long, so proxies renew theirs more often
   local HISTORY = 1000       -- entries that a waiting XREAD gets when it names no COUNT
-  local FIRST, ALL = 0, -1   -- which keys XCRDT.TRY tries: all of them for a new client, for an old one, or the nth
+  local FIRST = 0            -- which keys XCRDT.TRY tries: all of them for a new client, else one by its number
   local turned = 0           -- ms at which fading was begun
   local stirred, count = {}, 0 -- "db:key" that somebody waits for and this call has changed
   local requests = {}
@@ -271,25 +271,23 @@ do
   end)
 
   -- XCRDT.TRY which command argument…
-  -- Answers what the command answers, or the status WAIT with the timeout in ms and, of an XREAD, the ids to go on from.
+  -- Answers what the command answers, or the status WAIT; of a first try with the timeout in ms and, of an XREAD, the ids to
+  -- go on from.
   H['XCRDT.TRY'] = function(argv, i, n)
     local which = tonumber_(argv[i + 1])
     local q = requests[upper(argv[i + 2])](argv, i + 2, n - 2)
     if q.err then return q end
-    local from, to, reply = 1, q.count, nil
-    if which == FIRST then
-      reply = first_of(q, argv)
-    else
-      if which ~= ALL then from, to = which, which end
-      for j = from, to do
-        reply = again(q, argv, j)
-        if reply then break end
-      end
+    if which ~= FIRST then
+      local reply = again(q, argv, which)
+      if reply then return reply end
+      note(argv[q.first + which - 1])
+      return {ok = 'WAIT '}
     end
+    local reply = first_of(q, argv)
     if reply then return reply end
-    for j = from, to do note(argv[q.first + j - 1]) end
-    local words = {'WAIT', format('%.0f', q.ms)}
-    for _, id in pairs_(which == FIRST and q.ids and q.ids() or {}) do words[#words + 1] = id end
-    return {ok = concat(words, ' ')}
+    for j = 1, q.count do note(argv[q.first + j - 1]) end
+    local words = format('WAIT %.0f', q.ms)
+    if q.ids then words = words .. ' ' .. concat(q.ids(), ' ') end
+    return {ok = words}
   end
 end

@@ -37,6 +37,16 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 			return appendNullable(dst, reply, proto)
 		}
 		return appendPopped(dst, reply)
+	case translate.ShapePopScore:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendPoppedOne(dst, reply)
+	case translate.ShapeStreams:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendStreams(dst, reply)
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
 	case translate.ShapeScan:
@@ -118,6 +128,34 @@ func appendPopped(dst, reply []byte) []byte {
 	key := element(reply, pos)
 	dst = append(dst, reply[:key]...)
 	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendPoppedOne gives a double to [key, member, score].
+func appendPoppedOne(dst, reply []byte) []byte {
+	count, pos := header(reply)
+	if count != 3 {
+		return append(dst, reply...)
+	}
+	score := element(reply, element(reply, pos))
+	dst = append(dst, reply[:score]...)
+	return appendDouble(dst, reply[score:])
+}
+
+// appendStreams turns an array of [key, entries] into a map.
+func appendStreams(dst, reply []byte) []byte {
+	start := len(dst)
+	count, pos := header(reply)
+	dst = resp.AppendMap(dst, count, resp.RESP3)
+	for range count {
+		end := element(reply, pos)
+		parts, inner := header(reply[pos:end])
+		if parts != 2 {
+			return append(dst[:start], reply...)
+		}
+		dst = append(dst, reply[pos+inner:end]...)
+		pos = end
+	}
+	return dst
 }
 
 // appendVisible leaves out the names of an array that belong to Anabranch.

@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// block serves a command that may wait. The session reads nothing meanwhile, so what the client has sent behind it keeps
+// its place. It may not be called inline.
+func (s *session) block(plan *translate.Plan) {
+	s.barrier()
+	began := time.Now()
+	all := s.server.waiters
+	all.listen(s.server.lifetime, s.server.cfg.Backend)
+	w := s.newWaiter(plan)
+	reply, words := all.enter(w)
+	if words != nil {
+		reply = s.sleep(w, began, words[0])
+	}
+	if reply == nil {
+		s.ending = true
+		return
+	}
+	s.reply(reply)
+}
+
+// sleep waits until an attempt got something, or until nothing more can come. It returns nil when there is nobody to answer.
+func (s *session) sleep(w *waiter, began time.Time, timeout string) []byte {
+	all := s.server.waiters
+	var late <-chan time.Time
+	if limit := milliseconds(timeout); limit > 0 {
+		timer := time.NewTimer(time.Until(began.Add(limit)))
+		defer timer.Stop()
+		late = timer.C
+	}
+	gone, stop := s.watch()
+	defer stop()
+	select {
+	case reply := <-w.answer:
+		return reply
+	case <-late:
+		if all.giveUp(w, nil) {
+			return resp.AppendNullArray(nil, s.proto)
+		}
+		return <-w.answer
+	case <-gone:
+	case <-all.stop:
+	}
+	if all.giveUp(w, nil) {
+		return nil
+	}
+	return <-w.answer
+}
+
+// milliseconds reads a timeout from the engine; 0 is none, as is one that no clock can measure.
+func milliseconds(text string) time.Duration {
+	ms, err := strconv.ParseFloat(text, 64)
+	if err != nil || ms >= float64(math.MaxInt64/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// watch tells when the client has hung up or was disconnected. stop must be called before anything else reads the connection.
+func (s *session) watch() (gone <-chan struct{}, stop func()) {
+	if s.out.bare == nil {
+		return s.out.broken, func() {}
+	}
+	hungUp := make(chan struct{})
+	// Ends with the client, or with the read deadline that stop sets.
+	go func() {
+		s.out.bare.AwaitHangup()
+		close(hungUp)
+	}()
+	return hungUp, func() {
+		s.conn.SetReadDeadline(time.Unix(1, 0))
+		<-hungUp
+		s.conn.SetReadDeadline(time.Time{})
+		if s.server.stopping.Load() {
+			s.conn.SetReadDeadline(time.Now()) // what drain may have set meanwhile
+		}
+	}
+}
+
+// clientUnblock is CLIENT UNBLOCK id [TIMEOUT|ERROR].
+func (s *session) clientUnblock(args [][]byte) {
+	failed := len(args) == 4 && is(args[3], "ERROR")
+	if len(args) > 4 || len(args) == 4 && !failed && !is(args[3], "TIMEOUT") {
+		s.replyError(errUnblockReason)
+		return
+	}
+	id, ok := integer(args[2])
+	if !ok {
+		s.replyError(errNotInteger)
+		return
+	}
+	unblocked := int64(0)
+	if w := s.server.waiters.find(id); w != nil {
+		answer := resp.AppendNullArray(nil, w.session.view.Load().proto)
+		if failed {
+			answer = resp.AppendError(nil, errUnblocked)
+		}
+		if s.server.waiters.giveUp(w, answer) {
+			unblocked = 1
+		}
+	}
+	s.replyInt(unblocked)
+}

@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"bytes"
+	"container/list"
+	"slices"
+	"strconv"
+	"strings"
+
+	"anabranch/internal/backend"
+	"anabranch/internal/resp"
+	"anabranch/translate"
+)
+
+// waiter is one client in a command that may wait. The engine does the work: each attempt is one XCRDT.TRY, which answers
+// what the command answers, or notes that the client waits for the keys (docs/engine.md, section 8).
+type waiter struct {
+	session *session
+	lane    *backend.Lane
+	shape   translate.Shape
+	kind    backend.OpKind
+	command []byte // its arguments as bulks, the name among them
+	argc    int
+	places  []place // the keys it waits for, in the command's order
+	group   string  // waiters of one group want the same: where one finds nothing, no other does; empty: none does
+
+	answer chan []byte // at most one: what an attempt got, or a way to end it from outside
+
+	// The fields below are guarded by the lock of the waiters.
+	seq    uint64          // the order of arrival
+	spots  []*list.Element // where it stands in the queues of its places; nil for a place that was named before
+	trying chan struct{}   // not nil during an attempt; closed at its end
+	over   bool            // answered, or given up: no further attempt is made
+	asleep bool            // the first attempt found nothing
+}
+
+// place is a key of a database.
+type place struct {
+	db  int
+	key string
+}
+
+// tryFirst is the attempt of a new client, on all its keys. Later ones name the key by its number, from 1.
+const tryFirst = 0
+
+func (s *session) newWaiter(plan *translate.Plan) *waiter {
+	args := s.scan.Args
+	w := &waiter{
+		session: s, lane: s.shared(), shape: plan.Shape, kind: backend.OpFree,
+		command: bytes.Clone(s.scan.Raw[s.scan.Head:]), argc: len(args), group: waitGroup(plan.Command.Name, args),
+		answer: make(chan []byte, 1),
+	}
+	if plan.DenyOOM {
+		w.kind = backend.OpWrite
+	}
+	plan.Command.EachKey(args, func(position int, access translate.Access) bool {
+		if access&translate.AccessRead != 0 { // not what BLMOVE writes to
+			w.places = append(w.places, place{s.db, string(args[position])})
+		}
+		return true
+	})
+	return w
+}
+
+// waitGroup tells who competes with whom for what arrives at a key. Readers of a stream do not.
+func waitGroup(command string, args [][]byte) string {
+	switch command {
+	case "XREAD":
+		return ""
+	case "XREADGROUP":
+		for i := 1; i+2 < len(args) && !is(args[i], "STREAMS"); i++ {
+			switch {
+			case is(args[i], "GROUP"):
+				return "group " + string(args[i+1])
+			case is(args[i], "COUNT"), is(args[i], "BLOCK"):
+				i++
+			}
+		}
+		return ""
+	case "BZPOPMIN", "BZPOPMAX", "BZMPOP":
+		return "sorted set"
+	}
+	return "list"
+}
+
+// attempt asks the engine once. It returns what the client shall be told, or nil and the words behind WAIT when there was
+// nothing. It blocks until Redis has answered, which is bounded as for every command.
+func (w *waiter) attempt(which int) (reply []byte, words []string) {
+	op := resp.AppendBulkString(nil, "XCRDT.TRY")
+	op = resp.AppendBulkString(op, strconv.Itoa(which))
+	op = append(op, w.command...)
+	kind := w.kind
+	if which != tryFirst {
+		kind = backend.OpFree // as in Redis, where the memory is no matter once a client waits
+	}
+	out := new(capture)
+	caller := backend.NewCaller(out)
+	w.lane.Submit(caller, []backend.Op{{Kind: kind, Shape: w.shape, Argc: w.argc + 2, Count: 1, Bytes: op}})
+	w.lane.Kick()
+	caller.Drain()
+	switch {
+	case out.broken:
+		w.session.out.Break()
+		return nil, nil
+	case which != tryFirst && backend.NotExecuted(out.reply):
+		w.session.server.waiters.refuse()
+		return nil, nil
+	case bytes.HasPrefix(out.reply, waitStatus):
+		return nil, strings.Fields(string(out.reply[len(waitStatus):]))
+	}
+	return out.reply, nil
+}
+
+var waitStatus = []byte("+WAIT ")
+
+// capture is a backend.Output that keeps a reply.
+type capture struct {
+	reply  []byte
+	broken bool
+}
+
+func (c *capture) Deliver(p []byte) { c.reply = append(c.reply, p...) }
+
+func (c *capture) Break() { c.broken = true }
+
+// goOnFrom puts ids in the place of those that the client has sent, of which some may have meant "from now on".
+func (w *waiter) goOnFrom(args [][]byte, ids []string) {
+	w.command = w.command[:0]
+	for i, arg := range args {
+		if at := i - (len(args) - len(ids)); at >= 0 {
+			arg = []byte(ids[at])
+		}
+		w.command = resp.AppendBulk(w.command, arg)
+	}
+}
+
+// gone reports whether the client has hung up, so that nothing must be taken for it.
+func (w *waiter) gone() bool {
+	bare := w.session.out.bare
+	return bare != nil && bare.HungUp()
+}
+
+// index is where a key of the waiter's stands among them, counted from 1.
+func (w *waiter) index(at place) int { return slices.Index(w.places, at) + 1 }
