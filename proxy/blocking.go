@@ -19,7 +19,7 @@ func (s *session) block(plan *translate.Plan) {
 	w := s.newWaiter(plan)
 	reply, words := all.enter(w)
 	if words != nil {
-		reply = s.sleep(w, began, words[0])
+		reply = s.sleep(w, began, words[wordTimeout])
 	}
 	if reply == nil {
 		s.ending = true

@@ -40,8 +40,11 @@ type place struct {
 	key string
 }
 
-// tryFirst is the attempt of a new client, on all its keys. Later ones name the key by its number, from 1.
-const tryFirst = 0
+// Waiters of one of these groups pop what arrives.
+const (
+	groupLists      = "list"
+	groupSortedSets = "sorted set"
+)
 
 func (s *session) newWaiter(plan *translate.Plan) *waiter {
 	args := s.scan.Args
@@ -78,21 +81,38 @@ func waitGroup(command string, args [][]byte) string {
 		}
 		return ""
 	case "BZPOPMIN", "BZPOPMAX", "BZMPOP":
-		return "sorted set"
+		return groupSortedSets
 	}
-	return "list"
+	return groupLists
 }
 
-// attempt asks the engine once. It returns what the client shall be told, or nil and the words behind WAIT when there was
-// nothing. It blocks until Redis has answered, which is bounded as for every command.
-func (w *waiter) attempt(which int) (reply []byte, words []string) {
-	op := resp.AppendBulkString(nil, "XCRDT.TRY")
-	op = resp.AppendBulkString(op, strconv.Itoa(which))
-	op = append(op, w.command...)
-	kind := w.kind
-	if which != tryFirst {
-		kind = backend.OpFree // as in Redis, where the memory is no matter once a client waits
+// first is the attempt of a new client, on all its keys; for those numbered in behind others wait already. It answers what
+// the client shall be told, or nil and the words behind WAIT when there was nothing.
+func (w *waiter) first(behind []int) (reply []byte, words []string) {
+	which := "0"
+	for _, number := range behind {
+		which += "," + strconv.Itoa(number)
 	}
+	return w.attempt(which, w.kind)
+}
+
+// retry is an attempt of a waiting client on one of its keys, by its number from 1. As in Redis, the memory that is left does not
+// matter to it any more.
+func (w *waiter) retry(number int) (reply []byte) {
+	reply, _ = w.attempt(strconv.Itoa(number), backend.OpFree)
+	if backend.NotExecuted(reply) {
+		w.session.server.waiters.refuse()
+		return nil
+	}
+	return reply
+}
+
+// attempt asks the engine once. It blocks until Redis has answered, which is bounded as for every command. Both answers are
+// nil when the reply was cut, which ends the client's connection.
+func (w *waiter) attempt(which string, kind backend.OpKind) (reply []byte, words []string) {
+	op := resp.AppendBulkString(nil, "XCRDT.TRY")
+	op = resp.AppendBulkString(op, which)
+	op = append(op, w.command...)
 	out := new(capture)
 	caller := backend.NewCaller(out)
 	w.lane.Submit(caller, []backend.Op{{Kind: kind, Shape: w.shape, Argc: w.argc + 2, Count: 1, Bytes: op}})
@@ -101,9 +121,6 @@ func (w *waiter) attempt(which int) (reply []byte, words []string) {
 	switch {
 	case out.broken:
 		w.session.out.Break()
-		return nil, nil
-	case which != tryFirst && backend.NotExecuted(out.reply):
-		w.session.server.waiters.refuse()
 		return nil, nil
 	case bytes.HasPrefix(out.reply, waitStatus):
 		return nil, strings.Fields(string(out.reply[len(waitStatus):]))

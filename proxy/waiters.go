@@ -46,15 +46,48 @@ func newWaiters() *waiters {
 	}
 }
 
-// enter puts a waiter behind all others and makes its first attempt, after those who have waited longer had another one:
-// what they wait for may have arrived a moment ago. It returns the reply, or the words behind WAIT; both are nil when the
-// client is gone.
+// enter puts a waiter behind all others and makes its first attempt. It returns the reply, or the words behind WAIT; both are
+// nil when the client is gone. What somebody who waits longer has been woken for is not taken: the engine tells, and then
+// everybody tries in turn.
 func (q *waiters) enter(w *waiter) (reply []byte, words []string) {
+	behind := q.queue(w)
+	reply, words = w.first(behind)
+	if len(words) > wordIDs {
+		w.goOnFrom(w.session.scan.Args, words[wordIDs:])
+	}
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	if words == nil {
+		q.remove(w)
+	} else {
+		w.asleep = true
+		q.asleep++
+	}
+	q.release(w)
+	if words != nil && words[wordLate] == "1" {
+		for _, at := range w.places {
+			q.wakeLocked(at)
+		}
+	}
+	return reply, words
+}
+
+// The words behind WAIT.
+const (
+	wordTimeout = iota // ms
+	wordLate           // 1: others must try first
+	wordIDs            // and all further ones: where an XREAD goes on
+)
+
+// queue puts a waiter into the queues of its keys, as in an attempt. It returns the numbers of the keys for which others wait that
+// want the same.
+func (q *waiters) queue(w *waiter) (behind []int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.nextSeq++
 	w.seq, w.trying = q.nextSeq, make(chan struct{})
 	w.spots = make([]*list.Element, len(w.places))
-	var busy []place
+	q.clients[w.session.id] = w
 	for i, at := range w.places {
 		if w.index(at) != i+1 {
 			continue // named twice
@@ -69,30 +102,12 @@ func (q *waiters) enter(w *waiter) (reply []byte, words []string) {
 			members = list.New()
 			queue.groups[w.group] = members
 		}
-		if members.Len() > 0 && w.group != "" {
-			busy = append(busy, at)
+		if members.Len() > 0 && (w.group == groupLists || w.group == groupSortedSets) {
+			behind = append(behind, i+1)
 		}
 		w.spots[i] = members.PushBack(w)
 	}
-	q.clients[w.session.id] = w
-	q.mu.Unlock()
-	for _, at := range busy {
-		q.serveGroup(at, w.group, w.seq)
-	}
-	reply, words = w.attempt(tryFirst)
-	if len(words) > 1 {
-		w.goOnFrom(w.session.scan.Args, words[1:])
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if words == nil {
-		q.remove(w)
-	} else {
-		w.asleep = true
-		q.asleep++
-	}
-	q.release(w)
-	return reply, words
+	return behind
 }
 
 // acquire begins an attempt, or whatever else must not meet one, and reports whether the waiter still waits.
@@ -205,7 +220,7 @@ func (q *waiters) wakeAll() {
 func (q *waiters) serve(at place, queue *waitQueue) {
 	for {
 		for _, group := range q.groups(queue) {
-			q.serveGroup(at, group, 0)
+			q.serveGroup(at, group)
 		}
 		q.mu.Lock()
 		if !queue.again {
@@ -228,13 +243,13 @@ func (q *waiters) groups(queue *waitQueue) []string {
 	return names
 }
 
-// serveGroup lets the waiters of a group try one key, in their order, until one finds nothing; those that do not compete
-// all try. before ends it at a waiter that is not older, unless it is 0.
-func (q *waiters) serveGroup(at place, group string, before uint64) {
+// serveGroup lets the waiters of a group try one key, in their order, until one finds nothing; those that do not compete all
+// try.
+func (q *waiters) serveGroup(at place, group string) {
 	var last uint64
 	for {
 		w := q.next(at, group, last)
-		if w == nil || before != 0 && w.seq >= before {
+		if w == nil {
 			return
 		}
 		last = w.seq
@@ -261,13 +276,13 @@ func (q *waiters) next(at place, group string, last uint64) *waiter {
 }
 
 // try makes one attempt for a waiter and answers it when there was something.
-func (q *waiters) try(w *waiter, which int) (tried, served bool) {
+func (q *waiters) try(w *waiter, number int) (tried, served bool) {
 	if !q.acquire(w) {
 		return false, false
 	}
 	var reply []byte
 	if !w.gone() {
-		reply, _ = w.attempt(which)
+		reply = w.retry(number)
 		tried = true
 	}
 	q.mu.Lock()

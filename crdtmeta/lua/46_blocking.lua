@@ -7,7 +7,6 @@ do
   local H = E.handlers
   local KEPT = 60000         -- ms: a note is kept once or twice as long, so proxies renew theirs more often
   local HISTORY = 1000       -- entries that a waiting XREAD gets when it names no COUNT
-  local FIRST = 0            -- which keys XCRDT.TRY tries: all of them for a new client, else one by its number
   local turned = 0           -- ms at which fading was begun
   local stirred, count = {}, 0 -- "db:key" that somebody waits for and this call has changed
   local requests = {}
@@ -29,10 +28,15 @@ do
     of[k] = true
   end
 
+  local function noted(k)
+    local new, old = waiting[db], fading[db]
+    return new and new[k] or old and old[k]
+  end
+
   -- stir notes that a key of the selected database has changed, for those who wait for it.
   function E.stir(k)
+    if not noted(k) then return end
     local new, old = waiting[db], fading[db]
-    if not (new and new[k] or old and old[k]) then return end
     if new then
       new[k] = nil
       if not next_(new) then waiting[db] = nil end
@@ -270,23 +274,36 @@ do
     end}
   end)
 
+  -- overtakes says whether one of the keys for which others have waited longer has changed since they looked.
+  local function overtakes(which, q, argv)
+    for j in string.gmatch(which, ',(%d+)') do
+      if not noted(argv[q.first + j - 1]) then return true end
+    end
+    return false
+  end
+
   -- XCRDT.TRY which command argument…
-  -- Answers what the command answers, or the status WAIT; of a first try with the timeout in ms and, of an XREAD, the ids to
-  -- go on from.
+  -- which is the number of the key that a waiting client tries; or 0 for a new client, which tries all of them, followed by
+  -- the numbers of those for which others have waited longer at the same proxy. Answers what the command answers, or
+  -- the status WAIT; to a new client with the timeout in ms, 1 when nothing was tried because others come first and
+  -- must try now, else 0, and of an XREAD the ids to go on from.
   H['XCRDT.TRY'] = function(argv, i, n)
-    local which = tonumber_(argv[i + 1])
+    local which, nth = argv[i + 1], tonumber_(argv[i + 1])
     local q = requests[upper(argv[i + 2])](argv, i + 2, n - 2)
     if q.err then return q end
-    if which ~= FIRST then
-      local reply = again(q, argv, which)
+    if nth and nth > 0 then
+      local reply = again(q, argv, nth)
       if reply then return reply end
-      note(argv[q.first + which - 1])
+      note(argv[q.first + nth - 1])
       return {ok = 'WAIT '}
     end
-    local reply = first_of(q, argv)
+    local late = overtakes(which, q, argv)
+    local reply = not late and first_of(q, argv)
     if reply then return reply end
-    for j = 1, q.count do note(argv[q.first + j - 1]) end
-    local words = format('WAIT %.0f', q.ms)
+    if not late then
+      for j = 1, q.count do note(argv[q.first + j - 1]) end
+    end
+    local words = format('WAIT %.0f %d', q.ms, late and 1 or 0)
     if q.ids then words = words .. ' ' .. concat(q.ids(), ' ') end
     return {ok = words}
   end
