@@ -169,6 +169,7 @@ var needsMemory = map[string]bool{
 	"DECR": true, "INCRBY": true, "DECRBY": true, "INCRBYFLOAT": true, "HSET": true, "HMSET": true, "HSETNX": true,
 	"HINCRBY": true, "HINCRBYFLOAT": true, "SADD": true, "SINTERSTORE": true, "SUNIONSTORE": true, "SDIFFSTORE": true,
 	"ZADD": true, "ZINCRBY": true, "ZRANGESTORE": true, "ZUNIONSTORE": true, "ZINTERSTORE": true, "COPY": true,
+	"LPUSH": true, "RPUSH": true, "LPUSHX": true, "RPUSHX": true, "LINSERT": true, "LSET": true, "LMOVE": true, "RPOPLPUSH": true,
 }
 
 func function(commands [][]string) string {

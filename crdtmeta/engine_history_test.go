@@ -86,7 +86,7 @@ func (p *play) adoptSome(g history.Generator) {
 	for i, key := range history.Keys {
 		var v model.Value
 		kind := rapid.IntRange(0, 9).Draw(p.t, "adopt")
-		if kind < 4 && !g.Clash {
+		if kind < 5 && !g.Clash {
 			kind = i // the favourite type of the key
 		}
 		switch kind {
@@ -98,6 +98,8 @@ func (p *play) adoptSome(g history.Generator) {
 			v = model.Value{Type: model.Set, Elements: map[string]string{"m": "", "o\x00": ""}}
 		case 3:
 			v = model.Value{Type: model.ZSet, Elements: map[string]string{"m": "5", "n": "0.5"}}
+		case 4:
+			v = model.Value{Type: model.List, List: []string{"x", "y", "x", "z", ""}}
 		default:
 			continue
 		}

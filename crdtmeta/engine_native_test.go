@@ -141,7 +141,7 @@ func (n *node) names(f failer) (keys map[int][]string, companions map[int]int) {
 		for _, name := range n.do(f, "KEYS", "*").Strings() {
 			if rest, ours := strings.CutPrefix(name, "crdt:"); !ours {
 				keys[db] = append(keys[db], name)
-			} else if rest != "" && strings.ContainsAny(rest[:1], "012") {
+			} else if rest != "" && strings.ContainsAny(rest[:1], "012345") {
 				companions[db]++
 			}
 		}

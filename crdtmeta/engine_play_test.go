@@ -38,7 +38,7 @@ const deadlines = 9_000_000_000_000
 
 // adopt writes the same data past the engine in all regions.
 func (p *play) adopt(db int, key string, v model.Value) {
-	p.t.Logf("all: adopt db%d %q %v %q %v ttl=%d", db, key, v.Type, v.String, v.Elements, v.Deadline)
+	p.t.Logf("all: adopt db%d %q %v %q %v %q ttl=%d", db, key, v.Type, v.String, v.Elements, v.List, v.Deadline)
 	for i, n := range p.nodes {
 		n.adopt(p.t, db, key, v)
 		p.models[i].Adopt(db, key, v)

@@ -25,7 +25,7 @@ func (n *node) checkFormats(f failer) {
 				keys = append(keys, name)
 				continue
 			}
-			if rest == "" || !strings.ContainsAny(rest[:1], "012") {
+			if rest == "" || !strings.ContainsAny(rest[:1], "012345") {
 				continue
 			}
 			switch kind := n.do(f, "TYPE", name).Text; kind {
@@ -33,6 +33,8 @@ func (n *node) checkFormats(f failer) {
 				checkRecord(f, name, n.do(f, "GET", name).Text)
 			case "hash":
 				checkCompanionHash(f, name, pairs(n.do(f, "HGETALL", name).Strings()))
+			case "list":
+				n.checkPlaces(f, name)
 			default:
 				f.Fatalf("companion %q has type %s", name, kind)
 			}
@@ -68,7 +70,7 @@ func checkCompanionHash(f failer, name string, fields map[string]string) {
 			if _, err := crdtmeta.ParseTime(value); err != nil {
 				f.Fatalf("companion %q, field %q: %v", name, field, err)
 			}
-		case strings.ContainsAny(field[:1], "shzo"):
+		case strings.ContainsAny(field[:1], "shzlo"):
 			checkRecord(f, name+" "+field, value)
 		default:
 			f.Fatalf("companion %q has field %q", name, field)

@@ -43,6 +43,21 @@ ZREM z m
 ZINCRBY z 1.5 m
 ZINCRBY z 1.5 o
 SET z 9
+RPUSH l x y
+RPUSH l x y
+LPUSH l z
+LPUSH l v w
+LPOP l
+RPOP l 2
+LSET l 0 u
+LSET l -1 t
+LINSERT l BEFORE y r
+LINSERT l AFTER x q
+LREM l 0 x
+LTRIM l 1 -1
+LMOVE l l LEFT RIGHT
+RPOPLPUSH l l
+SADD l m
 PEXPIREAT * PX
 PEXPIREAT * PX
 PEXPIREAT * PX
@@ -105,10 +120,11 @@ func (s *shortLife) play() {
 			n.adopt(s.t, 0, "h", model.Value{Type: model.Hash, Elements: map[string]string{"f": "1", "g": "2"}})
 			n.adopt(s.t, 0, "z", model.Value{Type: model.ZSet, Elements: map[string]string{"m": "1", "n": "2"}})
 			n.adopt(s.t, 0, "k", model.Value{Type: model.String, String: "7"})
+			n.adopt(s.t, 0, "l", model.Value{Type: model.List, List: []string{"x", "y", "z", "x"}})
 		}
-		s.tell("adopted h {f 1 g 2}, z {m 1 n 2}, k 7")
+		s.tell("adopted h {f 1 g 2}, z {m 1 n 2}, k 7, l [x y z x]")
 	}
-	keys := [][]string{{"k"}, {"h"}, {"s"}, {"z"}, {"k", "h", "s", "z"}}[s.random.IntN(5)]
+	keys := [][]string{{"k"}, {"h"}, {"s"}, {"z"}, {"l"}, {"k", "h", "s", "z", "l"}}[s.random.IntN(6)]
 	for range 30 + s.random.IntN(50) {
 		switch s.random.IntN(10) {
 		case 0:

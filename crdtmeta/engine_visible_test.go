@@ -24,7 +24,7 @@ func (n *node) visible(f failer) (map[int]map[string]model.Value, map[int]int) {
 		for _, name := range n.do(f, "KEYS", "*").Strings() {
 			if rest, ours := strings.CutPrefix(name, "crdt:"); !ours {
 				names = append(names, name)
-			} else if rest != "" && strings.ContainsAny(rest[:1], "012") {
+			} else if rest != "" && strings.ContainsAny(rest[:1], "012345") {
 				companions[db]++
 			}
 		}
@@ -40,7 +40,8 @@ func (n *node) values(f failer, names []string) map[string]model.Value {
 	var questions [][]string
 	for _, name := range names {
 		questions = append(questions, []string{"TYPE", name}, []string{"PEXPIRETIME", name}, []string{"GET", name},
-			[]string{"HGETALL", name}, []string{"SMEMBERS", name}, []string{"ZRANGE", name, "0", "-1", "WITHSCORES"})
+			[]string{"HGETALL", name}, []string{"SMEMBERS", name}, []string{"ZRANGE", name, "0", "-1", "WITHSCORES"},
+			[]string{"LRANGE", name, "0", "-1"})
 	}
 	replies, err := n.conn.Pipeline(questions)
 	if err != nil {
@@ -48,7 +49,7 @@ func (n *node) values(f failer, names []string) map[string]model.Value {
 	}
 	values := map[string]model.Value{}
 	for i, name := range names {
-		values[name] = parseVisible(f, name, replies[6*i:6*i+6])
+		values[name] = parseVisible(f, name, replies[7*i:7*i+7])
 	}
 	return values
 }
@@ -72,6 +73,8 @@ func parseVisible(f failer, name string, r []redistest.Reply) model.Value {
 		}
 	case "zset":
 		v.Type, v.Elements = model.ZSet, pairs(r[5].Strings())
+	case "list":
+		v.Type, v.List = model.List, r[6].Strings()
 	default:
 		f.Fatalf("key %q has type %q", name, r[0].Text)
 	}
@@ -121,6 +124,8 @@ func (n *node) adopt(f failer, db int, name string, v model.Value) {
 		for member, score := range v.Elements {
 			n.do(f, "ZADD", name, score, member)
 		}
+	case model.List:
+		n.do(f, append([]string{"RPUSH", name}, v.List...)...)
 	}
 	if v.Deadline != 0 {
 		n.do(f, "PEXPIREAT", name, strconv.FormatInt(v.Deadline, 10))
@@ -141,6 +146,9 @@ func describe(data map[int]map[string]model.Value) string {
 				parts = append(parts, " "+strconv.Quote(element)+"="+strconv.Quote(value))
 			}
 			slices.Sort(parts)
+			for _, value := range v.List {
+				parts = append(parts, " "+strconv.Quote(value))
+			}
 			line += strings.Join(parts, "")
 			if v.Deadline != 0 {
 				line += " ttl=" + strconv.FormatInt(v.Deadline, 10)

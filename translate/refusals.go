@@ -7,7 +7,6 @@ import (
 
 // Why a command is refused, as the table's rows name it.
 const (
-	noLists        = "lists are not replicated in this version"
 	noStreams      = "streams are not replicated in this version"
 	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
 	noRestore      = "serialized values are not replicated in this version"

@@ -194,7 +194,9 @@ do
   local PARTS = {
     SADD = {2, 1}, SREM = {2, 1}, HSET = {2, 2}, HMSET = {2, 2}, HDEL = {2, 1}, ZADD = {2, 2}, ZREM = {2, 1},
     DEL = {1, 1}, UNLINK = {1, 1}, MSET = {1, 2},
+    LPUSH = {2, 1}, RPUSH = {2, 1}, LPUSHX = {2, 1}, RPUSHX = {2, 1},
   }
+  local REPLIES_LENGTH = {LPUSH = true, RPUSH = true, LPUSHX = true, RPUSHX = true}
   local LONGEST = 7000
 
   -- native runs a client's command as it is. A very long one runs in parts, after a check of what could fail later.
@@ -223,6 +225,6 @@ do
       if type_(reply) == 'table' and reply.err then return reply end
       if type_(reply) == 'number' then total = total + reply end
     end
-    return type_(reply) == 'number' and total or reply
+    return type_(reply) == 'number' and not REPLIES_LENGTH[name] and total or reply
   end
 end

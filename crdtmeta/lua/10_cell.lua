@@ -129,6 +129,16 @@ do
     end
   end
 
+  -- reset_field resets the cell of a field. A list's element goes with the write that made it, whatever LSET has written
+  -- since; as long as an effect has not seen it made, it has not seen what LSET wrote either.
+  function E.reset_field(field, cell, given)
+    if byte(field, 1) ~= 108 then
+      E.reset(cell, given)
+    elseif E.seen(E.made(sub(field, 2))) then
+      cell.w = {}
+    end
+  end
+
   -- offsets appends the live shares of a cell, as a local command sees them, to a flat offsets list.
   function E.offsets(cell, field, list)
     if cell.s then

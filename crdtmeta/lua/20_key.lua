@@ -2,7 +2,7 @@
 -- string) or 'h' (Redis hash), raw = stored record, rec = decoded record}; cells, where the whole companion is loaded.
 
 do
-  local LETTER = {string = 'k', set = 's', hash = 'h', zset = 'z', list = 'o', stream = 'o'}
+  local LETTER = {string = 'k', set = 's', hash = 'h', zset = 'z', list = 'l', stream = 'o'}
 
   -- native_type gives the letter of what the user's key holds, or nil.
   function E.native_type(k)
@@ -124,34 +124,45 @@ do
     end
   end
 
-  -- cells loads and decodes every cell of the companion.
+  -- load_cells loads and decodes every cell of the companion, and the newest stamps beside them.
   function E.load_cells(S)
     if S.cells then return S.cells end
-    local cells = {}
-    S.cells = cells
+    local cells, newest = {}, {}
+    S.cells, S.newest = cells, newest
     if S.form == 'h' then
       local all = call('HGETALL', S.ck)
       for i = 1, #all, 2 do
         local field = all[i]
         local b = byte(field, 1)
-        if b and b ~= 110 then cells[field] = E.decode(all[i + 1]) end
+        if b == 110 then newest[sub(field, 2)] = tonumber_(all[i + 1])
+        elseif b then cells[field] = E.decode(all[i + 1]) end
       end
     end
     return cells
   end
 
-  -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and stable
-  -- elements of the shown type need none.
+  -- plain says of a cell with one write that the shown type tells all of it: a stable element, or one of a list that
+  -- LSET has not changed.
+  local function plain(field, w, shown)
+    if shown ~= sub(field, 1, 1) then return false end
+    if w[1] == '' then return true end
+    if shown ~= 'l' then return false end
+    local o, at, n = E.made(sub(field, 2))
+    return o == w[1] and at == w[2] and n == w[3]
+  end
+
+  -- write_companion stores record and cells anew. Dead cells stay only while their shares can still matter, and elements
+  -- of which the shown type tells all need none. The newest stamps of a list are those of elements without cells too.
   function E.write_companion(S, shown)
-    local rec, list, n, counters, newest = S.rec, {}, 0, nil, {}
+    local rec, list, n, counters = S.rec, {}, 0, nil
+    local newest = shown == 'l' and S.newest or {}
     local function note(o, at)
       if o ~= '' and at > (newest[o] or 0) then newest[o] = at end
     end
     for field, cell in pairs_(S.cells) do
       local w = cell.w
       for i = 1, #w do note(w[i][1], w[i][2]) end
-      local stable = shown == sub(field, 1, 1) and #w == 1 and w[1][1] == '' and not cell.s
-      if not stable and (#w > 0 or cell.s) then
+      if (#w > 0 or cell.s) and (cell.s or #w > 1 or not plain(field, w[1], shown)) then
         if cell.s then
           counters = true
           for o, share in pairs_(cell.s) do note(o, share[3]) end
@@ -162,8 +173,9 @@ do
     end
     rec.c = counters
     if S.form then call('UNLINK', S.ck) else E.count_companion(1) end
+    if shown ~= 'l' then E.drop_places(S) end
     S.raw = E.encode(rec)
-    if n == 0 then
+    if n == 0 and shown ~= 'l' then
       S.form = 's'
       call('SET', S.ck, S.raw)
       return
@@ -178,6 +190,7 @@ do
   function E.drop_cells(S)
     if S.form == 'h' then
       call('UNLINK', S.ck)
+      E.drop_places(S)
       S.form, S.raw = 's', ''
     end
   end
@@ -219,7 +232,7 @@ do
     for _, cell in pairs_(E.load_cells(S)) do
       if E.live(cell) then return true end
     end
-    return false
+    return S.form == 'h' and call('EXISTS', E.places_key(S)) == 1
   end
   E.any_live = any_live
 
@@ -291,6 +304,13 @@ do
     return S
   end
 
+  -- open_counted opens the keys of a command that names how many they are, as they were before it: key → state.
+  function E.open_counted(argv, first, count, last)
+    local states = {}
+    for j = first, first + count - 1 < last and first + count - 1 or last do states[argv[j]] = E.open_elements(argv[j]) end
+    return states
+  end
+
   -- drop_hidden removes what a clash of types has hidden behind the shown type. In other regions every write implies
   -- that; only what this region has seen of hidden counters must be said.
   function E.drop_hidden(S, shown)
@@ -330,6 +350,11 @@ do
     end
     if not nt then
       S.absent = true
+      E.lift_list(S, keep)
+      return
+    end
+    if nt == 'l' then
+      E.lift_list(S, keep, call('LRANGE', S.k, 0, -1))
       return
     end
     local natives = {}
@@ -391,8 +416,9 @@ do
       end
     end
     call('UNLINK', S.k)
+    E.drop_places(S)
     local hidden = ''
-    for _, letter in pairs_({'h', 'k', 'o', 's', 'z'}) do
+    for _, letter in pairs_({'h', 'k', 'l', 'o', 's', 'z'}) do
       if letters[letter] and letter ~= shown then hidden = hidden .. letter end
     end
     rec.y = hidden ~= '' and hidden or nil
@@ -401,6 +427,8 @@ do
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
         if not rec.s then E.winner(rec)[4] = false end
+      elseif shown == 'l' then
+        E.show_list(S)
       else
         local list = {}
         for field, cell in pairs_(S.cells) do

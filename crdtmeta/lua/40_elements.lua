@@ -146,6 +146,9 @@ do
     if not nt then return end
     if nt == 'k' then
       E.overwritten(S, call('GET', S.k), nil)
+    elseif nt == 'l' then
+      local size = call('LLEN', S.k)
+      for i = 0, size - 1, 2000 do E.pushed(S, END, call('LRANGE', S.k, i, i + 1999), i) end
     elseif nt == 'o' then
       E.emit('O', S.k, call('DUMP', S.k))
       E.put(S, {'o', stamp_prefix .. (packed_op[op] or mpack(op))}, 2, origin, t)

@@ -161,12 +161,12 @@ do
 
   function H.ZMPOP(argv, i, n)
     local keys = tonumber_(argv[i + 1]) or 0
-    for j = i + 2, i + 1 + keys < i + n and i + 1 + keys or i + n - 1 do E.open_elements(argv[j]) end
+    local states = E.open_counted(argv, i + 2, keys, i + n - 1)
     local reply = native(argv, i, n)
     if type_(reply) == 'table' and not reply.err and reply[1] then
       local members = {}
       for j = 1, #reply[2] do members[j] = reply[2][j][1] end
-      E.removed(E.open_elements(reply[1]), 'z', members, #members)
+      E.removed(states[reply[1]], 'z', members, #members)
     end
     return reply
   end

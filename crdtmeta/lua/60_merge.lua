@@ -108,7 +108,7 @@ do
   function M.forget(S, given)
     S.rec.b = nil
     E.reset(S.rec, given and given[''])
-    for field, cell in pairs_(S.cells) do E.reset(cell, given and given[field]) end
+    for field, cell in pairs_(S.cells) do E.reset_field(field, cell, given and given[field]) end
   end
 
   -- forget_others resets the cells of types other than letter, as any write does. What a string's write said of the
@@ -119,7 +119,7 @@ do
       E.reset(S.rec)
     end
     for field, cell in pairs_(S.cells) do
-      if sub(field, 1, 1) ~= letter then E.reset(cell) end
+      if sub(field, 1, 1) ~= letter then E.reset_field(field, cell) end
     end
   end
 end

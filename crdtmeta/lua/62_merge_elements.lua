@@ -8,7 +8,7 @@ do
 
   -- simple says that elements can be merged one by one: no other type is in play, and a key with a TTL
   -- has neither expired nor been evicted.
-  local function simple(S)
+  function M.simple(S)
     local rec = S.rec
     if rec.y or #rec.w > 0 or (rec.s and E.shares_live(rec)) then return false end
     if rec.T then
@@ -70,7 +70,7 @@ do
         end
       end)
     end
-    if not simple(S) then return long_way() end
+    if not M.simple(S) then return long_way() end
     local raws = E.raw_cells(S, fields)
     local plain = r.prefix .. (packed_op[r.op] or mpack(r.op))
     local natives, cells, m = {}, {}, 0
@@ -128,7 +128,7 @@ do
         end
       end)
     end
-    if not simple(S) then
+    if not M.simple(S) then
       long_way()
       return p + 5
     end
@@ -199,7 +199,7 @@ do
         E.take_share(cell, t0, op0, sum, float)
       end)
     end
-    if not simple(S) then return long_way() end
+    if not M.simple(S) then return long_way() end
     local raw = S.form == 'h' and call('HGET', S.ck, field)
     local cell = raw and E.decode(raw) or {w = {}}
     local native = try(READ[letter], k, element)

@@ -71,7 +71,7 @@ do
       for field, of in pairs_(given) do
         local cell = field == '' and S.rec or S.cells[field]
         if field == '' then E.keep_persist(cell) end
-        if cell then E.reset(cell, of) end
+        if cell then E.reset_field(field, cell, of) end
       end
     end)
     return p + 3

@@ -5,8 +5,8 @@ do
   local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
 
   -- How many values an effect has, its kind included, and where among them its key is.
-  local SIZE = {S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2}
-  local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1}
+  local SIZE = {S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4}
+  local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1, l = 1, d = 1, L = 1}
   E.key_at = KEY_AT
 
   local function region(o)
@@ -128,6 +128,11 @@ do
           for q = #run - 3, 1, -4 do
             if run[q] == k then return run[q + 1] end
           end
+        end
+        if kind == 'L' then return body[p + 2] == element and body[p + 3] or nil end
+        if kind == 'l' then
+          local _, _, _, index = E.made(element)
+          return body[p + 3][index]
         end
         if kind ~= 'a' and kind ~= 'A' then return nil end
         local list = body[p + 4]

@@ -24,6 +24,17 @@ do
     if cell.x and #cell.w == 0 then lines[#lines + 1] = name .. ' removed by ' .. stamp_text(cell.x[1], cell.x[2], cell.x[3]) end
   end
 
+  local NAME = {s = 'member', h = 'field', z = 'member', o = 'value'}
+
+  -- cell_name gives a cell's field in words: list elements by the effect that made them.
+  local function cell_name(field)
+    if byte(field, 1) ~= 108 then return NAME[sub(field, 1, 1)] .. ' "' .. sub(field, 2, 65) .. '"' end
+    local place = sub(field, 2)
+    local o, at, n, index = E.made(place)
+    if o == '' then return 'element that was at ' .. E.cold_range(place) end
+    return format('element %d of %s', index, stamp_text(o, at, n))
+  end
+
   E.handlers['XCRDT.EXPLAIN'] = function(argv, i, n)
     local S = E.open(argv[i + 1])
     local lines = {'type ' .. call('TYPE', S.k).ok}
@@ -42,10 +53,7 @@ do
     local fields = {}
     for field in pairs_(E.load_cells(S)) do fields[#fields + 1] = field end
     sort(fields, function(a, b) return a < b end)
-    local NAME = {s = 'member', h = 'field', z = 'member', o = 'value'}
-    for j = 1, #fields < 200 and #fields or 200 do
-      cell_lines(NAME[sub(fields[j], 1, 1)] .. ' "' .. sub(fields[j], 2, 65) .. '"', S.cells[fields[j]], lines)
-    end
+    for j = 1, #fields < 200 and #fields or 200 do cell_lines(cell_name(fields[j]), S.cells[fields[j]], lines) end
     if #fields > 200 then lines[#lines + 1] = '… and ' .. #fields - 200 .. ' more' end
     return concat(lines, '\n')
   end
@@ -111,6 +119,7 @@ do
     local S = E.open(argv[2])
     if not S.form or call('EXISTS', S.k) == 1 then return 0 end
     local rec, cells, list, removed = S.rec, E.load_cells(S), munpack(argv[3]), {}
+    E.lift_list(S, true)
     for i = 1, #list do
       local field, o, at, n, v = list[i][1], list[i][2], list[i][3], list[i][4], list[i][5]
       local cell = field == '' and rec or cells[field]

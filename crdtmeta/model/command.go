@@ -56,6 +56,9 @@ func init() {
 		"ZADD": {4, zadd}, "ZINCRBY": {4, zincrby}, "ZREM": {3, zrem}, "ZPOPMIN": {2, zpopmin}, "ZPOPMAX": {2, zpopmax},
 		"ZREMRANGEBYRANK": {4, zremrangebyrank}, "ZRANGESTORE": {5, zrangestore},
 		"ZUNIONSTORE": {4, zunionstore}, "ZINTERSTORE": {4, zinterstore},
+		"LPUSH": {3, lpush}, "RPUSH": {3, rpush}, "LPUSHX": {3, lpushx}, "RPUSHX": {3, rpushx}, "LPOP": {2, lpop}, "RPOP": {2, rpop},
+		"LMPOP": {4, lmpop}, "LMOVE": {5, lmove}, "RPOPLPUSH": {3, rpoplpush}, "LINSERT": {5, linsert}, "LSET": {4, lset},
+		"LREM": {4, lrem}, "LTRIM": {4, ltrim},
 		"DEL": {2, del}, "UNLINK": {2, del}, "RENAME": {3, rename}, "RENAMENX": {3, renamenx}, "COPY": {3, copyKey}, "MOVE": {3, move},
 		"PEXPIREAT": {3, pexpireat}, "PERSIST": {2, persist}, "FLUSHDB": {1, flushdb}, "FLUSHALL": {1, flushall},
 	}
@@ -95,10 +98,14 @@ func (c *call) replace(key string, v Value) {
 		c.emit(Effect{Kind: Overwrite, Key: key, Value: v.String})
 	} else {
 		c.emit(Effect{Kind: Delete, Key: key})
-		if len(v.Elements) == 0 {
+		switch {
+		case v.Type == List:
+			c.insert(key, atEnd, v.List...)
+		case len(v.Elements) == 0:
 			return
+		default:
+			c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
 		}
-		c.emit(Effect{Kind: Add, Key: key, Type: v.Type, Elements: elementList(v.Elements)})
 	}
 	if v.Deadline != 0 {
 		c.emit(Effect{Kind: Expire, Key: key, Deadline: v.Deadline})

@@ -5,7 +5,7 @@
 // ever, collects no garbage, and has no companion formats. Numbers are exact rationals, so integers of 64 bits and
 // the binary fractions that tests use add up exactly in any order.
 //
-// It is not a Redis: it knows the write commands of strings, hashes, sets, sorted sets and keys, with the options that
+// It is not a Redis: it knows the write commands of strings, hashes, lists, sets, sorted sets and keys, with the options that
 // change what merges, and answers anything else with an error.
 //
 //	Call(t, db, commands) ──► reply of each command

@@ -15,6 +15,10 @@ const (
 	Delete    Kind = 'R' // the whole key removed, with its TTL
 	Expire    Kind = 'E' // TTL set, removed or void
 	Flush     Kind = 'F' // a database, or all of them, emptied
+
+	Insert     Kind = 'l' // elements put into a list
+	TakeOut    Kind = 'd' // elements of a list removed
+	SetElement Kind = 'L' // the value of one element of a list
 )
 
 // Deadlines of Expire that are no time.
@@ -51,6 +55,10 @@ type Effect struct {
 	Elements []Element
 	Deadline int64
 	Offsets  []Offset
+
+	Values []string // of the elements that an Insert puts behind each other
+	base   base     // of an Insert
+	places []place  // of a TakeOut or SetElement
 
 	start instant // of the share, for an Increment; the zero instant means that the share starts here
 	sum   *big.Rat

@@ -11,13 +11,14 @@ const (
 	Hash   Type = 'h'
 	Set    Type = 's'
 	ZSet   Type = 'z'
+	List   Type = 'l'
 )
 
 func (t Type) String() string {
-	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset"}[t]
+	return map[Type]string{None: "none", String: "string", Hash: "hash", Set: "set", ZSet: "zset", List: "list"}[t]
 }
 
-var types = []Type{String, Hash, Set, ZSet}
+var types = []Type{String, Hash, Set, ZSet, List}
 
 // candidate is one opinion about the key's TTL. Deadline 0 is the opinion that there is none.
 type candidate struct {
@@ -25,14 +26,16 @@ type candidate struct {
 	deadline int64
 }
 
-// Key holds the cells of all types under one name, and the TTL candidates. The cell of a string has the element "".
+// Key holds the cells of all types under one name, and the TTL candidates. The cell of a string has the element "", those
+// of a list are named after their places.
 type Key struct {
 	cells      map[Type]map[string]*Cell
+	places     map[string]place
 	candidates []candidate
 }
 
 func newKey() *Key {
-	k := &Key{cells: map[Type]map[string]*Cell{}}
+	k := &Key{cells: map[Type]map[string]*Cell{}, places: map[string]place{}}
 	for _, t := range types {
 		k.cells[t] = map[string]*Cell{}
 	}
@@ -75,6 +78,10 @@ func (k *Key) elements(t Type) map[string]string {
 // removeSeen removes what ctx has seen of the given types.
 func (k *Key) removeSeen(ctx context, of []Type) {
 	for _, t := range of {
+		if t == List {
+			k.removeSeenElements(ctx)
+			continue
+		}
 		for _, c := range k.cells[t] {
 			c.removeSeen(ctx)
 		}

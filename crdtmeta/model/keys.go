@@ -18,13 +18,7 @@ func del(c *call, args []string) any {
 // value is what a key of a database shows, as a whole.
 func (c *call) value(key string) Value {
 	k := c.region.key(c.db, key)
-	v := Value{Type: k.shown(), Deadline: k.deadline()}
-	if v.Type == String {
-		v.String = k.cell(String, "").value()
-	} else {
-		v.Elements = k.elements(v.Type)
-	}
-	return v
+	return k.value(k.shown())
 }
 
 func rename(c *call, args []string) any {

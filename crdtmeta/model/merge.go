@@ -46,6 +46,15 @@ func (r *Region) merge(ctx context, e Effect) {
 	case Delete:
 		k.removeSeen(ctx, types)
 		k.removeSeenTTL(ctx)
+	case Insert:
+		k.removeSeen(ctx, otherTypes(List))
+		k.mergeInsert(ctx, e)
+	case TakeOut:
+		k.removeSeen(ctx, otherTypes(List))
+		k.mergeTakeOut(e)
+	case SetElement:
+		k.removeSeen(ctx, otherTypes(List))
+		k.mergeSet(ctx, e)
 	case Expire:
 		k.removeSeenTTL(ctx)
 		if e.Deadline != Void {
@@ -81,7 +90,7 @@ func (r *Region) offsets(e Effect) []Offset {
 		reset(e.DB, e.Key, types, nil)
 	case Add, Remove:
 		reset(e.DB, e.Key, otherTypes(e.Type), e.Elements)
-	case Increment:
+	case Increment, Insert, TakeOut, SetElement:
 		reset(e.DB, e.Key, otherTypes(e.Type), nil)
 	case Flush:
 		for db := range r.databases {

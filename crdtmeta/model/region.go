@@ -110,17 +110,21 @@ func (r *Region) Adopt(db int, name string, v Value) {
 	for element, value := range v.Elements {
 		k.cell(v.Type, element).add(Stamp{}, value)
 	}
+	for position, value := range v.List {
+		k.element(place{root: cold, cold: position}).add(Stamp{}, value)
+	}
 	if v.Deadline != 0 {
 		k.candidates = append(k.candidates, candidate{Stamp{}, v.Deadline})
 	}
 }
 
-// Value is what a key shows to clients. String is for strings, Elements for all else (members of sets have the value
-// ""). Deadline is in Unix milliseconds, 0 for none.
+// Value is what a key shows to clients. String is for strings, List for lists, Elements for all else (members of sets have
+// the value ""). Deadline is in Unix milliseconds, 0 for none.
 type Value struct {
 	Type     Type
 	String   string
 	Elements map[string]string
+	List     []string
 	Deadline int64
 }
 
@@ -133,19 +137,27 @@ func (r *Region) Dump() map[int]map[string]Value {
 			if t == None {
 				continue
 			}
-			v := Value{Type: t, Deadline: k.deadline()}
-			if t == String {
-				v.String = k.cell(String, "").value()
-			} else {
-				v.Elements = k.elements(t)
-			}
 			if dump[db] == nil {
 				dump[db] = map[string]Value{}
 			}
-			dump[db][name] = v
+			dump[db][name] = k.value(t)
 		}
 	}
 	return dump
+}
+
+// value is what a key of type t shows.
+func (k *Key) value(t Type) Value {
+	v := Value{Type: t, Deadline: k.deadline()}
+	switch t {
+	case String:
+		v.String = k.cell(String, "").value()
+	case List:
+		v.List = k.values()
+	default:
+		v.Elements = k.elements(t)
+	}
+	return v
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -81,7 +81,7 @@ func (g *grammar) key(family string) string {
 		return name
 	}
 	if family == anyType {
-		family = []string{"string", "hash", "set", "zset", "geo"}[g.random.IntN(5)]
+		family = []string{"string", "hash", "set", "zset", "list", "geo"}[g.random.IntN(6)]
 	}
 	return family + name
 }

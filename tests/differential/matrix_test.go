@@ -26,7 +26,8 @@ var contents = map[string]struct {
 	"ints":    {make: []string{"SADD # 7"}},
 	"zset":    {make: []string{"ZADD # 1 a", "ZINCRBY # 2 a"}},
 	"geo":     {make: []string{"GEOADD # 0.5 0.5 a"}},
-	"list":    {native: true, make: []string{"RPUSH # a"}},
+	"list":    {make: []string{"RPUSH # a b", "LSET # 0 1"}},
+	"oldlist": {native: true, make: []string{"RPUSH # a"}},
 	"stream":  {native: true, make: []string{"XADD # 1-1 f v"}},
 	"hll":     {native: true, make: []string{"PFADD # a"}},
 }

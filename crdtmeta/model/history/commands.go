@@ -18,7 +18,7 @@ const (
 )
 
 // Keys are the names that histories use. Two of them share a slot by a hash tag, one needs the third form of companion.
-var Keys = []string{"a", "b", "{t}c", "}d"}
+var Keys = []string{"a", "b", "{t}c", "}d", "{e"}
 
 // Generator draws commands.
 type Generator struct {
@@ -36,6 +36,7 @@ type family func(Generator, *rapid.T, string) []string
 // favourites lets each key be used mostly with one type, so that most commands do something; the rest clash.
 var favourites = map[string]family{
 	"a": Generator.text, "b": Generator.hash, "{t}c": Generator.set, "}d": Generator.sortedSet,
+	"{e": Generator.list,
 }
 
 func (g Generator) favourite(t *rapid.T, key string) []string { return favourites[key](g, t, key) }
@@ -48,7 +49,8 @@ var (
 	clash = []family{
 		Generator.favourite, Generator.set, Generator.whole, Generator.favourite, Generator.life, Generator.text, Generator.favourite,
 		Generator.hash, Generator.favourite, Generator.sortedSet, Generator.life, Generator.favourite, Generator.whole,
-		Generator.text, Generator.favourite, Generator.set, Generator.hash, Generator.life, Generator.favourite,
+		Generator.text, Generator.favourite, Generator.set, Generator.list, Generator.hash, Generator.life, Generator.favourite,
+		Generator.list, Generator.favourite,
 	}
 )
 
@@ -202,6 +204,43 @@ func (g Generator) sortedSet(t *rapid.T, key string) []string {
 		return []string{name, key, "0", pick(t, "last", "0", "1", "-2")}
 	default:
 		return some(t, []string{name, key}, pair)
+	}
+}
+
+// list draws list commands. Equal values are frequent, because they are different elements.
+func (g Generator) list(t *rapid.T, key string) []string {
+	value := func() []string { return []string{pick(t, "value", "x", "y", "z", "", "\xff\x00", "7")} }
+	end := func() string { return pick(t, "end", "LEFT", "RIGHT") }
+	index := func() string { return pick(t, "index", "0", "1", "-1", "-2", "2", "5", "-5") }
+	switch name := pick(t, "list", "RPUSH", "LPUSH", "LINSERT", "RPUSH", "LSET", "LPOP", "RPOP", "LINSERT", "LREM", "LTRIM", "LPUSHX", "RPUSHX",
+		"LMPOP", "LMOVE", "RPOPLPUSH"); name {
+	case "LINSERT":
+		words := []string{name, key, pick(t, "where", "BEFORE", "AFTER")}
+		return append(append(words, value()...), value()...)
+	case "LSET":
+		return append([]string{name, key, index()}, value()...)
+	case "LPOP", "RPOP":
+		if rapid.Bool().Draw(t, "counted") {
+			return []string{name, key, pick(t, "count", "1", "2", "0", "10")}
+		}
+		return []string{name, key}
+	case "LREM":
+		return append([]string{name, key, pick(t, "count", "0", "1", "-1", "2", "-2")}, value()...)
+	case "LTRIM":
+		return []string{name, key, index(), index()}
+	case "LMPOP":
+		return []string{name, "2", key, g.key(t, "other"), end(), "COUNT", pick(t, "count", "1", "2", "10")}
+	case "LMOVE", "RPOPLPUSH":
+		to := key
+		if g.Clash && rapid.Bool().Draw(t, "elsewhere") {
+			to = g.key(t, "to")
+		}
+		if name == "LMOVE" {
+			return []string{name, key, to, end(), end()}
+		}
+		return []string{name, key, to}
+	default:
+		return some(t, []string{name, key}, value)
 	}
 }
 

@@ -152,7 +152,7 @@ func ParseValue(words []string) (string, model.Value) {
 			words = words[:len(words)-1]
 		}
 	}
-	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet} {
+	for _, t := range []model.Type{model.String, model.Hash, model.Set, model.ZSet, model.List} {
 		if t.String() == kind {
 			v.Type = t
 		}
@@ -162,6 +162,9 @@ func ParseValue(words []string) (string, model.Value) {
 		return key, model.Value{}
 	case model.String:
 		v.String = words[0]
+		return key, v
+	case model.List:
+		v.List = append(v.List, words...)
 		return key, v
 	}
 	v.Elements = map[string]string{}
