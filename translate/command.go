@@ -41,15 +41,15 @@ const (
 	ShapeScorePair                  // flat member, score array; RESP3: flat with a double (ZPOPMIN without count)
 	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
 	ShapePopScore                   // [key, member, score], null array when nothing was popped, a double in RESP3 (BZPOPMIN)
-	ShapeStreams                    // array of [key, entries]; RESP3: map from key to entries; null array for nothing (XREAD)
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
+	ShapeStreams                    // array of [key, entries]: null array when there is nothing, a map in RESP3 (XREADGROUP)
 	ShapeIntegers                   // array in which a bulk of digits becomes an integer, and nulls stay (BITFIELD)
 )
 
 var shapeNames = [...]string{
-	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "pop-score",
-	"streams", "keys", "scan", "integers",
+	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "pop-score", "keys",
+	"scan", "streams", "integers",
 }
 
 func (s Shape) String() string { return shapeNames[s] }

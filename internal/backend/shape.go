@@ -32,21 +32,21 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 		if three {
 			return appendScores(dst, reply, true)
 		}
-	case translate.ShapePopScorePairs:
-		if !three || !isArray(reply) {
-			return appendNullable(dst, reply, proto)
-		}
-		return appendPopped(dst, reply)
 	case translate.ShapePopScore:
 		if !three || !isArray(reply) {
 			return appendNullable(dst, reply, proto)
 		}
 		return appendPoppedOne(dst, reply)
+	case translate.ShapePopScorePairs:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendPopped(dst, reply)
 	case translate.ShapeStreams:
 		if !three || !isArray(reply) {
 			return appendNullable(dst, reply, proto)
 		}
-		return appendStreams(dst, reply)
+		return appendMap(dst, reply)
 	case translate.ShapeKeys:
 		return appendVisible(dst, reply, prefix)
 	case translate.ShapeScan:
@@ -119,17 +119,6 @@ func appendScores(dst, reply []byte, nested bool) []byte {
 	return dst
 }
 
-// appendPopped gives doubles to [key, [[member, score]…]].
-func appendPopped(dst, reply []byte) []byte {
-	count, pos := header(reply)
-	if count != 2 {
-		return append(dst, reply...)
-	}
-	key := element(reply, pos)
-	dst = append(dst, reply[:key]...)
-	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
-}
-
 // appendPoppedOne gives a double to [key, member, score].
 func appendPoppedOne(dst, reply []byte) []byte {
 	count, pos := header(reply)
@@ -141,21 +130,31 @@ func appendPoppedOne(dst, reply []byte) []byte {
 	return appendDouble(dst, reply[score:])
 }
 
-// appendStreams turns an array of [key, entries] into a map.
-func appendStreams(dst, reply []byte) []byte {
-	start := len(dst)
+// appendPopped gives doubles to [key, [[member, score]…]].
+func appendPopped(dst, reply []byte) []byte {
 	count, pos := header(reply)
-	dst = resp.AppendMap(dst, count, resp.RESP3)
+	if count != 2 {
+		return append(dst, reply...)
+	}
+	key := element(reply, pos)
+	dst = append(dst, reply[:key]...)
+	return appendElements(dst, reply[key:], '*', func(dst, pair []byte) []byte { return appendScores(dst, pair, false) })
+}
+
+// appendMap turns an array of pairs into a map.
+func appendMap(dst, reply []byte) []byte {
+	count, pos := header(reply)
 	for range count {
 		end := element(reply, pos)
-		parts, inner := header(reply[pos:end])
-		if parts != 2 {
-			return append(dst[:start], reply...)
+		if two, _ := header(reply[pos:end]); two != 2 {
+			return append(dst, reply...)
 		}
-		dst = append(dst, reply[pos+inner:end]...)
 		pos = end
 	}
-	return dst
+	return appendElements(dst, reply, '%', func(dst, pair []byte) []byte {
+		_, pos := header(pair)
+		return append(dst, pair[pos:]...)
+	})
 }
 
 // appendVisible leaves out the names of an array that belong to Anabranch.
