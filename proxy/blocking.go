@@ -16,7 +16,11 @@ func (s *session) block(plan *translate.Plan) {
 	began := time.Now()
 	all := s.server.waiters
 	all.listen(s.server.lifetime, s.server.cfg.Backend)
-	w := s.newWaiter(plan)
+	w := s.queued
+	if s.queued = nil; w == nil {
+		w = s.newWaiter(plan)
+		all.queue(w)
+	}
 	reply, words := all.enter(w)
 	if words != nil {
 		reply = s.sleep(w, began, words[wordTimeout])
@@ -26,6 +30,20 @@ func (s *session) block(plan *translate.Plan) {
 		return
 	}
 	s.reply(reply)
+}
+
+// queue takes the command's place among those that wait, inline, before another goroutine goes on with it.
+func (s *session) queue(plan *translate.Plan) {
+	s.queued = s.newWaiter(plan)
+	s.server.waiters.queue(s.queued)
+}
+
+// unqueue gives the place back when the command was answered otherwise.
+func (s *session) unqueue() {
+	if s.queued != nil {
+		s.server.waiters.leave(s.queued)
+		s.queued = nil
+	}
 }
 
 // sleep waits until an attempt got something, or until nothing more can come. It returns nil when there is nobody to answer.

@@ -415,3 +415,26 @@ func TestGivingUpWhileSomethingArrives(t *testing.T) {
 	}
 	r.forgotten()
 }
+
+// Clients of one loop stand in the order in which their commands came, although each goes on in a goroutine of its own.
+func TestArrivalsKeepTheirOrder(t *testing.T) {
+	r := start(t, func(c *Config) { c.Loops = 1 })
+	w := r.dial()
+	for range 30 {
+		var waiting []*wire
+		for range 8 {
+			c := r.dial()
+			c.want("PING", "+PONG\r\n")
+			waiting = append(waiting, c)
+		}
+		for _, c := range waiting {
+			c.send("BZPOPMIN z 0\r\n")
+		}
+		eventually(t, "all wait", func() bool { return r.server.waiters.count() == len(waiting) })
+		for i, c := range waiting {
+			w.want(fmt.Sprintf("ZADD z %d m", i), ":1\r\n")
+			c.wantReply(popped("z", "m", fmt.Sprint(i)))
+			c.conn.Close()
+		}
+	}
+}

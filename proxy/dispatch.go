@@ -83,6 +83,7 @@ func (s *session) special(plan *translate.Plan) bool {
 	switch plan.Class {
 	case translate.Blocking:
 		if s.inline != nil {
+			s.queue(plan)
 			return false
 		}
 		s.block(plan)

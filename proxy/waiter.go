@@ -22,6 +22,7 @@ type waiter struct {
 	command []byte // its arguments as bulks, the name among them
 	argc    int
 	places  []place // the keys it waits for, in the command's order
+	behind  []int   // the numbers of those for which others waited when it came that want the same
 	group   string  // waiters of one group want the same: where one finds nothing, no other does; empty: none does
 
 	answer chan []byte // at most one: what an attempt got, or a way to end it from outside
@@ -86,11 +87,11 @@ func waitGroup(command string, args [][]byte) string {
 	return groupLists
 }
 
-// first is the attempt of a new client, on all its keys; for those numbered in behind others wait already. It answers what
-// the client shall be told, or nil and the words behind WAIT when there was nothing.
-func (w *waiter) first(behind []int) (reply []byte, words []string) {
+// first is the attempt of a new client, on all its keys. It answers what the client shall be told, or nil and the words
+// behind WAIT when there was nothing.
+func (w *waiter) first() (reply []byte, words []string) {
 	which := "0"
-	for _, number := range behind {
+	for _, number := range w.behind {
 		which += "," + strconv.Itoa(number)
 	}
 	return w.attempt(which, w.kind)

@@ -46,12 +46,11 @@ func newWaiters() *waiters {
 	}
 }
 
-// enter puts a waiter behind all others and makes its first attempt. It returns the reply, or the words behind WAIT; both are
-// nil when the client is gone. What somebody who waits longer has been woken for is not taken: the engine tells, and then
-// everybody tries in turn.
+// enter makes the first attempt of a waiter that is queued. It returns the reply, or the words behind WAIT; both are nil when
+// the client is gone. What somebody who waits longer has been woken for is not taken: the engine tells, and then everybody
+// tries in turn.
 func (q *waiters) enter(w *waiter) (reply []byte, words []string) {
-	behind := q.queue(w)
-	reply, words = w.first(behind)
+	reply, words = w.first()
 	if len(words) > wordIDs {
 		w.goOnFrom(w.session.scan.Args, words[wordIDs:])
 	}
@@ -72,6 +71,14 @@ func (q *waiters) enter(w *waiter) (reply []byte, words []string) {
 	return reply, words
 }
 
+// leave takes back a waiter that is queued and will make no attempt.
+func (q *waiters) leave(w *waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.remove(w)
+	q.release(w)
+}
+
 // The words behind WAIT.
 const (
 	wordTimeout = iota // ms
@@ -79,9 +86,9 @@ const (
 	wordIDs            // and all further ones: where an XREAD goes on
 )
 
-// queue puts a waiter into the queues of its keys, as in an attempt. It returns the numbers of the keys for which others wait that
-// want the same.
-func (q *waiters) queue(w *waiter) (behind []int) {
+// queue puts a waiter behind all others that wait for its keys, as in an attempt: enter or leave must follow. It never blocks, so
+// that a loop queues its clients in the order in which their commands arrive.
+func (q *waiters) queue(w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.nextSeq++
@@ -103,11 +110,10 @@ func (q *waiters) queue(w *waiter) (behind []int) {
 			queue.groups[w.group] = members
 		}
 		if members.Len() > 0 && (w.group == groupLists || w.group == groupSortedSets) {
-			behind = append(behind, i+1)
+			w.behind = append(w.behind, i+1)
 		}
 		w.spots[i] = members.PushBack(w)
 	}
-	return behind
 }
 
 // acquire begins an attempt, or whatever else must not meet one, and reports whether the waiter still waits.
