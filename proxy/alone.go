@@ -12,7 +12,6 @@ func (s *session) detour() {
 	}
 	if s.next < s.have {
 		s.consume()
-		s.unqueue()
 	}
 	if s.ending || !s.makeRoom() || s.server.stopping.Load() {
 		s.end()

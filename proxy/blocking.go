@@ -16,11 +16,12 @@ func (s *session) block(plan *translate.Plan) {
 	began := time.Now()
 	all := s.server.waiters
 	all.listen(s.server.lifetime, s.server.cfg.Backend)
-	w := s.queued
-	if s.queued = nil; w == nil {
-		w = s.newWaiter(plan)
-		all.queue(w)
+	if s.queued == nil {
+		s.queued = s.newWaiter(plan)
+		all.queue(s.queued)
 	}
+	w := s.queued
+	s.queued = nil
 	reply, words := all.enter(w)
 	if words != nil {
 		reply = s.sleep(w, began, words[wordTimeout])
@@ -32,17 +33,14 @@ func (s *session) block(plan *translate.Plan) {
 	s.reply(reply)
 }
 
-// queue takes the command's place among those that wait, inline, before another goroutine goes on with it.
+// queue takes the command's place among those that wait, inline, before another goroutine goes on with it. When nothing of the
+// session is under way its first attempt leaves at once too, so that commands of other clients do not overtake it.
 func (s *session) queue(plan *translate.Plan) {
 	s.queued = s.newWaiter(plan)
 	s.server.waiters.queue(s.queued)
-}
-
-// unqueue gives the place back when the command was answered otherwise.
-func (s *session) unqueue() {
-	if s.queued != nil {
-		s.server.waiters.leave(s.queued)
-		s.queued = nil
+	if len(s.ops) == 0 && s.caller.Idle() {
+		s.queued.submitFirst()
+		s.inline.touch(s.queued.lane)
 	}
 }
 

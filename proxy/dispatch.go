@@ -16,7 +16,7 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
-	if s.careful && !s.allowed(&plan) {
+	if s.queued == nil && s.careful && !s.allowed(&plan) {
 		return true
 	}
 	switch plan.Class {

@@ -25,7 +25,8 @@ type waiter struct {
 	behind  []int   // the numbers of those for which others waited when it came that want the same
 	group   string  // waiters of one group want the same: where one finds nothing, no other does; empty: none does
 
-	answer chan []byte // at most one: what an attempt got, or a way to end it from outside
+	begun  *backend.Caller // the first attempt, once it was handed in
+	answer chan []byte     // at most one: what an attempt got, or a way to end it from outside
 
 	// The fields below are guarded by the lock of the waiters.
 	seq    uint64          // the order of arrival
@@ -87,20 +88,30 @@ func waitGroup(command string, args [][]byte) string {
 	return groupLists
 }
 
-// first is the attempt of a new client, on all its keys. It answers what the client shall be told, or nil and the words
-// behind WAIT when there was nothing.
-func (w *waiter) first() (reply []byte, words []string) {
+// submitFirst hands in the attempt of a new client, on all its keys. Whoever calls it flushes the lane.
+func (w *waiter) submitFirst() {
 	which := "0"
 	for _, number := range w.behind {
 		which += "," + strconv.Itoa(number)
 	}
-	return w.attempt(which, w.kind)
+	w.begun = w.submit(which, w.kind)
+}
+
+// first is that attempt. It answers what the client shall be told, or nil and the words behind WAIT when there was nothing.
+func (w *waiter) first() (reply []byte, words []string) {
+	if w.begun == nil {
+		w.submitFirst()
+		w.lane.Kick()
+	}
+	return w.await(w.begun)
 }
 
 // retry is an attempt of a waiting client on one of its keys, by its number from 1. As in Redis, the memory that is left does not
 // matter to it any more.
 func (w *waiter) retry(number int) (reply []byte) {
-	reply, _ = w.attempt(strconv.Itoa(number), backend.OpFree)
+	begun := w.submit(strconv.Itoa(number), backend.OpFree)
+	w.lane.Kick()
+	reply, _ = w.await(begun)
 	if backend.NotExecuted(reply) {
 		w.session.server.waiters.refuse()
 		return nil
@@ -108,17 +119,21 @@ func (w *waiter) retry(number int) (reply []byte) {
 	return reply
 }
 
-// attempt asks the engine once. It blocks until Redis has answered, which is bounded as for every command. Both answers are
-// nil when the reply was cut, which ends the client's connection.
-func (w *waiter) attempt(which string, kind backend.OpKind) (reply []byte, words []string) {
+// submit hands in one attempt.
+func (w *waiter) submit(which string, kind backend.OpKind) *backend.Caller {
 	op := resp.AppendBulkString(nil, "XCRDT.TRY")
 	op = resp.AppendBulkString(op, which)
 	op = append(op, w.command...)
-	out := new(capture)
-	caller := backend.NewCaller(out)
+	caller := backend.NewCaller(new(capture))
 	w.lane.Submit(caller, []backend.Op{{Kind: kind, Shape: w.shape, Argc: w.argc + 2, Count: 1, Bytes: op}})
-	w.lane.Kick()
+	return caller
+}
+
+// await blocks until Redis has answered, which is bounded as for every command. Both answers are nil when the reply was cut,
+// which ends the client's connection.
+func (w *waiter) await(caller *backend.Caller) (reply []byte, words []string) {
 	caller.Drain()
+	out := caller.Out.(*capture)
 	switch {
 	case out.broken:
 		w.session.out.Break()

@@ -71,14 +71,6 @@ func (q *waiters) enter(w *waiter) (reply []byte, words []string) {
 	return reply, words
 }
 
-// leave takes back a waiter that is queued and will make no attempt.
-func (q *waiters) leave(w *waiter) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.remove(w)
-	q.release(w)
-}
-
 // The words behind WAIT.
 const (
 	wordTimeout = iota // ms
@@ -86,8 +78,8 @@ const (
 	wordIDs            // and all further ones: where an XREAD goes on
 )
 
-// queue puts a waiter behind all others that wait for its keys, as in an attempt: enter or leave must follow. It never blocks, so
-// that a loop queues its clients in the order in which their commands arrive.
+// queue puts a waiter behind all others that wait for its keys, as in an attempt: enter must follow. It never blocks, so that a
+// loop queues its clients in the order in which their commands arrive.
 func (q *waiters) queue(w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
