@@ -13,7 +13,6 @@ import (
 // its place. It may not be called inline.
 func (s *session) block(plan *translate.Plan) {
 	s.barrier()
-	began := time.Now()
 	all := s.server.waiters
 	all.listen(s.server.lifetime, s.server.cfg.Backend)
 	if s.queued == nil {
@@ -24,7 +23,7 @@ func (s *session) block(plan *translate.Plan) {
 	s.queued = nil
 	reply, words := all.enter(w)
 	if words != nil {
-		reply = s.sleep(w, began, words[wordTimeout])
+		reply = s.sleep(w, words[wordTimeout])
 	}
 	if reply == nil {
 		s.ending = true
@@ -45,11 +44,11 @@ func (s *session) queue(plan *translate.Plan) {
 }
 
 // sleep waits until an attempt got something, or until nothing more can come. It returns nil when there is nobody to answer.
-func (s *session) sleep(w *waiter, began time.Time, timeout string) []byte {
+func (s *session) sleep(w *waiter, timeout string) []byte {
 	all := s.server.waiters
 	var late <-chan time.Time
 	if limit := milliseconds(timeout); limit > 0 {
-		timer := time.NewTimer(time.Until(began.Add(limit)))
+		timer := time.NewTimer(time.Until(w.began.Add(limit)))
 		defer timer.Stop()
 		late = timer.C
 	}

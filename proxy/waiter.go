@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"anabranch/internal/backend"
 	"anabranch/internal/resp"
@@ -25,7 +26,8 @@ type waiter struct {
 	behind  []int   // the numbers of those for which others waited when it came that want the same
 	group   string  // waiters of one group want the same: where one finds nothing, no other does; empty: none does
 
-	begun  *backend.Caller // the first attempt, once it was handed in
+	began  time.Time       // when the command had its turn
+	try    *backend.Caller // the first attempt, once it was handed in
 	answer chan []byte     // at most one: what an attempt got, or a way to end it from outside
 
 	// The fields below are guarded by the lock of the waiters.
@@ -53,7 +55,7 @@ func (s *session) newWaiter(plan *translate.Plan) *waiter {
 	w := &waiter{
 		session: s, lane: s.shared(), shape: plan.Shape, kind: backend.OpFree,
 		command: bytes.Clone(s.scan.Raw[s.scan.Head:]), argc: len(args), group: waitGroup(plan.Command.Name, args),
-		answer: make(chan []byte, 1),
+		began: time.Now(), answer: make(chan []byte, 1),
 	}
 	if plan.DenyOOM {
 		w.kind = backend.OpWrite
@@ -94,16 +96,16 @@ func (w *waiter) submitFirst() {
 	for _, number := range w.behind {
 		which += "," + strconv.Itoa(number)
 	}
-	w.begun = w.submit(which, w.kind)
+	w.try = w.submit(which, w.kind)
 }
 
 // first is that attempt. It answers what the client shall be told, or nil and the words behind WAIT when there was nothing.
 func (w *waiter) first() (reply []byte, words []string) {
-	if w.begun == nil {
+	if w.try == nil {
 		w.submitFirst()
 		w.lane.Kick()
 	}
-	return w.await(w.begun)
+	return w.await(w.try)
 }
 
 // retry is an attempt of a waiting client on one of its keys, by its number from 1. As in Redis, the memory that is left does not

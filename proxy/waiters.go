@@ -88,9 +88,6 @@ func (q *waiters) queue(w *waiter) {
 	w.spots = make([]*list.Element, len(w.places))
 	q.clients[w.session.id] = w
 	for i, at := range w.places {
-		if w.index(at) != i+1 {
-			continue // named twice
-		}
 		queue := q.queues[at]
 		if queue == nil {
 			queue = &waitQueue{groups: make(map[string]*list.List)}
@@ -100,6 +97,9 @@ func (q *waiters) queue(w *waiter) {
 		if members == nil {
 			members = list.New()
 			queue.groups[w.group] = members
+		}
+		if last := members.Back(); last != nil && last.Value == w {
+			continue // named twice
 		}
 		if members.Len() > 0 && (w.group == groupLists || w.group == groupSortedSets) {
 			w.behind = append(w.behind, i+1)

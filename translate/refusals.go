@@ -10,7 +10,6 @@ const (
 	noStreams      = "streams are not replicated in this version"
 	noHyperLogLogs = "HyperLogLogs are not replicated in this version"
 	noRestore      = "serialized values are not replicated in this version"
-	noBlocking     = "waiting commands need a queue in the proxy, which this version has not"
 	noTransactions = "transactions are not replicated in this version"
 	noScripts      = "writes made by scripts are not replicated in this version"
 	noFunctions    = "writes made by functions are not replicated in this version"

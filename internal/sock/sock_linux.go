@@ -149,18 +149,6 @@ func (r *receiveState) run(fd uintptr) {
 	r.n, r.errno = int(n), errno
 }
 
-// Gone looks whether the other side has hung up, without taking anything from the socket.
-func (s *Sock) Gone() bool {
-	gone := false
-	err := s.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one[0])), 1,
-			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-		gone = errno == 0 && n == 0 || errno != 0 && !temporary(errno)
-	})
-	return gone || err != nil
-}
-
 // pollRDHUP is POLLRDHUP, which the syscall package does not name: the other side has closed its half. POLLERR and POLLHUP are
 // reported in any case.
 const pollRDHUP = 0x2000

@@ -53,14 +53,14 @@ func TestSendAndReceive(t *testing.T) {
 	if n, err := b.Read(buf); string(buf[:n]) != "one two three" || err != nil {
 		t.Errorf("Read: %q, %v", buf[:n], err)
 	}
-	if b.Gone() {
+	if b.HungUp() {
 		t.Error("gone too early")
 	}
 	ours.Close()
 	if n, err := b.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
-	if !b.Gone() {
+	if !b.HungUp() {
 		t.Error("not gone")
 	}
 	if _, err := a.Send([]byte("x")); err == nil {
