@@ -219,6 +219,11 @@ do
       end
     end
     for j = p, last do bare[#bare + 1] = argv[j] end
+    if #bare < (bare[1] == 'XREAD' and 4 or 7) then
+      -- Without BLOCK it is too short to be looked at, and its mistake is another one.
+      table.insert(bare, 2, 'COUNT')
+      table.insert(bare, 3, '0')
+    end
     return bare, ms, p, said
   end
 
