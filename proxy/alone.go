@@ -54,7 +54,7 @@ func (s *session) wait(do func(ctx context.Context) error) error {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- do(ctx) }() // ends with ctx at the latest
-	gone, stop := s.watch()
+	gone, stop := s.hangup()
 	defer stop()
 	select {
 	case err := <-done:

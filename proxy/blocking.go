@@ -15,12 +15,12 @@ func (s *session) block(plan *translate.Plan) {
 	s.barrier()
 	all := s.server.waiters
 	all.listen(s.server.lifetime, s.server.cfg.Backend)
-	if s.queued == nil {
-		s.queued = s.newWaiter(plan)
-		all.queue(s.queued)
+	if s.waiter == nil {
+		s.waiter = s.newWaiter(plan)
+		all.queue(s.waiter)
 	}
-	w := s.queued
-	s.queued = nil
+	w := s.waiter
+	s.waiter = nil
 	reply, words := all.enter(w)
 	if words != nil {
 		reply = s.sleep(w, words[wordTimeout])
@@ -32,14 +32,14 @@ func (s *session) block(plan *translate.Plan) {
 	s.reply(reply)
 }
 
-// queue takes the command's place among those that wait, inline, before another goroutine goes on with it. When nothing of the
+// lineUp takes the command's place among those that wait, inline, before another goroutine goes on with it. When nothing of the
 // session is under way its first attempt leaves at once too, so that commands of other clients do not overtake it.
-func (s *session) queue(plan *translate.Plan) {
-	s.queued = s.newWaiter(plan)
-	s.server.waiters.queue(s.queued)
+func (s *session) lineUp(plan *translate.Plan) {
+	s.waiter = s.newWaiter(plan)
+	s.server.waiters.queue(s.waiter)
 	if len(s.ops) == 0 && s.caller.Idle() {
-		s.queued.submitFirst()
-		s.inline.touch(s.queued.lane)
+		s.waiter.submitFirst()
+		s.inline.touch(s.waiter.lane)
 	}
 }
 
@@ -52,7 +52,7 @@ func (s *session) sleep(w *waiter, timeout string) []byte {
 		defer timer.Stop()
 		late = timer.C
 	}
-	gone, stop := s.watch()
+	gone, stop := s.hangup()
 	defer stop()
 	select {
 	case reply := <-w.answer:
@@ -80,8 +80,8 @@ func milliseconds(text string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// watch tells when the client has hung up or was disconnected. stop must be called before anything else reads the connection.
-func (s *session) watch() (gone <-chan struct{}, stop func()) {
+// hangup tells when the client has hung up or was disconnected. stop must be called before anything else reads the connection.
+func (s *session) hangup() (gone <-chan struct{}, stop func()) {
 	if s.out.bare == nil {
 		return s.out.broken, func() {}
 	}

@@ -16,7 +16,7 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
-	if s.queued == nil && s.careful && !s.allowed(&plan) {
+	if s.waiter == nil && s.careful && !s.allowed(&plan) {
 		return true
 	}
 	switch plan.Class {
@@ -83,7 +83,7 @@ func (s *session) special(plan *translate.Plan) bool {
 	switch plan.Class {
 	case translate.Blocking:
 		if s.inline != nil {
-			s.queue(plan)
+			s.lineUp(plan)
 			return false
 		}
 		s.block(plan)

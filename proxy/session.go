@@ -38,7 +38,7 @@ type session struct {
 	lane    *backend.Lane // where commands go: a shared lane, or private
 	private *backend.Lane // while subscribed
 	noRoom  bool          // the lane wants a pause
-	queued  *waiter       // of the next command, which is under way: a goroutine of its own goes on with it
+	waiter  *waiter       // of the next command, which is under way: a goroutine of its own goes on with it
 	subs    subscriptions
 	db      int
 	proto   int
