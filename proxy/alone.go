@@ -1,9 +1,6 @@
 package proxy
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // detour goes on with a session whose next command may block, and brings it back to its loop afterwards.
 func (s *session) detour() {
@@ -52,9 +49,6 @@ func (s *session) alone() {
 	}
 }
 
-// goneInterval is how often a client that waits is looked at.
-const goneInterval = 250 * time.Millisecond
-
 // wait runs something that may take long, and ends its context when the client goes away or the server stops. It blocks
 // this client alone, and may not be called inline.
 func (s *session) wait(do func(ctx context.Context) error) error {
@@ -62,17 +56,14 @@ func (s *session) wait(do func(ctx context.Context) error) error {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- do(ctx) }() // ends with ctx at the latest
-	ticker := time.NewTicker(goneInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-ticker.C:
-			if s.server.stopping.Load() || s.out.bare != nil && s.out.bare.Gone() {
-				cancel()
-				return <-done
-			}
-		}
+	gone, stop := s.hangup()
+	defer stop()
+	select {
+	case err := <-done:
+		return err
+	case <-gone:
+	case <-s.server.waiters.stop:
 	}
+	cancel()
+	return <-done
 }

@@ -67,19 +67,6 @@ func (s *session) clientNoEvict(args [][]byte) {
 	s.replyOK()
 }
 
-// clientUnblock finds nobody to unblock: no client of the proxy waits in a command.
-func (s *session) clientUnblock(args [][]byte) {
-	if len(args) > 4 || len(args) == 4 && !is(args[3], "TIMEOUT") && !is(args[3], "ERROR") {
-		s.replyError(errUnblockReason)
-		return
-	}
-	if _, ok := integer(args[2]); !ok {
-		s.replyError(errNotInteger)
-		return
-	}
-	s.replyInt(0)
-}
-
 func (s *session) clientHelp([][]byte) {
 	s.replyHelp("CLIENT",
 		"CACHING (YES|NO)", "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
@@ -116,6 +103,7 @@ type view struct {
 
 	tracking, bcast     bool
 	monitoring, noEvict bool
+	multi               bool
 	redirect            int64
 }
 
@@ -124,7 +112,7 @@ func (s *session) publish() {
 		db: s.db, proto: s.proto, user: s.userName(),
 		channels: len(s.subs.channels), patterns: len(s.subs.patterns), shards: len(s.subs.shards),
 		tracking: s.tracking.on, bcast: s.tracking.bcast, redirect: s.tracking.redirectID(),
-		monitoring: s.monitoring, noEvict: s.noEvict,
+		monitoring: s.monitoring, noEvict: s.noEvict, multi: s.tx != nil,
 	})
 }
 
@@ -159,7 +147,7 @@ func (s *session) flags(v *view) string {
 		on     bool
 		letter byte
 	}{
-		{v.monitoring, 'O'}, {v.subscribed(), 'P'}, {s.blocked.Load(), 'b'}, {v.tracking, 't'},
+		{v.monitoring, 'O'}, {v.subscribed(), 'P'}, {v.multi, 'x'}, {s.blocked.Load(), 'b'}, {v.tracking, 't'},
 		{s.server.isBroken(v.redirect), 'R'}, {v.bcast, 'B'}, {v.noEvict, 'e'},
 	} {
 		if flag.on {

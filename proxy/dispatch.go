@@ -22,7 +22,7 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
-	if s.careful {
+	if s.careful && s.waiter == nil {
 		if s.unsettled() {
 			if s.inline != nil {
 				return false
@@ -67,19 +67,17 @@ func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
 	case translate.Read:
 		s.read(plan, from, to)
 	case translate.Write:
-		kind := backend.OpFree
-		if plan.DenyOOM {
-			kind = backend.OpWrite
+		s.write(plan)
+	case translate.Blocking:
+		switch {
+		case s.replay != nil: // nobody waits in a transaction
+			s.write(plan)
+		case s.inline != nil:
+			s.lineUp(plan)
+			return false
+		default:
+			s.block(plan)
 		}
-		op := backend.Op{
-			Kind: kind, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
-		}
-		if s.replay != nil {
-			op.DB = s.replay.db
-		} else if plan.Command == commandSet && len(args) == 3 {
-			op.Set, op.Key, op.Value = true, args[1], args[2]
-		}
-		s.ops = append(s.ops, op)
 	case translate.Script:
 		return s.script(plan)
 	case translate.Refused:
@@ -101,6 +99,24 @@ func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
 // isAttack knows the beginning of an HTTP request, which a browser can be brought to send: the commands that its body
 // pretends to be must not run.
 func isAttack(name []byte) bool { return is(name, "POST") || is(name, "HOST:") }
+
+// write hands a command to the engine.
+func (s *session) write(plan *translate.Plan) {
+	args := s.scan.Args
+	kind := backend.OpFree
+	if plan.DenyOOM {
+		kind = backend.OpWrite
+	}
+	op := backend.Op{
+		Kind: kind, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
+	}
+	if s.replay != nil {
+		op.DB = s.replay.db
+	} else if plan.Command == commandSet && len(args) == 3 {
+		op.Set, op.Key, op.Value = true, args[1], args[2]
+	}
+	s.ops = append(s.ops, op)
+}
 
 // read passes a command on as it is. Neighbours in the read buffer travel as one run.
 func (s *session) read(plan *translate.Plan, from, to int) {

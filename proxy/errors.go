@@ -20,6 +20,7 @@ const (
 	errDatabase            = "ERR DB index is out of range"
 	errClientName          = "ERR Client names cannot contain spaces, newlines or special characters."
 	errUnblockReason       = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+	errUnblocked           = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 	errNoSuchClient        = "ERR No such client"
 	errClientID            = "ERR client-id should be greater than 0"
 	errInvalidID           = "ERR Invalid client ID"

@@ -33,7 +33,7 @@ func init() {
 		"CLIENT TRACKINGINFO": {run: (*session).clientTrackingInfo},
 		"CLIENT TRACKING":     {blocks: true, run: (*session).clientTracking},
 		"CLIENT CACHING":      {run: (*session).clientCaching},
-		"CLIENT UNBLOCK":      {run: (*session).clientUnblock},
+		"CLIENT UNBLOCK":      {blocks: true, run: (*session).clientUnblock},
 		"CLIENT PAUSE":        {run: (*session).clientPause},
 		"CLIENT UNPAUSE":      {run: (*session).clientUnpause},
 		"CLIENT HELP":         {run: (*session).clientHelp},

@@ -19,6 +19,7 @@ type output struct {
 	linger  time.Duration
 	onLimit func(bytes int)
 	onClose func()
+	broken  chan struct{} // closed when the connection was ended early
 
 	mu       sync.Mutex
 	waiting  []byte // not written yet, in order
@@ -32,7 +33,7 @@ type output struct {
 }
 
 func newOutput(conn net.Conn, limit int) *output {
-	o := &output{conn: conn, limit: limit, sock: sock.New(conn)}
+	o := &output{conn: conn, limit: limit, sock: sock.New(conn), broken: make(chan struct{})}
 	o.bare = o.sock
 	if secure, ok := conn.(*tls.Conn); ok {
 		o.bare = sock.New(secure.NetConn())
@@ -151,6 +152,11 @@ func (o *output) abort() {
 	}
 	o.ended, o.closing = true, o.closing && o.draining
 	o.waiting = nil
+	select {
+	case <-o.broken:
+	default:
+		close(o.broken)
+	}
 	if o.bare != nil {
 		o.bare.Shutdown()
 	} else {

@@ -24,6 +24,7 @@ type Server struct {
 	sessions map[int64]*session
 	nextID   int64
 
+	waiters  *waiters
 	clients  sync.WaitGroup // sessions that are not closed yet
 	loops    []*loop
 	stopping atomic.Bool
@@ -54,6 +55,7 @@ func New(cfg Config) (*Server, error) {
 		classifier: cfg.Classifier,
 		users:      newUsers(cfg),
 		sessions:   make(map[int64]*session),
+		waiters:    newWaiters(),
 		lifetime:   context.Background(),
 	}
 	s.users.changed = s.usersChanged
@@ -111,6 +113,7 @@ func (s *Server) Run(ctx context.Context) error {
 		l.poller.Close()
 	}
 	helpers.Wait()
+	s.waiters.goroutines.Wait()
 	return err
 }
 
@@ -182,6 +185,7 @@ func (s *Server) forget(client *session) {
 // drain asks every session to end, and closes what has not ended in time.
 func (s *Server) drain(cancel context.CancelFunc) {
 	s.stopping.Store(true)
+	close(s.waiters.stop)
 	for _, client := range s.snapshot() {
 		if client.loop == nil {
 			client.conn.SetReadDeadline(time.Now()) // wakes the session, which ends by itself

@@ -38,6 +38,7 @@ type session struct {
 	lane      *backend.Lane // where commands go: a shared lane, or private
 	private   *backend.Lane // while subscribed or tracking, and since it watched (private.go)
 	noRoom    bool          // the lane wants a pause
+	waiter    *waiter       // of the next command, which is under way: a goroutine of its own goes on with it
 	expecting bool          // messages may come on the private lane
 	subs      subscriptions
 	tracking  tracking

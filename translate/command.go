@@ -40,6 +40,7 @@ const (
 	ShapeScorePairs                 // flat member, score array; RESP3: array of [member, double] pairs (ZPOPMIN with count)
 	ShapeScorePair                  // flat member, score array; RESP3: flat with a double (ZPOPMIN without count)
 	ShapePopScorePairs              // ZMPOP: [key, [[member, score]…]], null array when nothing was popped, doubles in RESP3
+	ShapePopScore                   // [key, member, score], null array when nothing was popped, a double in RESP3 (BZPOPMIN)
 	ShapeKeys                       // array of key names: companions are left out (KEYS)
 	ShapeScan                       // [cursor, array of key names]: companions are left out (SCAN)
 	ShapeLibraries                  // FUNCTION LIST: our own library is left out
@@ -48,8 +49,8 @@ const (
 )
 
 var shapeNames = [...]string{
-	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "keys", "scan", "libraries",
-	"streams", "integers",
+	"plain", "integer", "double", "set", "null-array", "score-pairs", "score-pair", "pop-score-pairs", "pop-score", "keys",
+	"scan", "libraries", "streams", "integers",
 }
 
 func (s Shape) String() string { return shapeNames[s] }

@@ -58,18 +58,19 @@ func zpopShape(plan Plan, args [][]byte) Plan {
 	return plan
 }
 
-// xreadBlocking refuses XREAD BLOCK, because a waiting command would stop everybody on a shared connection.
-func xreadBlocking(plan Plan, args [][]byte) Plan {
-	if xreadWaits(args) {
-		return refuse(plan.Command, xreadBlockRefusal)
+// xreadDirection lets an XREAD that does not wait pass as a read, and has the engine serve one that may.
+func xreadDirection(plan Plan, args [][]byte) Plan {
+	if !xreadWaits(args) {
+		return plan
 	}
+	plan.Class, plan.Shape = Blocking, ShapeStreams
 	return plan
 }
 
-// xreadgroupBlocking does the same for XREADGROUP.
-func xreadgroupBlocking(plan Plan, args [][]byte) Plan {
+// xreadgroupDirection has one that may wait queue in the proxy.
+func xreadgroupDirection(plan Plan, args [][]byte) Plan {
 	if xreadgroupWaits(args) {
-		return refuse(plan.Command, xreadgroupBlockRefusal)
+		plan.Class = Blocking
 	}
 	return plan
 }

@@ -35,6 +35,7 @@ What Anabranch does with every command of Redis 7.0. This page is generated from
 * **read**: goes to this region's Redis as it is.
 * **write**: applied in this region in one atomic step with its metadata, and replicated. The last column says how it merges
   with what other regions do at the same time.
+* **write that may wait**: a write for which the proxy lets its client wait, see [proxy.md](proxy.md). ` + "`XREAD BLOCK`" + ` waits there too.
 * **not yet**: refused in this version. **refused**: will not be possible through a proxy. Both are errors, given before
   anything changes.
 * A command that is not on this page is refused as unknown, also where the server behind knows it.
@@ -79,7 +80,7 @@ func docsClass(cmd *Command) string {
 		return "read, through the engine"
 	}
 	return map[Class]string{
-		Read: "read", Write: "write", ReadOrWrite: "read or write", PubSub: "messages", Connection: "this connection",
+		Read: "read", Write: "write", ReadOrWrite: "read or write", Blocking: "write that may wait", PubSub: "messages", Connection: "this connection",
 		Admin: "this region's server", Local: "answered by the proxy", Refused: "refused", Transaction: "transaction", Script: "script",
 	}[cmd.Class]
 }

@@ -7,9 +7,8 @@ import (
 
 // Why a command is refused, as the table's rows name it.
 const (
-	noBlocking = "waiting commands need a queue in the proxy, which this version has not"
-	noVerify   = "this version does not compare regions on request"
-	noMembers  = "membership comes from the configuration in this version"
+	noVerify  = "this version does not compare regions on request"
+	noMembers = "membership comes from the configuration in this version"
 
 	noDebugger  = "the debugger runs a script in a copy of the server, past the engine"
 	noSwap      = "companion keys do not move between databases with their keys' database"
@@ -23,11 +22,6 @@ const (
 
 	// clusterDisabled is the whole error, because Redis itself says it.
 	clusterDisabled = "ERR This instance has cluster support disabled"
-)
-
-const (
-	xreadBlockRefusal      = "ERR 'xread' with BLOCK is not available through Anabranch yet: " + noBlocking
-	xreadgroupBlockRefusal = "ERR 'xreadgroup' with BLOCK is not available through Anabranch yet: " + noBlocking
 )
 
 // maxEchoBytes is how much of a client's own words Redis repeats in an error.

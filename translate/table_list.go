@@ -1,12 +1,12 @@
 package translate
 
-// Each element is a cell of its own, also among equal values. The waiting commands need a queue in the proxy.
+// Each element is a cell of its own, also among equal values.
 var listCommands = rows{
-	{Name: "BLMOVE", Arity: 6, Class: Refused, flags: "write denyoom noscript blocking", keys: keys(at(1, reads|writes), at(2, writes)), Later: true, Reason: noBlocking},
-	{Name: "BLMPOP", Arity: -5, Class: Refused, flags: "write blocking movablekeys", keys: keys(counted(2, reads|writes)), Shape: ShapeNullArray, Later: true, Reason: noBlocking},
-	{Name: "BLPOP", Arity: -3, Class: Refused, flags: "write noscript blocking", keys: keys(span(1, -2, reads|writes)), Shape: ShapeNullArray, Later: true, Reason: noBlocking},
-	{Name: "BRPOP", Arity: -3, Class: Refused, flags: "write noscript blocking", keys: keys(span(1, -2, reads|writes)), Shape: ShapeNullArray, Later: true, Reason: noBlocking},
-	{Name: "BRPOPLPUSH", Arity: 4, Class: Refused, flags: "write denyoom noscript blocking", keys: keys(at(1, reads|writes), at(2, writes)), Later: true, Reason: noBlocking},
+	{Name: "BLMOVE", Arity: 6, Class: Blocking, flags: "write denyoom noscript blocking", keys: keys(at(1, reads|writes), at(2, writes)), merges: moveElement},
+	{Name: "BLMPOP", Arity: -5, Class: Blocking, flags: "write blocking movablekeys", keys: keys(counted(2, reads|writes)), Shape: ShapeNullArray, merges: popElement},
+	{Name: "BLPOP", Arity: -3, Class: Blocking, flags: "write noscript blocking", keys: keys(span(1, -2, reads|writes)), Shape: ShapeNullArray, merges: popElement},
+	{Name: "BRPOP", Arity: -3, Class: Blocking, flags: "write noscript blocking", keys: keys(span(1, -2, reads|writes)), Shape: ShapeNullArray, merges: popElement},
+	{Name: "BRPOPLPUSH", Arity: 4, Class: Blocking, flags: "write denyoom noscript blocking", keys: keys(at(1, reads|writes), at(2, writes)), merges: moveElement},
 	{Name: "LINDEX", Arity: 3, Class: Read, flags: "readonly", keys: keys(at(1, reads))},
 	{Name: "LINSERT", Arity: 5, Class: Write, flags: "write denyoom", keys: keys(at(1, writes)), merges: elementsKept},
 	{Name: "LLEN", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, nameOnly))},

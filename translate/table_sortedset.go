@@ -2,9 +2,9 @@ package translate
 
 // Each member is a cell of its own, with its score.
 var sortedSetCommands = rows{
-	{Name: "BZMPOP", Arity: -5, Class: Refused, flags: "write blocking movablekeys", keys: keys(counted(2, reads|writes)), Later: true, Reason: noBlocking},
-	{Name: "BZPOPMAX", Arity: -3, Class: Refused, flags: "write noscript blocking fast", keys: keys(span(1, -2, reads|writes)), Later: true, Reason: noBlocking},
-	{Name: "BZPOPMIN", Arity: -3, Class: Refused, flags: "write noscript blocking fast", keys: keys(span(1, -2, reads|writes)), Later: true, Reason: noBlocking},
+	{Name: "BZMPOP", Arity: -5, Class: Blocking, flags: "write blocking movablekeys", keys: keys(counted(2, reads|writes)), merges: popRemoves, Shape: ShapePopScorePairs},
+	{Name: "BZPOPMAX", Arity: -3, Class: Blocking, flags: "write noscript blocking fast", keys: keys(span(1, -2, reads|writes)), merges: popRemoves, Shape: ShapePopScore},
+	{Name: "BZPOPMIN", Arity: -3, Class: Blocking, flags: "write noscript blocking fast", keys: keys(span(1, -2, reads|writes)), merges: popRemoves, Shape: ShapePopScore},
 	{Name: "ZADD", Arity: -4, Class: Write, flags: "write denyoom fast", keys: keys(at(1, writes)), merges: scoreLastWriter, decide: zaddShape},
 	{Name: "ZCARD", Arity: 2, Class: Read, flags: "readonly fast", keys: keys(at(1, nameOnly))},
 	{Name: "ZCOUNT", Arity: 4, Class: Read, flags: "readonly fast", keys: keys(at(1, reads))},

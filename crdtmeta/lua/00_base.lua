@@ -15,7 +15,7 @@ local PREFIX = '@PREFIX@'
 local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
 local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
 local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
-local SCRATCH = PREFIX .. 'scratch'
+local SCRATCH, WAKE = PREFIX .. 'scratch', PREFIX .. 'wake'
 local TAGGED = PREFIX .. '0{'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
 local EXACT = 9007199254740992 -- 2^53: below it a double is an exact integer
@@ -44,6 +44,9 @@ local counted        -- database → change of the number of companions
 local ttl_queue      -- "db:key" → score, or false to remove
 local stamp_prefix   -- msgpack of 1, origin, t: a companion of this call is this and an ordinal
 local remote         -- nil, or the context of the remote effect that is applied: {o, t, op, seen = map origin → t, runs = what its M effects write}
+
+-- Keys that clients of the proxies wait for, database → key → true (46_blocking.lua). The next effect on one wakes them.
+local waiting, fading = {}, {}
 
 local packed_op = {} -- small ordinal → its msgpack
 
@@ -126,6 +129,7 @@ do
       E.stats.entries = E.stats.entries + 1
       E.stats.effects = E.stats.effects + op
     end
+    E.wake()
   end
 
   -- count_companion notes that a companion of the selected database came (1) or went (-1).
@@ -142,6 +146,10 @@ do
     op = op + 1
     local n = select('#', ...)
     for i = 1, n do eff[effn + i] = (select(i, ...)) end
+    if waiting[db] or fading[db] then
+      local at = E.key_at[eff[effn + 1]]
+      if at then E.stir(eff[effn + 1 + at]) end
+    end
     effn = effn + n
   end
 

@@ -65,6 +65,9 @@ do
       return OK
     end
     E.emit('M', n / 4)
+    if waiting[db] or fading[db] then
+      for p = 1, n, 4 do E.stir(run[p]) end
+    end
     runs[runn + 1], runs[runn + 2] = 's', raw
     runn = runn + 2
     local record = stamp_prefix .. (packed_op[op] or mpack(op))

@@ -175,6 +175,7 @@ do
   -- server with one database, as serialized values.
   function E.empty(mode)
     local emptied = db
+    E.stir_database()
     if db == 0 then
       local moved, dumped = {}, {}
       local other = try('SELECT', 1).ok and 1

@@ -17,6 +17,7 @@ do
       list.set[k] = true
       list.n = list.n + 1
       list[list.n] = k
+      if waiting[db] or fading[db] then E.stir(k) end
     end
   end
 

@@ -9,6 +9,7 @@ do
     S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4, g = 5, p = 3,
   }
   local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1, l = 1, d = 1, L = 1, g = 1, p = 1}
+  E.key_at = KEY_AT
 
   local function region(o)
     return tonumber_(match(o, '^(%d+)'))

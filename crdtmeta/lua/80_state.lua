@@ -185,6 +185,7 @@ do
     rec.T = T
     E.save(S)
     E.note_ttl(S)
+    E.stir(S.k)
     E.finish()
     return 1
   end

@@ -59,6 +59,11 @@ func notExecuted(text string) bool {
 	return false
 }
 
+// NotExecuted reports whether a whole reply is an error that says that nothing was done, for a reason that may pass.
+func NotExecuted(reply []byte) bool {
+	return len(reply) > 0 && reply[0] == '-' && notExecuted(string(reply[1:]))
+}
+
 // hold keeps the segment at work for later.
 func (l *Lane) hold() {
 	l.held = append(l.held, l.seg)

@@ -34,6 +34,11 @@ func appendShaped(dst, reply []byte, shape translate.Shape, proto int, prefix st
 		if three {
 			return appendScores(dst, reply, true)
 		}
+	case translate.ShapePopScore:
+		if !three || !isArray(reply) {
+			return appendNullable(dst, reply, proto)
+		}
+		return appendPoppedOne(dst, reply)
 	case translate.ShapePopScorePairs:
 		if !three || !isArray(reply) {
 			return appendNullable(dst, reply, proto)
@@ -121,6 +126,17 @@ func appendScores(dst, reply []byte, nested bool) []byte {
 		pos = score
 	}
 	return dst
+}
+
+// appendPoppedOne gives a double to [key, member, score].
+func appendPoppedOne(dst, reply []byte) []byte {
+	count, pos := header(reply)
+	if count != 3 {
+		return append(dst, reply...)
+	}
+	score := element(reply, element(reply, pos))
+	dst = append(dst, reply[:score]...)
+	return appendDouble(dst, reply[score:])
 }
 
 // appendPopped gives doubles to [key, [[member, score]…]].

@@ -149,16 +149,31 @@ func (r *receiveState) run(fd uintptr) {
 	r.n, r.errno = int(n), errno
 }
 
-// Gone looks whether the other side has hung up, without taking anything from the socket.
-func (s *Sock) Gone() bool {
-	gone := false
-	err := s.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one[0])), 1,
-			syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-		gone = errno == 0 && n == 0 || errno != 0 && !temporary(errno)
-	})
-	return gone || err != nil
+// pollRDHUP is POLLRDHUP, which the syscall package does not name: the other side has closed its half. POLLERR and POLLHUP are
+// reported in any case.
+const pollRDHUP = 0x2000
+
+type pollRequest struct {
+	fd              int32
+	events, reports int16
+}
+
+// HungUp looks whether the other side has closed the connection or its half of it, also behind bytes that nobody has read.
+func (s *Sock) HungUp() bool {
+	up := false
+	err := s.raw.Control(func(fd uintptr) { up = hungUp(fd) })
+	return up || err != nil
+}
+
+// AwaitHangup returns when HungUp would be true, and takes nothing from the socket. It also returns when the connection's read
+// deadline passes; then, or after Close, err is not nil. It excludes other reads of the connection, but not Recv.
+func (s *Sock) AwaitHangup() error { return s.raw.Read(hungUp) }
+
+func hungUp(fd uintptr) bool {
+	request := pollRequest{fd: int32(fd), events: pollRDHUP}
+	var atOnce syscall.Timespec
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&request)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0)
+	return errno == 0 && n > 0
 }
 
 // FD is the number of the descriptor, for display only.

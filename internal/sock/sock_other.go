@@ -24,7 +24,8 @@ func (*Sock) Send([]byte) (int, error)      { panic("sock: not on this system") 
 func (*Sock) SendAll([][]byte) (int, error) { panic("sock: not on this system") }
 func (*Sock) Recv([]byte) (int, error)      { panic("sock: not on this system") }
 func (*Sock) Read([]byte) (int, error)      { panic("sock: not on this system") }
-func (*Sock) Gone() bool                    { panic("sock: not on this system") }
+func (*Sock) HungUp() bool                  { panic("sock: not on this system") }
+func (*Sock) AwaitHangup() error            { panic("sock: not on this system") }
 func (*Sock) FD() int                       { panic("sock: not on this system") }
 func (*Sock) Shutdown()                     { panic("sock: not on this system") }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -52,14 +53,14 @@ func TestSendAndReceive(t *testing.T) {
 	if n, err := b.Read(buf); string(buf[:n]) != "one two three" || err != nil {
 		t.Errorf("Read: %q, %v", buf[:n], err)
 	}
-	if b.Gone() {
+	if b.HungUp() {
 		t.Error("gone too early")
 	}
 	ours.Close()
 	if n, err := b.Read(buf); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
-	if !b.Gone() {
+	if !b.HungUp() {
 		t.Error("not gone")
 	}
 	if _, err := a.Send([]byte("x")); err == nil {
@@ -202,5 +203,41 @@ func TestPoller(t *testing.T) {
 	p.Post(func() { t.Error("ran after Close") })
 	if rounds == 0 {
 		t.Error("no rounds")
+	}
+}
+
+// A hang-up is noticed at once, whatever is unread before it, and a read deadline ends the wait.
+func TestAwaitHangup(t *testing.T) {
+	ours, theirs := pair(t)
+	s := New(theirs)
+	ended := make(chan error, 1)
+	go func() { ended <- s.AwaitHangup() }() // ends with the deadline
+	if _, err := ours.Write([]byte("unread")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("bytes ended the wait: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if s.HungUp() {
+		t.Error("hung up too early")
+	}
+	theirs.SetReadDeadline(time.Now())
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the deadline: %v", err)
+	}
+	theirs.SetReadDeadline(time.Time{})
+	go func() { ended <- s.AwaitHangup() }() // ends with the hang-up
+	ours.(*net.TCPConn).CloseWrite()
+	if err := <-ended; err != nil {
+		t.Errorf("the hang-up: %v", err)
+	}
+	if !s.HungUp() {
+		t.Error("not hung up")
+	}
+	buf := make([]byte, 10)
+	if n, err := s.Recv(buf); string(buf[:n]) != "unread" || err != nil {
+		t.Errorf("Recv: %q, %v", buf[:n], err)
 	}
 }
