@@ -237,7 +237,7 @@ do
       local v = mpack(all[i][2])
       natives[all[i][1]], own[all[i][1]] = v, v
     end
-    S.native = own
+    S.native, S.last = own, E.stream_info(S.k)['last-generated-id']
     if not keep then return end
     for _, group in pairs_(E.groups_of(S.k)) do
       local field = 'xg' .. group.name
@@ -273,6 +273,8 @@ do
     end
     E.sort_entries(list)
     local late = E.insert_entries(k, list)
+    -- A flush has taken the key away, of which something is left: ids that were given are not given again.
+    if not natives and S.last and E.id_before(E.stream_info(k)['last-generated-id'], S.last) then call('XSETID', k, S.last) end
     E.show_groups(S)
     E.remember_late(S, late)
   end
