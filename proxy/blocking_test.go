@@ -171,8 +171,8 @@ func TestWrongArgumentsNeverWait(t *testing.T) {
 		"XREAD BLOCK 0 NOACK STREAMS s $":    "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
 		"XREAD BLOCK 0 STREAMS s >":          "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
 		"BZPOPMIN crdt:log 0":                "ERR key names starting with 'crdt:' are reserved",
-		"SSUBSCRIBE crdt:wake":               "ERR channel 'crdt:wake' is reserved",
-		"SPUBLISH crdt:wake x":               "ERR channel 'crdt:wake' is reserved",
+		"SSUBSCRIBE crdt:wake":               "ERR shard channel names starting with 'crdt:' are reserved",
+		"SPUBLISH crdt:wake x":               "ERR shard channel names starting with 'crdt:' are reserved",
 	} {
 		w.want(line, "-"+want+"\r\n")
 	}

@@ -41,7 +41,7 @@ func TestConnectionCommandsAnswerAsRedisDoes(t *testing.T) {
 	r.compare("HELLO 3", "CLIENT TRACKINGINFO", "CLIENT LIST TYPE replica", "RESET", "GET none", "RESET x")
 	r.compare("COMMAND COUNT", "COMMAND GETKEYS SET a b", "COMMAND FOO", "OBJECT ENCODING none", "OBJECT HELP", "CONFIG GET maxmemory-policy",
 		"CONFIG GET", "CONFIG SET maxmemory-samples 6", "CONFIG GET maxmemory-samples", "CONFIG SET maxmemory-policy nonsense",
-		"SLOWLOG LEN", "SLOWLOG FOO", "LATENCY LATEST", "ACL WHOAMI", "MEMORY USAGE none", "LASTSAVE x", "PUBSUB CHANNELS", "PUBLISH c m")
+		"SLOWLOG RESET", "SLOWLOG LEN", "SLOWLOG FOO", "LATENCY LATEST", "ACL WHOAMI", "MEMORY USAGE none", "LASTSAVE x", "PUBSUB CHANNELS", "PUBLISH c m")
 }
 
 func TestPassword(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 
 // announce publishes here, which the reply is about, and tells the proxies that serve other regions.
 func (s *session) announce(args [][]byte) {
+	if s.reserved(args[1:2]) {
+		return
+	}
 	s.pass(0, s.silent(), 1, s.scan.Raw)
 	if channel := s.server.cfg.MessageChannel; channel != "" {
 		s.pass(0, true, 1, resp.AppendCommand(nil, []byte("SPUBLISH"), []byte(channel), s.scan.Raw))

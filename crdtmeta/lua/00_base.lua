@@ -227,7 +227,7 @@ do
       if type_(reply) == 'table' and reply.err then return reply end
       if type_(reply) == 'number' then total = total + reply end
     end
-    return type_(reply) == 'number' and not REPLIES_LENGTH[name] and total or reply
+    return type_(reply) == 'number' and not REPLIES_LENGTH[upper(argv[i])] and total or reply
   end
 
   -- plain_places says that all coordinates are such as Redis takes. Of others it knows better itself.
