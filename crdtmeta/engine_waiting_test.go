@@ -3,6 +3,7 @@ package crdtmeta_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +32,17 @@ func hears(t *testing.T, n *node) (until func() []string) {
 			case mark:
 				slices.Sort(heard)
 				return heard
-			default:
+			case "":
 				heard = append(heard, text)
+			default:
+				for text != "" {
+					size, rest, _ := strings.Cut(text, ":")
+					n, err := strconv.Atoi(size)
+					if err != nil || n > len(rest) {
+						t.Fatalf("announced %q", text)
+					}
+					heard, text = append(heard, rest[:n]), rest[n:]
+				}
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"container/list"
 	"sync"
+
+	"anabranch/internal/backend"
 )
 
 // waiters knows who waits for which keys, in the order of their arrival. When a key has changed, those who wait for it try
@@ -187,11 +189,31 @@ func (q *waiters) count() int {
 	return q.asleep
 }
 
-// wake has those who wait for a key try again.
-func (q *waiters) wake(at place) {
+// wakeInOrder has those who wait for the keys that one step has changed try again, key after key, as Redis serves them.
+func (q *waiters) wakeInOrder(keys []backend.Key) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.wakeLocked(at)
+	if len(keys) == 1 {
+		q.wakeLocked(place{keys[0].DB, keys[0].Name})
+		return
+	}
+	q.goroutines.Go(func() { // ends when a round of each found nothing more
+		for _, key := range keys {
+			at := place{key.DB, key.Name}
+			q.mu.Lock()
+			queue := q.queues[at]
+			begin := queue != nil && !queue.running
+			if begin {
+				queue.running = true
+			} else if queue != nil {
+				queue.again = true
+			}
+			q.mu.Unlock()
+			if begin {
+				q.serve(at, queue)
+			}
+		}
+	})
 }
 
 func (q *waiters) wakeLocked(at place) {

@@ -21,7 +21,7 @@ func (q *waiters) listen(ctx context.Context, b *backend.Backend) {
 	q.listening.Do(func() {
 		// Both end with ctx.
 		q.goroutines.Go(func() {
-			b.Wakes(ctx, func(db int, key string) { q.wake(place{db, key}) }, q.wakeAll)
+			b.Wakes(ctx, q.wakeInOrder, q.wakeAll)
 		})
 		q.goroutines.Go(func() { q.refresh(ctx) })
 	})

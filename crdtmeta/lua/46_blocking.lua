@@ -63,7 +63,9 @@ do
   -- wake announces what was stirred. A message more or less changes no data, so no failure of it may end the call.
   function E.wake()
     if count == 0 then return end
-    for i = 1, count do try('SPUBLISH', WAKE, stirred[i]) end
+    local parts = {}
+    for i = 1, count do parts[i] = #stirred[i] .. ':' .. stirred[i] end
+    try('SPUBLISH', WAKE, concat(parts))
     stirred, count = {}, 0
   end
 

@@ -18,7 +18,7 @@ const wakePause = 100 * time.Millisecond
 
 // Wakes hears these messages until ctx ends, on a connection of its own. It calls all whenever messages may have been
 // missed: at the beginning, and after each reconnect.
-func (b *Backend) Wakes(ctx context.Context, key func(db int, key string), all func()) {
+func (b *Backend) Wakes(ctx context.Context, keys func([]Key), all func()) {
 	messages := b.client.SSubscribe(ctx, b.WakeChannel())
 	defer context.AfterFunc(ctx, func() { messages.Close() })()
 	for ctx.Err() == nil {
@@ -34,12 +34,36 @@ func (b *Backend) Wakes(ctx context.Context, key func(db int, key string), all f
 		case *redis.Subscription:
 			all()
 		case *redis.Message:
-			number, name, _ := strings.Cut(m.Payload, ":")
-			if db, err := strconv.Atoi(number); err == nil {
-				key(db, name)
+			if changed, ok := parseWake(m.Payload); ok {
+				keys(changed)
 			} else {
 				all()
 			}
 		}
 	}
+}
+
+// Key is a key of a database.
+type Key struct {
+	DB   int
+	Name string
+}
+
+// parseWake reads the keys that one step of Redis has changed, in order: "<length>:<db>:<key>" each. Nothing means all.
+func parseWake(payload string) (keys []Key, ok bool) {
+	for payload != "" {
+		size, rest, _ := strings.Cut(payload, ":")
+		n, err := strconv.Atoi(size)
+		if err != nil || n < 0 || n > len(rest) {
+			return nil, false
+		}
+		number, name, _ := strings.Cut(rest[:n], ":")
+		db, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, false
+		}
+		keys = append(keys, Key{db, name})
+		payload = rest[n:]
+	}
+	return keys, len(keys) > 0
 }
