@@ -33,6 +33,9 @@ func (s *session) configSet(args [][]byte) {
 	aboutUsers := false
 	for i := 2; i+1 < len(args); i += 2 {
 		name, value := strings.ToLower(string(args[i])), string(args[i+1])
+		if name == "maxmemory" {
+			s.server.cfg.Backend.Strain()
+		}
 		why, kept := keptParameters[name]
 		switch {
 		case name == "maxmemory-policy" && strings.HasPrefix(strings.ToLower(value), "allkeys-"):

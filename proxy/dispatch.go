@@ -45,6 +45,9 @@ func (s *session) dispatch(from, to int) bool {
 			}
 		}
 		if queued {
+			if s.inline != nil && s.server.cfg.Backend.Strained() {
+				return false
+			}
 			s.queue(&plan)
 			s.skipNext, s.skipBegins = s.skipBegins, false
 			return true
@@ -170,7 +173,7 @@ func (s *session) special(plan *translate.Plan) bool {
 func (s *session) mayBlock(cmd *translate.Command, h handler) bool {
 	switch cmd {
 	case commandExec:
-		return s.tx != nil && s.tx.blocks
+		return s.tx != nil && (s.tx.blocks || s.server.cfg.Backend.Strained())
 	case commandWatch:
 		return s.private == nil
 	}

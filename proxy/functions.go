@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 
 	"github.com/redis/go-redis/v9"
@@ -55,8 +56,12 @@ func (s *session) functionDelete(args [][]byte) {
 	}))
 }
 
-// functionFlush deletes all libraries but ours, in one step.
+// functionFlush deletes all libraries but ours.
 func (s *session) functionFlush(args [][]byte) {
+	if len(args) > 3 {
+		s.replyError(fmt.Sprintf(errFlushSyntax, args[1]))
+		return
+	}
 	if !isFlush(args) {
 		s.replyError(errFunctionFlush)
 		return
@@ -66,7 +71,8 @@ func (s *session) functionFlush(args [][]byte) {
 		if err != nil || len(libraries) == 0 {
 			return err
 		}
-		_, err = b.Client().TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		// Not in MULTI, which a full server refuses.
+		_, err = b.Client().Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for _, library := range libraries {
 				pipe.FunctionDelete(ctx, library.Name)
 			}
@@ -133,19 +139,31 @@ func (s *session) functionStats(args [][]byte) {
 	s.reply(out)
 }
 
-// appendRunning tells of the function of a client that runs: [name, f, command, [FCALL engine 0 db argc FCALL f …], duration_ms, n].
-func (s *session) appendRunning(dst []byte, stats []any) []byte {
+// runningCommand finds the client's command that runs in FUNCTION STATS: [running_script, [name, f, command, [FCALL engine 0 db
+// argc FCALL f …], duration_ms, n], …].
+func runningCommand(stats []any) (command []any, millis int64, running bool) {
 	const engineArgs = 5 // FCALL, function, numkeys, database, argc
-	running, _ := stats[1].([]any)
-	if len(running) < 6 {
-		return resp.AppendNull(dst, s.proto)
+	if len(stats) < 2 {
+		return nil, 0, false
 	}
-	command, _ := running[3].([]any)
-	duration, _ := running[5].(int64)
+	script, _ := stats[1].([]any)
+	if len(script) < 6 {
+		return nil, 0, false
+	}
+	command, _ = script[3].([]any)
+	millis, _ = script[5].(int64)
 	if len(command) < engineArgs+2 {
+		return nil, 0, false
+	}
+	return command[engineArgs:], millis, true
+}
+
+// appendRunning tells of the function of a client that runs.
+func (s *session) appendRunning(dst []byte, stats []any) []byte {
+	command, duration, running := runningCommand(stats)
+	if !running {
 		return resp.AppendNull(dst, s.proto)
 	}
-	command = command[engineArgs:]
 	dst = resp.AppendMap(dst, 3, s.proto)
 	dst = resp.AppendBulkString(dst, "name")
 	dst = resp.AppendBulkString(dst, text(command[1]))

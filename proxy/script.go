@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strings"
+
 	"anabranch/internal/backend"
 	"anabranch/translate"
 )
@@ -66,11 +68,28 @@ func isFlush(args [][]byte) bool {
 	return len(args) == 2 || len(args) == 3 && (is(args[2], "SYNC") || is(args[2], "ASYNC"))
 }
 
-// scriptKill stops what runs too long. Scripts are functions to Redis, so this is FUNCTION KILL in both cases.
-func (s *session) scriptKill([][]byte) {
+// kill stops what runs too long, if it is of the right kind. To Redis, scripts are functions too.
+func (s *session) kill(args [][]byte) {
 	ctx, cancel := s.controlContext()
 	defer cancel()
-	s.replyStatus(s.server.cfg.Backend.Client().Do(ctx, "FUNCTION", "KILL").Err())
+	client := s.server.cfg.Backend.Client()
+	stats, err := client.Do(ctx, "FUNCTION", "STATS").Slice()
+	if err != nil {
+		s.replyError(controlError(err))
+		return
+	}
+	if command, _, running := runningCommand(stats); running {
+		isFunction := strings.HasPrefix(strings.ToUpper(text(command[0])), "FCALL")
+		switch {
+		case isFunction && is(args[0], "SCRIPT"):
+			s.replyError(errBusyFunction)
+			return
+		case !isFunction && is(args[0], "FUNCTION"):
+			s.replyError(errBusyScript)
+			return
+		}
+	}
+	s.replyStatus(client.Do(ctx, "FUNCTION", "KILL").Err())
 }
 
 // replyStatus answers OK, or what Redis says.

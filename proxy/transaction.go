@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"anabranch/internal/backend"
 	"anabranch/internal/resp"
@@ -14,6 +15,7 @@ type transaction struct {
 	commands [][]byte // as RESP arrays
 	bytes    int
 	writes   bool // something in it changes data, or sends messages
+	grows    bool // something in it needs memory
 	dirty    bool // a command was refused when it was queued, so EXEC will not run any
 	blocks   bool // EXEC may not run inline
 }
@@ -35,7 +37,7 @@ func runsInMulti(cmd *translate.Command) bool {
 	return false
 }
 
-// queue keeps the command at hand until EXEC.
+// queue keeps the command at hand until EXEC. It may block while the server is strained.
 func (s *session) queue(plan *translate.Plan) {
 	tx, cmd := s.tx, plan.Command
 	switch {
@@ -46,6 +48,10 @@ func (s *session) queue(plan *translate.Plan) {
 		s.refuseQueued(fmt.Sprintf(errNotInMulti, cmd.FullName()))
 		return
 	}
+	if refusal := s.refusesNow(); refusal != "" {
+		s.refuseQueued(refusal)
+		return
+	}
 	raw := append([]byte(nil), s.scan.Raw...)
 	if tx.bytes += len(raw); tx.bytes > maxTransaction {
 		tx.commands = nil
@@ -53,9 +59,20 @@ func (s *session) queue(plan *translate.Plan) {
 		return
 	}
 	tx.commands = append(tx.commands, raw)
+	tx.grows = tx.grows || plan.DenyOOM
 	tx.writes = tx.writes || mayReplicate(cmd)
 	tx.blocks = tx.blocks || handlers[cmd.Name].blocks
 	s.reply([]byte("+QUEUED\r\n"))
+}
+
+// refusesNow returns the error with which the server would refuse a command in MULTI now, if it may be in that state at all.
+func (s *session) refusesNow() string {
+	if !s.server.cfg.Backend.Strained() {
+		return ""
+	}
+	ctx, cancel := s.controlContext()
+	defer cancel()
+	return s.server.cfg.Backend.Refusal(ctx)
 }
 
 // changesConnection tells commands that would leave the connection in another state in the middle of a transaction.
@@ -116,17 +133,22 @@ func (s *session) endMulti() {
 // exec runs what was queued, as one step of Redis.
 func (s *session) exec([][]byte) {
 	tx := s.tx
-	switch {
-	case tx == nil:
+	if tx == nil {
 		s.replyError(errExecWithoutMulti)
 		return
+	}
+	s.endMulti()
+	refusal := s.refusesNow()
+	switch {
+	case refusal != "" && (tx.grows || strings.HasPrefix(refusal, "BUSY")):
+		s.forgetWatched()
+		s.replyError(fmt.Sprintf(errExecAbortReason, refusal))
+		return
 	case tx.dirty:
-		s.endMulti()
 		s.forgetWatched()
 		s.replyError(errExecAbort)
 		return
 	}
-	s.endMulti()
 	if len(tx.commands) == 0 && !s.watching {
 		s.reply(emptyExecuted)
 		return

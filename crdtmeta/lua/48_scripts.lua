@@ -7,6 +7,7 @@ do
   local libraries = {}  -- name → {code, functions}
   local functions = {}  -- of all libraries: name → {run = function, flags…}
   local commands = {}   -- name in upper case → {arity, write, noscript, denyoom}, or false for an unknown one
+  local waits
   local current         -- what runs: {name, source, only_reads, short, resp}
   local api, shadow, globals -- what a script sees in the place of Redis's own
 
@@ -130,6 +131,9 @@ do
     if arity > 0 and arity ~= n or n < -arity then
       return failure('ERR Wrong number of args calling Redis command from script')
     end
+    if (name == 'XREAD' or name == 'XREADGROUP') and waits(argv) then
+      return failure('ERR ' .. string.lower(name) .. ' command is not allowed with BLOCK option from scripts')
+    end
     if command.noscript then return failure('ERR This Redis command is not allowed from script') end
     if command.write or h then
       if command.write and current.only_reads then
@@ -152,6 +156,15 @@ do
     end
     if type_(reply) == 'table' and reply.err then return failure(reply.err) end
     return reply
+  end
+
+  -- waits says whether a stream command has the option BLOCK.
+  function waits(argv)
+    for j = 2, #argv do
+      local word = upper(argv[j])
+      if word == 'STREAMS' then return false end
+      if word == 'BLOCK' then return true end
+    end
   end
 
   -- announce tells the proxies that serve other regions of a message, as they tell each other.

@@ -34,6 +34,7 @@ type Backend struct {
 	isReady    atomic.Bool
 	suspicions chan struct{}
 	scripts    atomic.Int64 // calls with scripts under way
+	strained   atomic.Bool  // memory is nearly used up
 }
 
 type laneKey struct{ db, proto, index int }

@@ -56,6 +56,24 @@ func (b *Backend) watch(ctx context.Context) error {
 // isBusy knows the error of a server that runs a script for long. It is alive.
 func isBusy(err error) bool { return strings.Contains(err.Error(), "BUSY ") }
 
+// nearlyFull is the part of maxmemory from which on the server is asked whether it would refuse a command.
+const nearlyFull = 0.9
+
+// Strained reports whether the server may be out of memory, or busy with a script: Refusal tells.
+func (b *Backend) Strained() bool { return b.strained.Load() || b.RunsScripts() }
+
+// Strain says that memory may have become short, until the next check of the server tells.
+func (b *Backend) Strain() { b.strained.Store(true) }
+
+// Refusal asks the server whether it would queue a command now, and returns its error if not, without the leading "-".
+func (b *Backend) Refusal(ctx context.Context) string {
+	err := b.client.Do(ctx, "SETRANGE", b.cfg.Prefix+scratchKey, 0, "").Err()
+	if err != nil && (strings.HasPrefix(err.Error(), "OOM ") || isBusy(err)) {
+		return err.Error()
+	}
+	return ""
+}
+
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
 	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
@@ -162,13 +180,16 @@ func (b *Backend) armSoon() {
 // identify asks the server who it is. Only a primary has an answer.
 func (b *Backend) identify(ctx context.Context) (Server, error) {
 	pipe := b.client.Pipeline()
-	general, replication := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication")
+	general, replication, memory := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")
 	if _, err := pipe.Exec(ctx); err != nil {
 		return Server{}, fmt.Errorf("INFO: %w", err)
 	}
 	if role := infoField(replication.Val(), "role"); role != "master" {
 		return Server{}, fmt.Errorf("%w (role:%s)", ErrNotPrimary, role)
 	}
+	used, _ := strconv.ParseFloat(infoField(memory.Val(), "used_memory"), 64)
+	limit, _ := strconv.ParseFloat(infoField(memory.Val(), "maxmemory"), 64)
+	b.strained.Store(limit > 0 && used > limit*nearlyFull)
 	return Server{
 		Version:       infoField(general.Val(), "redis_version"),
 		RunID:         infoField(general.Val(), "run_id"),

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -66,6 +67,9 @@ func (b *Backend) RestoreFunctions(ctx context.Context, command []any) error {
 // aroundOwnLibrary runs commands that touch our library too, and loads it again in the same step. It returns the reply of the
 // last command. What the library had in memory is gone, so it is armed anew.
 func (b *Backend) aroundOwnLibrary(ctx context.Context, commands ...[]any) (any, error) {
+	if refusal := b.Refusal(ctx); refusal != "" {
+		return nil, errors.New(refusal)
+	}
 	pipe := b.client.TxPipeline()
 	var last *redis.Cmd
 	for _, command := range commands {

@@ -122,11 +122,14 @@ func engineCalls(ops []Op) []span {
 	return calls
 }
 
+// scratchKey never lives longer than a call of the engine.
+const scratchKey = "scratch"
+
 // appendGuard appends a write that changes nothing, since its key never lives longer than a call. Redis refuses it when it
 // is queued, and so the whole transaction, if it refuses writes at the moment: it is full, read-only, or cannot save.
 // Without it part of a transaction could be refused and part run.
 func appendGuard(dst []byte, prefix string) []byte {
-	return resp.AppendCommandStrings(dst, "SETRANGE", prefix+"scratch", "0", "")
+	return resp.AppendCommandStrings(dst, "SETRANGE", prefix+scratchKey, "0", "")
 }
 
 // beginCall appends the head of calls[0], of which op is the first. More calls follow when there are others behind it.
