@@ -29,6 +29,7 @@ const (
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients
+	FuncMonitor   = "anabranch_monitor_1"   // somebody wants to see what scripts call
 )
 
 // Library returns the source of the engine for FUNCTION LOAD, with companion keys under prefix. The Lua files are

@@ -67,7 +67,7 @@ func init() {
 		"PUBSUB NUMSUB":      {run: (*session).countSubscribers},
 		"PUBSUB SHARDNUMSUB": {run: (*session).countSubscribers},
 
-		"MONITOR":     {run: (*session).monitor},
+		"MONITOR":     {blocks: true, run: (*session).monitor},
 		"SLOWLOG GET": {blocks: true, run: (*session).slowlogGet},
 		"SLOWLOG LEN": {blocks: true, run: (*session).slowlogLen},
 		"DEBUG":       {blocks: true, run: (*session).debug},

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -13,8 +14,33 @@ import (
 // monitors are the sessions that said MONITOR. They are shown what the clients of this proxy run: Redis itself would show
 // the engine's calls.
 type monitors struct {
+	listening sync.WaitGroup
+
 	mu       sync.Mutex
-	sessions []*session // never changed in place
+	sessions []*session         // never changed in place
+	stop     context.CancelFunc // of hearing what scripts call; nil while nobody monitors
+}
+
+// hear begins to listen to what scripts call, and returns when none is missed any more. The lock must be held.
+func (m *monitors) hear(s *Server) {
+	if m.stop != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(s.lifetime)
+	m.stop = cancel
+	heard := make(chan struct{})
+	begun := sync.OnceFunc(func() { close(heard) })
+	m.listening.Go(func() { // ends with the last monitor, or with the server
+		s.cfg.Backend.ScriptCalls(ctx, begun, func(db int, args [][]byte) { s.showCall(db, args) })
+		begun()
+	})
+	select {
+	case <-heard:
+	case <-time.After(s.cfg.ControlTimeout):
+	}
+	if err := s.cfg.Backend.Monitored(ctx); err != nil {
+		s.cfg.Log.Warn().Err(err).Msg("MONITOR will not show what scripts call")
+	}
 }
 
 func (m *monitors) all() []*session {
@@ -28,10 +54,13 @@ func (s *session) monitor([][]byte) {
 	if s.monitoring {
 		return // without an answer, as Redis does
 	}
+	m := &s.server.monitors
+	m.mu.Lock()
+	m.hear(s.server)
+	m.mu.Unlock()
 	s.replyOK()
 	s.flush() // the answer comes before the first command that is shown
 	s.monitoring = true
-	m := &s.server.monitors
 	m.mu.Lock()
 	m.sessions = append(slices.Clone(m.sessions), s)
 	m.mu.Unlock()
@@ -49,13 +78,19 @@ func (s *session) stopMonitoring() {
 	m := &s.server.monitors
 	m.mu.Lock()
 	m.sessions = slices.DeleteFunc(slices.Clone(m.sessions), func(other *session) bool { return other == s })
+	if len(m.sessions) == 0 && m.stop != nil {
+		m.stop()
+		m.stop = nil
+	}
 	m.mu.Unlock()
 	s.server.updateAlert()
 }
 
 // show sends a command that this session has run to whoever monitors, as Redis writes it.
 func (s *session) show(cmd *translate.Command, args [][]byte) {
-	if cmd == nil || cmd.Flags&(translate.FlagAdmin|translate.FlagSkipMonitor) != 0 {
+	// Redis shows scripts although they have the flag, in front of what they call.
+	runs := cmd != nil && cmd.Class == translate.Script && cmd.HasKeys()
+	if cmd == nil || cmd.Flags&translate.FlagAdmin != 0 || cmd.Flags&translate.FlagSkipMonitor != 0 && !runs {
 		return
 	}
 	all := s.server.monitors.all()
@@ -65,16 +100,7 @@ func (s *session) show(cmd *translate.Command, args [][]byte) {
 	if s.monitoring {
 		s.flush() // its own answer comes first
 	}
-	now := time.Now()
-	line := strconv.AppendInt([]byte("+"), now.Unix(), 10)
-	line = append(line, '.')
-	micros := strconv.Itoa(1_000_000 + now.Nanosecond()/1000)
-	line = append(line, micros[1:]...)
-	line = append(line, " ["...)
-	line = strconv.AppendInt(line, int64(s.db), 10)
-	line = append(line, ' ')
-	line = append(line, address(s.conn.RemoteAddr())...)
-	line = append(line, ']')
+	line := monitorLine(s.db, address(s.conn.RemoteAddr()))
 	for i, arg := range args {
 		if isSecret(cmd, args, i) {
 			arg = redacted
@@ -86,6 +112,33 @@ func (s *session) show(cmd *translate.Command, args [][]byte) {
 	for _, other := range all {
 		other.out.message(line)
 	}
+}
+
+// showCall does the same with what a script calls.
+func (s *Server) showCall(db int, args [][]byte) {
+	line := monitorLine(db, "lua")
+	for _, arg := range args {
+		line = append(line, ' ')
+		line = appendQuoted(line, arg)
+	}
+	line = append(line, '\r', '\n')
+	for _, other := range s.monitors.all() {
+		other.out.message(line)
+	}
+}
+
+// monitorLine begins a line with time, database and source.
+func monitorLine(db int, source string) []byte {
+	now := time.Now()
+	line := strconv.AppendInt([]byte("+"), now.Unix(), 10)
+	line = append(line, '.')
+	micros := strconv.Itoa(1_000_000 + now.Nanosecond()/1000)
+	line = append(line, micros[1:]...)
+	line = append(line, " ["...)
+	line = strconv.AppendInt(line, int64(db), 10)
+	line = append(line, ' ')
+	line = append(line, source...)
+	return append(line, ']')
 }
 
 var redacted = []byte("(redacted)")

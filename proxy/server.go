@@ -113,6 +113,7 @@ func (s *Server) Run(ctx context.Context) error {
 		l.poller.Close()
 	}
 	helpers.Wait()
+	s.monitors.listening.Wait()
 	s.waiters.goroutines.Wait()
 	return err
 }

@@ -7,7 +7,8 @@ do
   local libraries = {}  -- name → {code, functions}
   local functions = {}  -- of all libraries: name → {run = function, flags…}
   local commands = {}   -- name in upper case → {arity, write, noscript, denyoom}, or false for an unknown one
-  local waits
+  local waits, announce, encoded
+  local monitored = 0   -- ms: until then somebody monitors
   local current         -- what runs: {name, source, only_reads, short, resp}
   local api, shadow, globals -- what a script sees in the place of Redis's own
 
@@ -145,6 +146,7 @@ do
     end
     if current.short and command.denyoom then return failure("OOM command not allowed when used memory > 'maxmemory'.") end
     if reserved(argv) then return failure("ERR key names starting with '" .. PREFIX .. "' are reserved") end
+    if now < monitored then try('SPUBLISH', PREFIX .. 'monitor', db .. ' ' .. encoded(argv)) end
     local reply
     if h then
       reply = written(h, name, argv)
@@ -152,7 +154,7 @@ do
       reply = try(unpack_(argv, 1, n))
       if FILTERS[name] and not reply.err then reply = FILTERS[name](reply) end
       if name == 'SELECT' and reply.ok then db = tonumber_(argv[2]) end
-      if name == 'PUBLISH' or name == 'SPUBLISH' then E.announce(argv) end
+      if name == 'PUBLISH' or name == 'SPUBLISH' then announce(argv) end
     end
     if type_(reply) == 'table' and reply.err then return failure(reply.err) end
     return reply
@@ -167,11 +169,23 @@ do
     end
   end
 
-  -- announce tells the proxies that serve other regions of a message, as they tell each other.
-  function E.announce(argv)
+  function encoded(argv)
     local parts = {'*' .. #argv .. '\r\n'}
     for j = 1, #argv do parts[j + 1] = '$' .. #argv[j] .. '\r\n' .. argv[j] .. '\r\n' end
-    try('SPUBLISH', PREFIX .. 'messages', concat(parts))
+    return concat(parts)
+  end
+
+  -- announce tells the proxies that serve other regions of a message, as they tell each other.
+  function announce(argv)
+    try('SPUBLISH', PREFIX .. 'messages', encoded(argv))
+  end
+
+  -- FCALL anabranch_monitor ms: so long, what scripts call is announced, for clients that monitor.
+  function E.monitor(argv)
+    E.init()
+    local time = call('TIME')
+    monitored = time[1] * 1000 + floor(time[2] / 1000) + tonumber_(argv[1])
+    return OK
   end
 
   local function readonly() error_('Attempt to modify a readonly table', 2) end

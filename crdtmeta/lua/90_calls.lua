@@ -127,6 +127,7 @@ do
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function('anabranch_refill_1', function_of(E.refill))
+  redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end
