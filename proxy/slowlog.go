@@ -178,7 +178,11 @@ func carried(call []string) []string {
 			return nil
 		}
 		n := min(argc, len(rest)-1)
-		command = append(command, rest[1:1+n]...)
+		own := 0
+		if n > 2 && rest[1] == "XCRDT.TRY" { // a client that waits; which of its keys is tried is our affair
+			own = 2
+		}
+		command = append(command, rest[1+own:1+n]...)
 		if n < argc {
 			return append(command, fmt.Sprintf("... (%d more arguments)", argc-n))
 		}
