@@ -13,7 +13,8 @@ do
 
   local function write(keys, argv)
     -- "3+" says: database 3, and more calls of the same MULTI/EXEC follow. "3!" says that memory is short.
-    local number, more = string.match(argv[1], '^(%d+)([+!]?)$')
+    local number, more = tonumber(argv[1]), nil
+    if not number then number, more = string.match(argv[1], '^(%d+)([+!])$') end
     E.short = more == '!'
     local refused = E.resume(tonumber(number))
     if refused then return refused end
