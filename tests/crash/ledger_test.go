@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,6 +85,9 @@ func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
 			complain("%s was acknowledged with %q, but holds %q (present: %v)", cell, want, got, ok)
 		}
 	}
+	if a, b := cells["together-a"], cells["together-b"]; a != b {
+		complain("together-a holds %q and together-b %q", a, b)
+	}
 	for cell, b := range l.counters {
 		got, err := strconv.ParseInt(cells[cell], 10, 64)
 		if err != nil && (b.sum != 0 || cells[cell] != "") {
@@ -100,6 +104,9 @@ func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
 	t.Logf("%d writes acknowledged, %d unknown, %d counters and %d markers checked", l.acked, l.unknown, len(l.counters), len(l.markers))
 }
 
+// streamFields finds the one field of each entry in [["id" ["field" "value"]] …].
+var streamFields = regexp.MustCompile(`\["([^"]*)" "[^"]*"\]`)
+
 // cellsOf takes a keyspace apart: "key" for a string, "key/element" for what a collection holds.
 func cellsOf(space redistest.Keyspace) map[string]string {
 	cells := map[string]string{}
@@ -108,9 +115,13 @@ func cellsOf(space redistest.Keyspace) map[string]string {
 		switch entry.Type {
 		case "string":
 			cells[key] = unquote(entry.Value)
-		case "set":
+		case "set", "list":
 			for _, member := range strings.Fields(strings.Trim(entry.Value, "[]")) {
 				cells[key+"/"+unquote(member)] = ""
+			}
+		case "stream": // entries as Redis shows them; of each, the writer's field tells which it is
+			for _, match := range streamFields.FindAllStringSubmatch(entry.Value, -1) {
+				cells[key+"/"+match[1]] = ""
 			}
 		case "hash", "zset":
 			for _, pair := range strings.Fields(entry.Value) {

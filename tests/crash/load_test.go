@@ -15,7 +15,8 @@ import (
 // op is one write and what it leaves in the ledger.
 type op struct {
 	args    []string
-	counter string // the cell that it moves by amount
+	tail    [][]string // the further commands of a transaction; the reply to the last one counts
+	counter string     // the cell that it moves by amount
 	amount  int64
 	marker  string // the cell that it creates, with value
 	value   string
@@ -74,11 +75,13 @@ func (l *load) writer(addr, name string, random *rand.Rand) {
 		for range 1 + random.IntN(8) {
 			n++
 			o := randomOp(random, name+"-"+strconv.Itoa(n))
-			batch, commands = append(batch, o), append(commands, o.args)
+			batch, commands = append(batch, o), append(append(commands, o.args), o.tail...)
 		}
 		replies, err := c.Pipeline(commands)
-		for i, o := range batch {
-			l.ledger.outcome(o, i < len(replies) && !replies[i].IsError())
+		at := -1
+		for _, o := range batch {
+			at += 1 + len(o.tail)
+			l.ledger.outcome(o, at < len(replies) && !replies[at].IsError())
 		}
 		if err != nil {
 			c.Close()
@@ -102,7 +105,17 @@ func randomOp(random *rand.Rand, unique string) op {
 		amount = -amount
 	}
 	by := strconv.FormatInt(amount, 10)
-	switch random.IntN(10) {
+	switch random.IntN(14) {
+	case 10: // what is written together is seen together: check compares the two
+		return op{args: []string{"MULTI"}, tail: [][]string{{"INCRBY", "together-a", by}, {"GET", "together-a"}, {"INCRBY", "together-b", by}, {"EXEC"}},
+			counter: "together-a", amount: amount}
+	case 11:
+		const both = "redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('INCRBY', KEYS[2], ARGV[1])"
+		return op{args: []string{"EVAL", both, "2", "together-a", "together-b", by}, counter: "together-a", amount: amount}
+	case 12:
+		return op{args: []string{"RPUSH", "list" + shared, unique}, marker: "list" + shared + "/" + unique}
+	case 13:
+		return op{args: []string{"XADD", "stream" + shared, "*", unique, by}, marker: "stream" + shared + "/" + unique}
 	case 0:
 		return op{args: []string{"INCR", "count" + shared}, counter: "count" + shared, amount: 1}
 	case 1:
