@@ -31,6 +31,7 @@ type Backend struct {
 
 	arming     sync.Mutex   // one takeover at a time
 	lastReady  atomic.Int64 // Unix milliseconds; 0: never
+	lastHeard  atomic.Int64 // Unix milliseconds of the last reply while it was not ready
 	isReady    atomic.Bool
 	suspicions chan struct{}
 	scripts    atomic.Int64 // calls with scripts under way
@@ -186,8 +187,20 @@ func (b *Backend) Serving() bool {
 	if b.isReady.Load() {
 		return true
 	}
-	last := b.lastReady.Load()
+	last := max(b.lastReady.Load(), b.lastHeard.Load())
 	return last != 0 && time.Since(time.UnixMilli(last)) < b.cfg.Hold
+}
+
+// heard notes that the server answers commands although it did not pass its last check: one of them kept it for long. It is
+// checked again soon.
+func (b *Backend) heard() {
+	if b.isReady.Load() || b.lastReady.Load() == 0 {
+		return
+	}
+	now := time.Now().UnixMilli()
+	if now-b.lastHeard.Swap(now) > 100 {
+		b.Suspect()
+	}
 }
 
 // WaitReady blocks until the server is ready.

@@ -237,3 +237,20 @@ func TestConfigNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+// A server that one command keeps for longer than it may be away serves again with the reply, not with the next check.
+func TestServesAgainAfterALongCommand(t *testing.T) {
+	b, server := start(t, func(c *Config) { c.Hold, c.DialTimeout = time.Second, 500*time.Millisecond })
+	s := newSink()
+	l := b.Lane(0, 2, 0)
+	s.do(t, l, "PING")
+	conn := redistest.Dial(t, server.Addr)
+	go conn.Do("DEBUG", "SLEEP", "3") // ends with its reply
+	eventually(t, "the server is away", func() bool { return !b.Serving() })
+	l.Submit(s.Caller, []Op{{Kind: OpRead, Count: 1, Bytes: []byte("PING\r\n")}})
+	l.Flush()
+	eventually(t, "the reply", func() bool { return s.Caller.Idle() })
+	if !b.Serving() {
+		t.Error("not serving after a reply")
+	}
+}

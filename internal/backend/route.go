@@ -19,6 +19,7 @@ func (l *Lane) readReplies(conn net.Conn) error {
 	for {
 		n, err := source.Read(l.in[have:])
 		if n > 0 {
+			l.backend.heard()
 			used, routeErr := l.route(l.in[:have+n])
 			l.Flush() // first, so that Redis works while the replies are written
 			l.deliverDirty()
