@@ -146,6 +146,9 @@ func (s *session) appendRunning(dst []byte, stats []any) []byte {
 		return resp.AppendNull(dst, s.proto)
 	}
 	command = command[engineArgs:]
+	if text(command[0]) == actAs && len(command) > 3 {
+		command = command[2:]
+	}
 	dst = resp.AppendMap(dst, 3, s.proto)
 	dst = resp.AppendBulkString(dst, "name")
 	dst = resp.AppendBulkString(dst, text(command[1]))
