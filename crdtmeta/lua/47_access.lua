@@ -4,6 +4,8 @@ do
   local known, known_count = {}, 0 -- text of rules → selectors, the last ones seen
   local REMEMBERED = 100
 
+  local MISSING = PREFIX .. 'missing' -- in the place of an argument that is not there
+
   -- Where a command names channels: from the first argument on, or the first alone.
   local FIRST, ALL, LITERAL = 1, 2, 3
   local CHANNELS = {publish = FIRST, spublish = FIRST, subscribe = ALL, ssubscribe = ALL, psubscribe = LITERAL}
@@ -147,13 +149,13 @@ do
       words = E.slice(argv, 1, arity)
     elseif n < arity or n < -arity then
       words = E.slice(argv, 1, n)
-      for j = n + 1, arity > 0 and arity or -arity do words[j] = '' end
+      for j = n + 1, arity > 0 and arity or -arity do words[j] = MISSING end
     end
     local reply = try('COMMAND', 'GETKEYSANDFLAGS', unpack_(words))
     if reply.err then return keys end
     for j = 1, #reply do
       local key = {name = reply[j][1]}
-      if key.name == '' and #words > n then return {} end -- a key is missing
+      if key.name == MISSING then return {} end
       for _, flag in ipairs(reply[j][2]) do
         local text = flag.ok or flag
         if text == 'access' then key.read = true end

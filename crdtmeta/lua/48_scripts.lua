@@ -143,6 +143,9 @@ do
     return COUNTS[name] and numbers(reply) or reply
   end
 
+  -- What a script that only reads may not call either, since Redis may replicate it.
+  local REPLICATED = {PFCOUNT = true, PUBLISH = true, SPUBLISH = true}
+
   -- perform is one call of the API.
   local function perform(...)
     local problem, argv = words(...)
@@ -162,13 +165,11 @@ do
       if denied then return failure('ERR The user executing the script ' .. denied) end
       confined = not all
     end
-    if command.write or h then
-      if command.write and current.only_reads then
-        return failure('ERR Write commands are not allowed from read-only scripts.')
-      end
-      if not h then
-        return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
-      end
+    if current.only_reads and (command.write or REPLICATED[name]) then
+      return failure('ERR Write commands are not allowed from read-only scripts.')
+    end
+    if command.write and not h then
+      return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
     end
     if current.short and command.denyoom then return failure("OOM command not allowed when used memory > 'maxmemory'.") end
     if reserved(argv) then return failure("ERR key names starting with '" .. PREFIX .. "' are reserved") end
@@ -301,7 +302,7 @@ do
     }
     local _, reply = xpcall(function() return script.run(names, args) end, explain)
     current = nil
-    if reply == nil then return false end
+    if reply == nil then return cjson.null end -- false would be more than null to RESP3
     return reply
   end
 
