@@ -32,7 +32,6 @@ const (
 	errWatchInMulti        = "ERR WATCH inside MULTI is not allowed"
 	errExecAbort           = "EXECABORT Transaction discarded because of previous errors."
 	errRulesChanged        = "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: "
-	errRestricted          = "NOPERM scripts and functions of users with limited permissions are not available through Anabranch yet"
 	errNoMulti             = "ERR Command not allowed inside a transaction"
 	errLargeTransaction    = "ERR transactions of more than 64 MiB are not possible through Anabranch"
 	errFlushSyntax         = "ERR unknown subcommand or wrong number of arguments for '%s'. Try FUNCTION HELP."

@@ -155,7 +155,11 @@ func runningCommand(stats []any) (command []any, millis int64, running bool) {
 	if len(command) < engineArgs+2 {
 		return nil, 0, false
 	}
-	return command[engineArgs:], millis, true
+	command = command[engineArgs:]
+	if text(command[0]) == actAs && len(command) > 3 {
+		command = command[2:]
+	}
+	return command, millis, true
 }
 
 // appendRunning tells of the function of a client that runs.

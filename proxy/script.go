@@ -4,8 +4,13 @@ import (
 	"strings"
 
 	"anabranch/internal/backend"
+	"anabranch/internal/resp"
 	"anabranch/translate"
 )
+
+// actAs begins an op that runs a script, which may call only what the rules behind this word allow. The engine trusts whoever
+// leaves it out.
+const actAs = "XCRDT.AS"
 
 // script sends a command that is about scripts. The engine runs them; what is about libraries of functions has a handler. It
 // returns what dispatch does.
@@ -18,13 +23,13 @@ func (s *session) script(plan *translate.Plan) bool {
 		s.replyError(errScriptFlush)
 		return true
 	}
-	if s.directory != nil && !s.user.Unlimited() && plan.Command.HasKeys() {
-		s.replyError(errRestricted) // the engine does not know the rules for what a script does
-		return true
-	}
 	op := backend.Op{
 		Kind: backend.OpWrite, Shape: plan.Shape, Discard: s.silent(), Alone: true, Argc: len(args), Count: 1,
 		Bytes: s.scan.Raw[s.scan.Head:],
+	}
+	if s.directory != nil && !s.user.Unlimited() && plan.Command.HasKeys() {
+		op.Argc += 2
+		op.Bytes = append(resp.AppendBulkString(resp.AppendBulkString(nil, actAs), s.user.Rules()), op.Bytes...)
 	}
 	switch {
 	case s.replay != nil:

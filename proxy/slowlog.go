@@ -177,6 +177,9 @@ func carried(call []string) []string {
 		if err != nil || argc < 1 {
 			return nil
 		}
+		if len(rest) > 3 && rest[1] == actAs {
+			argc, rest = argc-2, rest[2:]
+		}
 		n := min(argc, len(rest)-1)
 		own := 0
 		if n > 2 && rest[1] == "XCRDT.TRY" { // a client that waits; which of its keys is tried is our affair

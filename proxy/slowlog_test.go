@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,11 @@ func TestSlowlogSpeaksOfClientsCommands(t *testing.T) {
 		{call("M", kept, "2", "DEL", "k"), []string{"SET", "key", long[:119] + "... (81 more bytes)", "... (and 2 more commands in the same step)"}},
 		{many, append(append([]string{"SADD"}, many[6:len(many)-1]...), "... (7 more arguments)")},
 		{[]string{"FCALL", crdtmeta.FuncApply, "0", "2.0.1-a", "0"}, nil},
+		{call("7", "XCRDT.AS", "-@all", "EVAL", "return 1", "1", "k", "a"), []string{"EVAL", "return 1", "1", "k", "a"}},
+		{
+			append(call("40", "XCRDT.AS", "-@all", "EVAL"), append(slices.Clone(many[6:29]), "... (14 more arguments)")...),
+			append(append([]string{"EVAL"}, many[6:29]...), "... (14 more arguments)"),
+		},
 		{call(), nil},
 		{call("x", "y"), nil},
 	} {

@@ -6,10 +6,10 @@ do
   local scripts = {}    -- sha1 → {run = function, flags…}, as SCRIPT LOAD and EVAL left them
   local libraries = {}  -- name → {code, functions}
   local functions = {}  -- of all libraries: name → {run = function, flags…}
-  local commands = {}   -- name in upper case → {arity, write, noscript, denyoom}, or false for an unknown one
+  local commands = {}   -- name in upper case → {name, arity, keyed, container, flag…}, or false for an unknown one
   local waits, announce, encoded
   local monitored = 0   -- ms: until then somebody monitors
-  local current         -- what runs: {name, source, only_reads, short, resp}
+  local current         -- what runs: {name, source, only_reads, short, resp, rules}
   local api, shadow, globals -- what a script sees in the place of Redis's own
 
   -- HEAD hides the real API from a script, without a line of its own, so that errors name the client's lines.
@@ -32,19 +32,59 @@ do
     return {err = text, source = current and current.source, line = place(), ignore_error_stats_update = true}
   end
 
+  -- in_resp2 calls a function that reads Redis's replies in the form of RESP2, whatever the script has chosen.
+  local function in_resp2(f, ...)
+    if not current or current.resp ~= 3 then return f(...) end
+    redis.setresp(2)
+    local one, two = f(...)
+    redis.setresp(3)
+    return one, two
+  end
+
+  local function ask(name)
+    local info = call('COMMAND', 'INFO', name)[1]
+    if not info then return false end
+    local known = {name = string.lower(name), arity = info[2], container = info[10] and #info[10] > 0}
+    for _, flag in pairs_(info[3]) do known[flag.ok or flag] = true end
+    known.keyed = known.movablekeys or info[9] and #info[9] > 0
+    return known
+  end
+
   -- describe asks Redis once what it knows of a command.
   local function describe(name)
     local known = commands[name]
-    if known ~= nil then return known end
-    local info = call('COMMAND', 'INFO', name)[1]
-    if not info then
-      known = false
-    else
-      known = {arity = info[2], container = info[10] and #info[10] > 0}
-      for _, flag in pairs_(info[3]) do known[flag.ok or flag] = true end
+    if known == nil then
+      known = in_resp2(ask, name)
+      commands[name] = known
     end
-    commands[name] = known
     return known
+  end
+
+  -- command_of finds the command, or subcommand, of a call. It answers what is known of it and its handler.
+  local function command_of(argv)
+    local name = upper(argv[1])
+    local command = describe(name)
+    if command and command.container and #argv > 1 then
+      command = describe(name .. '|' .. upper(argv[2]))
+      return command, command and command.write and H[name]
+    end
+    return command, H[name]
+  end
+
+  -- words checks the arguments of an API function and makes them strings. It answers an error text, or nil and the list.
+  local function words(...)
+    local argv = {...}
+    local n = select('#', ...)
+    if n == 0 then return 'ERR Please specify at least one argument for this redis lib call' end
+    for j = 1, n do
+      local kind = type_(argv[j])
+      if kind == 'number' then
+        argv[j] = format('%.17g', argv[j])
+      elseif kind ~= 'string' then
+        return 'ERR Lua redis lib command arguments must be strings or integers'
+      end
+    end
+    return nil, argv
   end
 
   -- reserved says whether a command names one of our own keys. Values may begin like them.
@@ -105,29 +145,17 @@ do
     return COUNTS[name] and numbers(reply) or reply
   end
 
+  -- What a script that only reads may not call either, since Redis may replicate it.
+  local REPLICATED = {PFCOUNT = true, PUBLISH = true, SPUBLISH = true}
+
   -- perform is one call of the API.
   local function perform(...)
-    local n = select('#', ...)
-    if n == 0 then return failure('ERR Please specify at least one argument for this redis lib call') end
+    local problem, argv = words(...)
+    if problem then return failure(problem) end
     if not current then return failure('ERR redis.call/pcall can only be called inside a script invocation') end
-    local argv = {...}
-    for j = 1, n do
-      local kind = type_(argv[j])
-      if kind == 'number' then
-        argv[j] = format('%.17g', argv[j])
-      elseif kind ~= 'string' then
-        return failure('ERR Lua redis lib command arguments must be strings or integers')
-      end
-    end
-    local name = upper(argv[1])
-    local command = describe(name)
+    local n, name = #argv, upper(argv[1])
+    local command, h = command_of(argv)
     if not command then return failure('ERR Unknown Redis command called from script') end
-    local h = H[name]
-    if command.container and n > 1 then
-      command = describe(name .. '|' .. upper(argv[2]))
-      if not command then return failure('ERR Unknown Redis command called from script') end
-      h = command.write and h
-    end
     local arity = command.arity
     if arity > 0 and arity ~= n or n < -arity then
       return failure('ERR Wrong number of args calling Redis command from script')
@@ -136,18 +164,23 @@ do
       return failure('ERR ' .. string.lower(name) .. ' command is not allowed with BLOCK option from scripts')
     end
     if command.noscript then return failure('ERR This Redis command is not allowed from script') end
-    if command.write or h then
-      if command.write and current.only_reads then
-        return failure('ERR Write commands are not allowed from read-only scripts.')
-      end
-      if not h then
-        return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
-      end
+    local confined -- the user may not read all keys
+    if current.rules then
+      local denied, all = in_resp2(E.denied, current.rules, command, argv)
+      if denied then return failure('ERR The user executing the script ' .. denied) end
+      confined = not all
+    end
+    if current.only_reads and (command.write or REPLICATED[name]) then
+      return failure('ERR Write commands are not allowed from read-only scripts.')
+    end
+    if command.write and not h then
+      return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
     end
     if current.short and command.denyoom then return failure("OOM command not allowed when used memory > 'maxmemory'.") end
     if reserved(argv) then return failure("ERR key names starting with '" .. PREFIX .. "' are reserved") end
+    local reply = confined and (name == 'SORT' or name == 'SORT_RO') and E.sort_refusal(argv)
+    if reply then return failure(reply) end
     if now < monitored then try('SPUBLISH', PREFIX .. 'monitor', db .. ' ' .. encoded(argv)) end
-    local reply
     if h then
       reply = written(h, name, argv)
     else
@@ -247,6 +280,14 @@ do
       redis.setresp(...)
       if current then current.resp = (...) end
     end
+    function api.acl_check_cmd(...)
+      if not current then error_(failure('ERR redis.acl_check_cmd can only be called inside a script invocation'), 0) end
+      local problem, argv = words(...)
+      if problem then error_(failure(problem), 0) end
+      local command = command_of(argv)
+      if not command then error_(failure('ERR Invalid command passed to redis.acl_check_cmd()'), 0) end
+      return not current.rules or not in_resp2(E.denied, current.rules, command, argv)
+    end
     function api.replicate_commands() return true end
     function api.breakpoint() return false end
     function api.debug() end
@@ -272,8 +313,8 @@ do
     return {err = text .. ' script: ' .. current.name .. where .. '.'}
   end
 
-  -- execute runs a script or function with its keys and arguments.
-  local function execute(script, name, source, only_reads, argv, first, keys, last)
+  -- execute runs a script or function with its keys and arguments, for a user whose rules are given, if any.
+  local function execute(script, name, source, only_reads, argv, first, keys, last, rules)
     local names, args = E.slice(argv, first, first + keys - 1), E.slice(argv, first + keys, last)
     local flags = script.flags
     if only_reads and flags and not flags['no-writes'] then
@@ -284,10 +325,11 @@ do
     end
     current = {
       name = name, source = source, line = script.line, short = E.short and not flags, only_reads = only_reads or (flags and flags['no-writes']),
+      rules = rules,
     }
     local _, reply = xpcall(function() return script.run(names, args) end, explain)
     current = nil
-    if reply == nil then return false end
+    if reply == nil then return cjson.null end -- false would be more than null to RESP3
     return reply
   end
 
@@ -336,7 +378,7 @@ do
   end
 
   local function evaluate(by_sha, only_reads)
-    return function(argv, i, n)
+    return function(argv, i, n, rules)
       local last = i + n - 1
       local keys, refused = keys_of(argv, i + 2, last, 'ERR value is not an integer or out of range')
       if refused then return refused end
@@ -353,7 +395,7 @@ do
           if refused then return refused end
         end
       end
-      return execute(script, sha, SCRIPT, only_reads, argv, i + 3, keys, last)
+      return execute(script, sha, SCRIPT, only_reads, argv, i + 3, keys, last, rules)
     end
   end
   H.EVAL, H.EVAL_RO = evaluate(false, false), evaluate(false, true)
@@ -378,16 +420,25 @@ do
   end
 
   local function invoke(only_reads)
-    return function(argv, i, n)
+    return function(argv, i, n, rules)
       local last = i + n - 1
       local f = functions[string.lower(argv[i + 1])]
       if not f then return {err = 'ERR Function not found'} end
       local keys, refused = keys_of(argv, i + 2, last, 'ERR Bad number of keys provided')
       if refused then return refused end
-      return execute(f, argv[i + 1], '@user_function', only_reads, argv, i + 3, keys, last)
+      return execute(f, argv[i + 1], '@user_function', only_reads, argv, i + 3, keys, last, rules)
     end
   end
   H.FCALL, H.FCALL_RO = invoke(false), invoke(true)
+
+  local RUNS = {EVAL = true, EVAL_RO = true, EVALSHA = true, EVALSHA_RO = true, FCALL = true, FCALL_RO = true}
+
+  -- XCRDT.AS rules command argument…: a script of a user who may not do everything.
+  H['XCRDT.AS'] = function(argv, i, n)
+    local name = n > 4 and upper(argv[i + 2])
+    if not RUNS[name] then return {err = 'ERR anabranch: malformed call'} end
+    return H[name](argv, i + 2, n - 2, E.rules(argv[i + 1]))
+  end
 
   -- register runs a library's source, which Redis has accepted before, and answers what it registers.
   local function register(code)

@@ -32,10 +32,11 @@ func ReadDirectory(v *Vocabulary, lines []string, before *Directory) (d *Directo
 			}
 		}
 		changed = true
-		user, err := (&User{name: name, selectors: []*selector{{}}, vocabulary: v}).with(strings.Split(rules, " "), (*selector).read)
+		blank := &User{name: name, selectors: []*selector{{}}, vocabulary: v}
+		user, err := blank.with(strings.Split(rules, " "), (*selector).read)
 		if err != nil {
 			confused = append(confused, fmt.Errorf("user %s: %w", name, err))
-			user = &User{name: name, selectors: []*selector{{}}, vocabulary: v}
+			user, _ = blank.with(nil, (*selector).read)
 		}
 		d.users[name] = entry{line, user}
 	}

@@ -12,6 +12,7 @@ type selector struct {
 	allCommands, allKeys, allChannels bool
 
 	commands  bitset
+	others    bool             // whether commands are allowed that the server does not have yet
 	firstArgs map[int][]string // of a command that is not allowed as such: first arguments with which it is
 	keys      []keyPattern
 	channels  []string // patterns
@@ -46,12 +47,12 @@ func (s *selector) set(v *Vocabulary, rule string) error {
 	case word == "resetchannels":
 		s.allChannels, s.channels = false, nil
 	case word == "allcommands", word == "+@all":
-		s.allCommands, s.firstArgs = true, nil
+		s.allCommands, s.others, s.firstArgs = true, true, nil
 		for _, id := range v.byName {
 			s.commands.put(id, true)
 		}
 	case word == "nocommands", word == "-@all":
-		s.allCommands, s.commands, s.firstArgs = false, nil, nil
+		s.allCommands, s.others, s.commands, s.firstArgs = false, false, nil, nil
 	case rule[0] == '~', rule[0] == '%':
 		return s.addKeys(rule)
 	case rule[0] == '&':

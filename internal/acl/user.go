@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // DefaultUser is the name of the user that every connection begins as.
@@ -21,6 +22,7 @@ type User struct {
 	passwords  []string // SHA-256 in lower-case hexadecimal digits
 	selectors  []*selector
 	unlimited  bool
+	rules      func() string
 	vocabulary *Vocabulary
 }
 
@@ -97,6 +99,7 @@ func (u *User) with(rules []string, set ruleSetter) (*User, error) {
 			return nil, fmt.Errorf("Error in ACL SETUSER modifier '%s': %w", rule, err)
 		}
 	}
+	changed.rules = sync.OnceValue(changed.writeRules)
 	changed.unlimited = slices.ContainsFunc(changed.selectors, (*selector).unlimited)
 	return &changed, nil
 }
