@@ -167,6 +167,29 @@ func (p *goProgram) messages() {
 		p.Fatalf("the pattern heard %v", message)
 	}
 	p.expect(p.a.PubSubNumSub(p.ctx, "news"), map[string]int64{"news": 1})
+
+	// Subscriptions come back on a new connection when theirs breaks.
+	p.expect(p.b.ClientKillByFilter(p.ctx, "TYPE", "pubsub"), int64(2))
+	p.soon(func() redis.Cmder { return p.b.PubSubNumSub(p.ctx, "news") }, map[string]int64{"news": 1})
+	p.expect(p.a.Publish(p.ctx, "news", "second"), int64(1))
+	select {
+	case message := <-there.Channel():
+		if message.Payload != "second" {
+			p.Fatalf("heard %v after the break", message)
+		}
+	case <-time.After(20 * time.Second):
+		p.Fatal("heard nothing after the break")
+	}
+	shard := p.a.SSubscribe(p.ctx, "shard")
+	defer shard.Close()
+	_, err = shard.Receive(p.ctx)
+	p.ok(err)
+	p.expect(p.a.SPublish(p.ctx, "shard", "x"), int64(1))
+	message, err = shard.ReceiveMessage(p.ctx)
+	p.ok(err)
+	if message.Channel != "shard" || message.Payload != "x" {
+		p.Fatalf("the shard channel heard %v", message)
+	}
 }
 
 func (p *goProgram) blocking() {
@@ -198,6 +221,10 @@ func (p *goProgram) scripts() {
 	read := redis.NewScript("return {1, redis.call('GET', KEYS[1])}")
 	p.expect(read.RunRO(ctx, a, []string{"scripted"}), []any{int64(1), "20"})
 	p.expect(add.Exists(ctx, b), []bool{true})
+	const library = "#!lua name=ours\nredis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)"
+	p.expect(a.FunctionLoadReplace(ctx, library), "ours")
+	p.expect(a.FCall(ctx, "put", []string{"by:function"}, "x"), "OK")
+	p.soon(func() redis.Cmder { return b.Get(ctx, "by:function") }, "x")
 }
 
 func (p *goProgram) streams() {

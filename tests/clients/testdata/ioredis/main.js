@@ -130,7 +130,7 @@ async function transactions(a) {
   expect('optimistic increments', await a.get('stock'), '100');
 }
 
-async function messages(a) {
+async function messages(a, b) {
   const here = connect(hereAddress);
   const there = connect(thereAddress);
   const told = [heard(here), heard(there)];
@@ -145,9 +145,21 @@ async function messages(a) {
   const want = [['news', 'first'], ['ne*', 'news', 'first'], ...[...Array(10).keys()].map((n) => ['orders', `${n}`])];
   await soon('messages in A', () => told[0], want);
   await soon('messages in B', () => told[1], want);
+  // Subscriptions come back on a new connection when theirs breaks.
+  const again = new Promise((resolve) => { there.once('ready', resolve); });
+  expect('client kill', await b.client('KILL', 'TYPE', 'pubsub'), 1);
+  await again;
+  await soon('subscribed again', () => b.pubsub('NUMSUB', 'news'), ['news', 1]);
+  await a.publish('news', 'second');
+  await soon('messages after the break', () => told[1].slice(want.length), [['news', 'second'], ['ne*', 'news', 'second']]);
   expect('unsubscribe', await there.unsubscribe('news', 'orders'), 1);
   expect('punsubscribe', await there.punsubscribe(), 0);
   expect('get after unsubscribing', await there.get('none'), null);
+  const shard = connect(hereAddress);
+  const sharded = new Promise((resolve) => { shard.on('smessage', (channel, text) => resolve([channel, text])); });
+  expect('ssubscribe', await shard.ssubscribe('shard'), 1);
+  expect('spublish', await a.spublish('shard', 'x'), 1);
+  expect('smessage', await sharded, ['shard', 'x']);
 }
 
 async function blocking(a, b) {
@@ -180,6 +192,10 @@ async function scripts(a, b) {
   await soon('effect in B', () => b.get('scripted'), '13');
   expect('the same script in B', await b.add('scripted', 7), 20);
   await soon('effect in A', () => a.get('scripted'), '20');
+  const library = "#!lua name=ours\nredis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)";
+  expect('function load', await a.function('LOAD', 'REPLACE', library), 'ours');
+  expect('fcall', await a.fcall('put', 1, 'by:function', 'x'), 'OK');
+  await soon('its effect in B', () => b.get('by:function'), 'x');
   const declared = connect(hereAddress, { scripts: { twice: { numberOfKeys: 0, lua: 'return ARGV[1] * 2', readOnly: true } } });
   expect('script of the options', await declared.twice(21), 42);
 }
@@ -248,6 +264,11 @@ async function connections(a) {
   await again;
   expect('after the break', [await named.client('GETNAME'), await named.get('in')], ['billing', 'db 3']);
   expect('another connection', (await named.client('ID')) !== before, true);
+  const monitor = await connect(hereAddress).monitor();
+  const seen = new Promise((resolve) => { monitor.once('monitor', (time, args) => resolve(args)); });
+  await a.echo('seen');
+  expect('monitor', await seen, ['echo', 'seen']);
+  monitor.disconnect();
   expect('info', (await a.info('server')).includes('redis_mode:standalone'), true);
   expect('ping', await a.ping(), 'PONG');
 }
@@ -259,7 +280,7 @@ async function main() {
   await values(a, b);
   await pipelines(a);
   await transactions(a);
-  await messages(a);
+  await messages(a, b);
   await blocking(a, b);
   await scripts(a, b);
   await streams(a, b);

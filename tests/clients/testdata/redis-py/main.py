@@ -1,10 +1,12 @@
 """What programs do with redis-py, against two regions: main.py HOST:PORT HOST:PORT. A wrong result ends it with status 1."""
 
+import asyncio
 import sys
 import threading
 import time
 
 import redis
+import redis.asyncio
 
 
 def expect(what, got, want):
@@ -145,6 +147,16 @@ def messages(a, b):
         expect("pattern", hear(sub), {"type": "pmessage", "pattern": "ne*", "channel": "news", "data": "first"})
     there.ping()
     expect("ping while subscribed", hear(there)["type"], "pong")
+    # Subscriptions come back on a new connection when theirs breaks.
+    expect("client_kill_filter", b.client_kill_filter(_type="pubsub"), 1)
+    try:
+        there.get_message(timeout=20)
+        sys.exit("a broken connection was not noticed")
+    except redis.ConnectionError:
+        pass
+    expect("subscribed again", (hear(there)["type"], hear(there)["type"]), ("subscribe", "psubscribe"))
+    a.publish("news", "second")
+    expect("message after the break", (hear(there)["data"], hear(there)["data"]), ("second", "second"))
     there.unsubscribe("news")
     expect("unsubscribed", hear(there)["type"], "unsubscribe")
     expect("numsub", a.pubsub_numsub("news"), [("news", 1)])
@@ -193,6 +205,10 @@ def scripts(a, b):
     soon("effect in B", lambda: b.get("scripted"), "12")
     expect("the same script in B", add(keys=["scripted"], args=[8], client=b), 20)
     soon("effect in A", lambda: a.get("scripted"), "20")
+    library = "#!lua name=ours\nredis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)"
+    expect("function_load", a.function_load(library, replace=True), "ours")
+    expect("fcall", a.fcall("put", 1, "by:function", "x"), "OK")
+    soon("its effect in B", lambda: b.get("by:function"), "x")
     expect("eval", a.eval("return {1, 'two', {3}}", 0), [1, "two", [3]])
 
 
@@ -270,15 +286,39 @@ def connections(a, here):
     other = client(here, db=3)
     other.set("in", "db 3")
     expect("databases", (other.dbsize(), a.exists("in")), (1, 0))
+    with a.monitor() as monitor:
+        a.echo("seen")
+        expect("monitor", monitor.next_command()["command"], "ECHO seen")
     expect("info", a.info("server")["redis_mode"], "standalone")
     expect("ping", a.ping(), True)
     expect("config_get", isinstance(a.config_get("maxmemory"), dict), True)
 
 
-def client(address, **settings):
+async def asynchronous(here, there):
+    a, b = client(here, redis.asyncio.Redis), client(there, redis.asyncio.Redis)
+    await asyncio.gather(*(a.incrby("async", n) for n in range(100)))
+    expect("gathered", await a.get("async"), "4950")
+    async with a.pipeline() as pipe:
+        expect("pipeline", await pipe.incr("async").hset("async:h", "f", 1).execute(), [4951, 1])
+    async with b.pubsub() as sub:
+        await sub.subscribe("async")
+        expect("subscribed", (await sub.get_message(timeout=20))["type"], "subscribe")
+        await a.publish("async", "hello")
+        expect("message", (await sub.get_message(timeout=20))["data"], "hello")
+    waiting = asyncio.ensure_future(a.blpop("async:jobs", timeout=20))
+    await asyncio.sleep(0.2)
+    await b.rpush("async:jobs", "j1")
+    expect("blpop", await waiting, ("async:jobs", "j1"))
+    async with a.lock("async:lock", timeout=20) as lock:
+        expect("lock", await lock.owned(), True)
+    await a.close()
+    await b.close()
+
+
+def client(address, kind=redis.Redis, **settings):
     host, port = address.rsplit(":", 1)
     defaults = {"decode_responses": True, "health_check_interval": 1, "socket_timeout": 30}
-    return redis.Redis(host=host, port=int(port), **{**defaults, **settings})
+    return kind(host=host, port=int(port), **{**defaults, **settings})
 
 
 def main(here, there):
@@ -294,6 +334,7 @@ def main(here, there):
     scans(a)
     locks(a)
     connections(a, here)
+    asyncio.run(asynchronous(here, there))
     print("redis-py", redis.__version__)
 
 
