@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -93,10 +94,18 @@ func (p *goProgram) soon(read func() redis.Cmder, want any) {
 	p.expect(read(), want)
 }
 
-// inBackground runs a command that waits. The function that is returned waits for its end.
-func inBackground[C redis.Cmder](command func() C) func() C {
-	done := make(chan C, 1)
+// inBackground runs a command that waits, the nth of this program, and returns when it does. The function that is
+// returned waits for its end.
+func (p *goProgram) inBackground(nth int, command func() redis.Cmder) func() redis.Cmder {
+	p.Helper()
+	done := make(chan redis.Cmder, 1)
 	go func() { done <- command() }() // ends with the command, which waits no longer than 20 s
-	time.Sleep(200 * time.Millisecond)
-	return func() C { return <-done }
+	blocked := strconv.Itoa(nth)
+	for deadline := time.Now().Add(10 * time.Second); p.a.InfoMap(p.ctx, "clients").Item("Clients", "blocked_clients") != blocked; {
+		if time.Now().After(deadline) {
+			p.Fatalf("no %s clients wait", blocked)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return func() redis.Cmder { return <-done }
 }

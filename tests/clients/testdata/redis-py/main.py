@@ -23,6 +23,11 @@ def soon(what, read, want):
         time.sleep(0.01)
 
 
+def waiting(r, count):
+    """Waits until so many clients of the region are blocked."""
+    soon("blocked clients", lambda: r.info("clients")["blocked_clients"], count)
+
+
 def in_background(work):
     """Runs work in a thread. The function that is returned waits for its result."""
     results = []
@@ -178,15 +183,15 @@ def messages(a, b):
 def blocking(a, b):
     expect("blpop in time", a.blpop("jobs", timeout=0.1), None)
     popped = in_background(lambda: a.blpop(["jobs:none", "jobs"], timeout=20))
-    time.sleep(0.2)
+    waiting(a, 1)
     b.rpush("jobs", "j1")
     expect("blpop", popped(), ("jobs", "j1"))
     moved = in_background(lambda: a.blmove("jobs", "doing", timeout=20))
-    time.sleep(0.2)
+    waiting(a, 1)
     b.rpush("jobs", "j2")
     expect("blmove", moved(), "j2")
     lowest = in_background(lambda: a.bzpopmin("due", timeout=20))
-    time.sleep(0.2)
+    waiting(a, 1)
     b.zadd("due", {"d1": 7})
     expect("bzpopmin", lowest(), ("due", "d1", 7.0))
     soon("nothing is left in B", lambda: (b.llen("jobs"), b.zcard("due"), b.lrange("doing", 0, -1)), (0, 0, ["j2"]))
@@ -234,7 +239,7 @@ def streams(a, b):
     # A consumer that waits here is woken by an entry that is added there.
     fresh = in_background(lambda: a.xreadgroup("workers", "w1", {"events": ">"}, block=20000))
     plain = in_background(lambda: a.xread({"events": "$"}, block=20000))
-    time.sleep(0.2)
+    waiting(a, 2)
     id = b.xadd("events", {"from": "B"})
     expect("xreadgroup woken", entries(fresh()), [(id, {"from": "B"})])
     expect("xread woken", entries(plain()), [(id, {"from": "B"})])
@@ -305,10 +310,11 @@ async def asynchronous(here, there):
         expect("subscribed", (await sub.get_message(timeout=20))["type"], "subscribe")
         await a.publish("async", "hello")
         expect("message", (await sub.get_message(timeout=20))["data"], "hello")
-    waiting = asyncio.ensure_future(a.blpop("async:jobs", timeout=20))
-    await asyncio.sleep(0.2)
+    popped = asyncio.ensure_future(a.blpop("async:jobs", timeout=20))
+    while (await a.info("clients"))["blocked_clients"] == 0:
+        await asyncio.sleep(0.01)
     await b.rpush("async:jobs", "j1")
-    expect("blpop", await waiting, ("async:jobs", "j1"))
+    expect("blpop", await popped, ("async:jobs", "j1"))
     async with a.lock("async:lock", timeout=20) as lock:
         expect("lock", await lock.owned(), True)
     await a.close()
