@@ -12,6 +12,8 @@ STATICCHECK := .tools/staticcheck
 NEED_REDIS := redis-server:redis-server
 NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools
 NEED_CC    := gcc:gcc,libc6-dev
+# The client libraries that tests/clients runs. Node.js may have come with npm or without.
+NEED_CLIENTS := import-redis:python3-redis node:nodejs npm:npm
 
 FUZZ_SECONDS  ?= 30
 BENCH_SECONDS ?= 5
@@ -33,7 +35,7 @@ demo: need-redis build ## Two regions, concurrent writes of every type, and how 
 check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
 
 .PHONY: test
-test: need-redis need-tools format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+test: need-redis need-tools need-clients format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
 	@echo "make test: all passed"
 
 .PHONY: fuzz
@@ -50,7 +52,7 @@ clean: ## Remove what was built
 
 # The parts of check and test.
 
-.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc
+.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc need-clients
 
 format:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -92,3 +94,6 @@ need-tools:
 
 need-cc:
 	@scripts/install-missing.sh $(NEED_CC)
+
+need-clients:
+	@scripts/install-missing.sh $(NEED_CLIENTS)

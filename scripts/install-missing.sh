@@ -3,17 +3,28 @@
 #
 #   scripts/install-missing.sh redis-server:redis-server gcc:gcc …
 #
-# Each argument is PROGRAM:PACKAGE[,PACKAGE…]. Root installs directly, anybody else through sudo when it asks no password.
+# Each argument is PROGRAM:PACKAGE[,PACKAGE…]; the program import-MODULE stands for a Python that can import the module. Root
+# installs directly, anybody else through sudo when it asks no password.
 set -eu
 
 # /usr/sbin is not on everybody's PATH.
 PATH="$PATH:/usr/sbin:/sbin"
 
+present() {
+	case $1 in
+	import-*)
+		# Debian's modules are for Debian's Python, and another one may come before it on PATH.
+		/usr/bin/python3 -c "import ${1#import-}" 2>/dev/null || python3 -c "import ${1#import-}" 2>/dev/null
+		;;
+	*) command -v "$1" >/dev/null 2>&1 ;;
+	esac
+}
+
 packages=
 missing=
 for pair in "$@"; do
 	program=${pair%%:*}
-	if ! command -v "$program" >/dev/null 2>&1; then
+	if ! present "$program"; then
 		missing="$missing $program"
 		packages="$packages $(echo "${pair#*:}" | tr ',' ' ')"
 	fi
@@ -52,7 +63,7 @@ apt() {
 apt update >/dev/null && apt install -y --no-install-recommends $packages >/dev/null
 
 for program in $missing; do
-	if ! command -v "$program" >/dev/null 2>&1; then
+	if ! present "$program"; then
 		echo "$program is still missing after installing:$packages" >&2
 		exit 1
 	fi
