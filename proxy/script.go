@@ -34,15 +34,24 @@ func (s *session) script(plan *translate.Plan) bool {
 	switch {
 	case s.replay != nil:
 		op.DB = s.replay.db
-	case s.private == nil && !s.scripting:
-		if !s.moveTo(s.server.cfg.Backend.ScriptLane(s.db, s.proto)) {
-			return false
-		}
-		s.scripting = true
-		s.watchOut()
+	case s.private == nil && !s.runScripts():
+		return false
 	}
 	s.runEnd = 0
 	s.ops = append(s.ops, op)
+	return true
+}
+
+// runScripts goes to the lane of scripts. false means that it may block, as in dispatch.
+func (s *session) runScripts() bool {
+	if s.scripting {
+		return true
+	}
+	if !s.moveTo(s.server.cfg.Backend.ScriptLane(s.db, s.proto)) {
+		return false
+	}
+	s.scripting = true
+	s.watchOut()
 	return true
 }
 

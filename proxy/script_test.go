@@ -163,3 +163,27 @@ func TestScriptsKeepTheOrderOfASession(t *testing.T) {
 		t.Errorf("got\n%q, want\n%q", got, want)
 	}
 }
+
+// TestKilledScriptInATransaction: what the transaction wrote before and behind a script that was killed is in the log.
+func TestKilledScriptInATransaction(t *testing.T) {
+	r := start(t, nil)
+	r.direct("CONFIG SET lua-time-limit 100")
+	stuck, other := r.dial(), r.dial()
+	stuck.do("MULTI", "SET a 1", `EVAL "while true do end" 0`, "SET b 1")
+	before := logLength(r)
+	stuck.send("EXEC\r\n")
+	eventually(t, "BUSY", func() bool { return strings.HasPrefix(other.do("GET k"), "-BUSY") })
+	other.want("SCRIPT KILL", "+OK\r\n")
+	if got := stuck.reply(); !strings.HasPrefix(got, "*3\r\n+OK\r\n-") || !strings.HasSuffix(got, "+OK\r\n") {
+		t.Errorf("EXEC: %q", got)
+	}
+	if after := logLength(r); after != before+1 {
+		t.Errorf("%d log entries", after-before)
+	}
+	entry := r.direct("XREVRANGE crdt:log + - COUNT 1")
+	for _, key := range []string{"a", "b"} {
+		if !strings.Contains(entry, "\xa1S\xa1"+key+"\xa11") {
+			t.Errorf("the log entry has nothing of %s: %q", key, entry)
+		}
+	}
+}

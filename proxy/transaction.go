@@ -17,6 +17,7 @@ type transaction struct {
 	writes   bool // something in it changes data, or sends messages
 	grows    bool // something in it needs memory
 	dirty    bool // a command was refused when it was queued, so EXEC will not run any
+	scripts  bool // something in it may keep the server busy
 	blocks   bool // EXEC may not run inline
 }
 
@@ -61,7 +62,8 @@ func (s *session) queue(plan *translate.Plan) {
 	tx.commands = append(tx.commands, raw)
 	tx.grows = tx.grows || plan.DenyOOM
 	tx.writes = tx.writes || mayReplicate(cmd)
-	tx.blocks = tx.blocks || handlers[cmd.Name].blocks
+	tx.scripts = tx.scripts || plan.Class == translate.Script
+	tx.blocks = tx.blocks || tx.scripts || handlers[cmd.Name].blocks
 	s.reply([]byte("+QUEUED\r\n"))
 }
 
@@ -155,6 +157,9 @@ func (s *session) exec([][]byte) {
 	}
 	if tx.blocks {
 		s.barrier() // what answers now must come after what was sent before
+	}
+	if tx.scripts && s.private == nil {
+		s.runScripts()
 	}
 	discard := s.silent()
 	ops, db := s.replayAll(tx.commands)

@@ -94,10 +94,11 @@ do
     stamp_prefix = mpack(1, origin, t)
   end
 
-  -- resume opens a call that may be one of several in a MULTI/EXEC, which share one entry.
+  -- resume opens a call that may be one of several in a MULTI/EXEC, which share one entry. The entry stays open should the
+  -- call be killed.
   function E.resume(d)
     if not open then return E.begin(d) end
-    open, db = nil, d
+    db = d
   end
 
   function E.begin_entry()
