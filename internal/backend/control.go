@@ -274,6 +274,7 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", err
 	}
+	epochs, _ := b.client.HLen(ctx, b.cfg.Prefix+"epochs").Result()
 	origin, err = b.client.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, b.cfg.RegionID, b.cfg.RegionName, b.cfg.Shard,
 		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs).Text()
 	if err != nil {
@@ -282,7 +283,23 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 		}
 		return "", fmt.Errorf("%s: %w", crdtmeta.FuncArm, err)
 	}
+	if now, err := b.client.HLen(ctx, b.cfg.Prefix+"epochs").Result(); err == nil && epochs > 0 && now > epochs {
+		b.rewriteAOF(ctx)
+	}
 	return origin, nil
+}
+
+// rewriteAOF has a server with an append-only file write it anew after a restart. When Redis was killed while it wrote a
+// transaction, it drops the torn end as it loads, but leaves MULTI and the commands before the tear in the file (seen on
+// 7.0.15): at the next load they would run in front of whatever was written since, without the metadata that went with them.
+func (b *Backend) rewriteAOF(ctx context.Context) {
+	info, err := b.client.Info(ctx, "persistence").Result()
+	if err != nil || infoField(info, "aof_enabled") != "1" {
+		return
+	}
+	if err := b.client.BgRewriteAOF(ctx).Err(); err != nil {
+		b.cfg.Log.Warn().Err(err).Msg("BGREWRITEAOF after a restart failed: should Redis be killed again, part of a torn write may come back")
+	}
 }
 
 // isReply tells an error that the server answered from one of the way there.
