@@ -72,6 +72,32 @@ func demoSteps() []demoStep {
 			rule:   "members merge as in a set, ZINCRBY adds up: 10 + 5 + 7",
 		},
 		{
+			title:  "List: both regions push, and one pops",
+			before: []string{"RPUSH jobs build test"},
+			during: []write{{"A", "RPUSH jobs deploy"}, {"A", "LPOP jobs"}, {"B", "RPUSH jobs notify"}, {"B", "LPUSH jobs checkout"}},
+			reads:  []read{{command: "LRANGE jobs 0 -1", want: `["checkout" "test" "deploy" "notify"]`}},
+			rule:   "every element is kept in one order, the same everywhere; a pop takes the element that it has seen",
+		},
+		{
+			title:  "Stream: both regions add entries",
+			during: []write{{"A", "XADD events 100-1 from A"}, {"B", "XADD events 200-2 from B"}, {"A", "XADD events 300-1 from A"}},
+			reads:  []read{{command: "XLEN events", want: "(integer) 3"}, {command: "XRANGE events 150 250", want: `[["200-2" ["from" "B"]]]`}},
+			rule:   "entries of all regions, in the order of their ids; generated ids never collide",
+		},
+		{
+			title:  "HyperLogLog: both regions count visitors",
+			during: []write{{"A", "PFADD visitors ann bob"}, {"B", "PFADD visitors bob cem dan"}},
+			reads:  []read{{command: "PFCOUNT visitors", want: "(integer) 4"}},
+			rule:   "what the regions have counted is joined",
+		},
+		{
+			title:  "Transaction: what is written together is seen together",
+			before: []string{"MSET a 10 b 0"},
+			during: []write{{"A", "EVAL redis.call('DECRBY','a',3)redis.call('INCRBY','b',3) 0"}, {"B", "INCRBY b 1"}},
+			reads:  []read{{command: "MGET a b", want: `["7" "4"]`}},
+			rule:   "a script or a MULTI becomes visible elsewhere in one step, and its writes merge by their own rules",
+		},
+		{
 			title:  "Geo: each region adds a place",
 			during: []write{{"A", "GEOADD cafes 10.75 59.91 Oslo"}, {"B", "GEOADD cafes 18.07 59.33 Stockholm"}},
 			reads:  []read{{command: "GEODIST cafes Oslo Stockholm km", want: `"416.5558"`}},
