@@ -135,7 +135,7 @@ func (s *session) selectDatabase(args [][]byte) {
 		s.replay.db = db
 		s.pass(0, false, 1, s.scan.Raw)
 	case s.private != nil:
-		s.selectPrivately(db)
+		s.selectPrivately(db, s.silent())
 		s.db = db
 		s.publish()
 	default:

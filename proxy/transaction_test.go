@@ -29,6 +29,7 @@ func TestTransactions(t *testing.T) {
 		"not in multi":       {"MULTI", "SAVE", "EXEC"},
 		"local answers":      {"MULTI", "PING", "ECHO hi", "SET k 1", "PING x", "GET k", "EXEC"},
 		"select inside":      {"SET db 0", "MULTI", "SET db 1", "SELECT 3", "GET db", "SET db 3", "SELECT 0", "GET db", "SELECT 3", "EXEC", "GET db", "DEL db", "SELECT 0", "GET db"},
+		"select and stay":    {"SET db 0", "MULTI", "SELECT 1", "EXEC", "SET db 1", "MULTI", "SELECT 0", "EXEC", "GET db", "WATCH db", "MULTI", "SELECT 1", "EXEC", "GET db", "MULTI", "SELECT 0", "EXEC", "GET db", "SELECT 1", "DEL db", "SELECT 0"},
 		"select out of it":   {"MULTI", "SELECT 99", "SELECT x", "SET q 1", "EXEC", "GET q"},
 		"shapes":             {"ZADD z 1 a 2 b 3 c", "SADD p x", "MULTI", "ZINCRBY z 1 a", "ZPOPMIN z", "ZPOPMIN z 5", "SPOP p 2", "ZRANGE z 0 -1 WITHSCORES", "HGETALL nohash", "GET none", "EXEC"},
 		"watch kept":         {"SET k 1", "WATCH k", "GET k", "MULTI", "SET k 2", "EXEC", "GET k"},

@@ -119,7 +119,14 @@ do
       reply[2] = visible(reply[2])
       return reply
     end,
+    PUBSUB = function(reply, subcommand)
+      if sub(subcommand, -8) == 'CHANNELS' then return visible(reply) end
+      return reply
+    end,
   }
+
+  -- PLAIN commands count as writes, but change no value: Redis itself carries them out.
+  local PLAIN = {PFDEBUG = true, XREAD = true, XREADGROUP = true}
 
   -- Replies of the engine that carry more digits than a Lua number can: a script gets what Redis gives it.
   local COUNTS = {INCR = true, DECR = true, INCRBY = true, DECRBY = true, HINCRBY = true, BITFIELD = true}
@@ -160,9 +167,7 @@ do
     if arity > 0 and arity ~= n or n < -arity then
       return failure('ERR Wrong number of args calling Redis command from script')
     end
-    if (name == 'XREAD' or name == 'XREADGROUP') and waits(argv) then
-      return failure('ERR ' .. string.lower(name) .. ' command is not allowed with BLOCK option from scripts')
-    end
+    if (name == 'XREAD' or name == 'XREADGROUP') and waits(argv) then h = nil end -- Redis refuses it in its own words
     if command.noscript then return failure('ERR This Redis command is not allowed from script') end
     local confined -- the user may not read all keys
     if current.rules then
@@ -173,7 +178,7 @@ do
     if current.only_reads and (command.write or REPLICATED[name]) then
       return failure('ERR Write commands are not allowed from read-only scripts.')
     end
-    if command.write and not h then
+    if command.write and not h and not PLAIN[name] then
       return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
     end
     if current.short and command.denyoom then return failure("OOM command not allowed when used memory > 'maxmemory'.") end
@@ -185,7 +190,7 @@ do
       reply = written(h, name, argv)
     else
       reply = try(unpack_(argv, 1, n))
-      if FILTERS[name] and not reply.err then reply = FILTERS[name](reply) end
+      if FILTERS[name] and type_(reply) == 'table' and not reply.err then reply = FILTERS[name](reply, upper(argv[2])) end
       if name == 'SELECT' and reply.ok then db = tonumber_(argv[2]) end
       if name == 'PUBLISH' or name == 'SPUBLISH' then announce(argv) end
     end

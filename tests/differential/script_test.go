@@ -40,6 +40,14 @@ func inScript(script []line) []line {
 		if l.mode == differs {
 			continue // it is about the proxy
 		}
+		switch strings.ToUpper(l.args0()) {
+		case "RANDOMKEY":
+			l.mode = shape // SCAN and RANDOMKEY of two servers agree on one key only
+		case "PTTL":
+			if l.mode == exact {
+				l.mode, l.slack = near, 100 // a script's clock stands still, and the two scripts begin apart
+			}
+		}
 		if !l.direct && l.pause == 0 {
 			l.args = append([]string{"EVAL", "return redis.call(unpack(ARGV))", "0"}, l.args...)
 		}
