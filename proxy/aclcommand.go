@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"anabranch/internal/acl"
+	"anabranch/internal/backend"
 	"anabranch/internal/resp"
 )
 
@@ -82,16 +82,12 @@ func (s *session) changeUsers(args [][]byte) bool {
 func (u *users) change(ctx context.Context, by *session, args [][]byte) (any, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	command := make([]any, len(args))
-	for i, arg := range args {
-		command[i] = arg
-	}
 	conn, err := u.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	reply, err := conn.Do(ctx, command...).Result()
+	reply, err := conn.Do(ctx, anyArgs(args)...).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +96,7 @@ func (u *users) change(ctx context.Context, by *session, args [][]byte) (any, er
 	}
 	for {
 		err := u.refresh(ctx, by)
-		var refused redis.Error
-		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+		if err == nil || backend.IsReply(err) || ctx.Err() != nil {
 			return reply, nil // if it did not succeed, the next look makes up for it
 		}
 		time.Sleep(retryPause)
@@ -117,8 +112,7 @@ func (u *users) connect(ctx context.Context) (*redis.Conn, error) {
 			return conn, nil
 		}
 		conn.Close()
-		var refused redis.Error
-		if errors.As(err, &refused) || ctx.Err() != nil {
+		if backend.IsReply(err) || ctx.Err() != nil {
 			return nil, err
 		}
 		time.Sleep(retryPause)

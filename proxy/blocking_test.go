@@ -417,6 +417,8 @@ func TestArrivalsKeepTheirOrder(t *testing.T) {
 			c.want("PING", "+PONG\r\n")
 			waiting = append(waiting, c)
 		}
+		// The kernel lists the client that it named last first of all, should it have sent more until the next look: w's.
+		w.want("PING", "+PONG\r\n")
 		for _, c := range waiting {
 			c.send("BZPOPMIN z 0\r\n")
 		}

@@ -134,10 +134,6 @@ func (s *session) selectDatabase(args [][]byte) {
 	case s.replay != nil:
 		s.replay.db = db
 		s.pass(0, false, 1, s.scan.Raw)
-	case s.private != nil:
-		s.selectPrivately(db, s.silent())
-		s.db = db
-		s.publish()
 	default:
 		s.change(db, s.proto)
 		s.replyOK()
@@ -145,15 +141,17 @@ func (s *session) selectDatabase(args [][]byte) {
 }
 
 // change moves the session to the lane of another database or protocol, once nothing of it is under way on the old one.
-// A private lane stays, in another protocol; its database is selectPrivately's business.
+// A private lane stays, and follows.
 func (s *session) change(db, proto int) {
 	if db == s.db && proto == s.proto {
 		return
 	}
-	if s.private != nil {
+	s.barrier()
+	if s.private != nil && db != s.db {
+		s.selectPrivately(db)
+	}
+	if s.private != nil && proto != s.proto {
 		s.speakPrivately(proto)
-	} else {
-		s.barrier()
 	}
 	s.db, s.proto, s.scripting = db, proto, false
 	if s.private == nil {

@@ -98,20 +98,16 @@ func (s *session) digest(ctx context.Context) (string, error) {
 		if !found || err != nil {
 			continue
 		}
-		if err := s.digestDatabase(ctx, client.Conn(), db, &sum); err != nil {
+		err = s.inDatabase(ctx, db, func(conn *redis.Conn) error { return s.digestDatabase(ctx, conn, db, &sum) })
+		if err != nil {
 			return "", err
 		}
 	}
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// digestDatabase adds the keys of one database. It closes conn.
+// digestDatabase adds the keys of the database that conn has selected.
 func (s *session) digestDatabase(ctx context.Context, conn *redis.Conn, db int, sum *[sha1.Size]byte) error {
-	defer conn.Close()
-	defer conn.Select(context.WithoutCancel(ctx), 0) // the connection goes back to a pool
-	if err := conn.Select(ctx, db).Err(); err != nil {
-		return err
-	}
 	seen := map[string]struct{}{} // SCAN may name a key twice
 	for cursor := uint64(0); ; {
 		names, next, err := conn.Scan(ctx, cursor, "*", digestPage).Result()

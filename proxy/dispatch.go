@@ -49,7 +49,7 @@ func (s *session) dispatch(from, to int) bool {
 				return false
 			}
 			s.queue(&plan)
-			s.skipNext, s.skipBegins = s.skipBegins, false
+			s.passSkip()
 			return true
 		}
 	}
@@ -59,7 +59,7 @@ func (s *session) dispatch(from, to int) bool {
 	if s.careful && s.server.alert.Load() && plan.Class != translate.Refused {
 		s.show(plan.Command, args)
 	}
-	s.skipNext, s.skipBegins = s.skipBegins, false
+	s.passSkip()
 	return true
 }
 
@@ -183,6 +183,9 @@ func (s *session) mayBlock(cmd *translate.Command, h handler) bool {
 // silent reports whether the client wants no reply to this command.
 func (s *session) silent() bool { return s.muted || s.skipNext }
 
+// passSkip ends a command, after which CLIENT REPLY SKIP counts for the next one.
+func (s *session) passSkip() { s.skipNext, s.skipBegins = s.skipBegins, false }
+
 // watchOut decides whether the commands to come need a look at the session's state.
 func (s *session) watchOut() {
 	s.scan.Guest = s.isGuest()
@@ -215,7 +218,7 @@ func (s *session) allowed(plan *translate.Plan) bool {
 		return true
 	}
 	s.spoil()
-	s.skipNext, s.skipBegins = s.skipBegins, false
+	s.passSkip()
 	return false
 }
 

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/redis/go-redis/v9"
+
 	"anabranch/crdtmeta"
 )
 
@@ -17,7 +19,8 @@ var databaseLine = regexp.MustCompile(`(?m)^db(\d+):keys=\d+,expires=(\d+),(.*\r
 func (s *session) withoutCompanions(ctx context.Context, text string) string {
 	return databaseLine.ReplaceAllStringFunc(text, func(line string) string {
 		parts := databaseLine.FindStringSubmatch(line)
-		keys, err := s.countKeys(ctx, parts[1])
+		db, _ := strconv.Atoi(parts[1])
+		keys, err := s.countKeys(ctx, db)
 		if err != nil {
 			return line
 		}
@@ -35,16 +38,25 @@ func (s *session) withoutCompanions(ctx context.Context, text string) string {
 }
 
 // countKeys asks the engine, which counts companions.
-func (s *session) countKeys(ctx context.Context, db string) (int64, error) {
+func (s *session) countKeys(ctx context.Context, db int) (count int64, err error) {
+	err = s.inDatabase(ctx, db, func(conn *redis.Conn) error {
+		counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncFree, 0, db, 1, "DBSIZE").Int64Slice()
+		if err != nil || len(counts) != 1 {
+			return fmt.Errorf("DBSIZE of database %d: %v, %w", db, counts, err)
+		}
+		count = counts[0]
+		return nil
+	})
+	return count, err
+}
+
+// inDatabase lends a control connection that has selected a database.
+func (s *session) inDatabase(ctx context.Context, db int, do func(*redis.Conn) error) error {
 	conn := s.server.cfg.Backend.Client().Conn()
 	defer conn.Close()
-	defer conn.Select(context.WithoutCancel(ctx), 0) // the connection goes back to a pool
-	if err := conn.Do(ctx, "SELECT", db).Err(); err != nil {
-		return 0, err
+	defer conn.Select(context.WithoutCancel(ctx), 0) // it goes back to a pool
+	if err := conn.Select(ctx, db).Err(); err != nil {
+		return err
 	}
-	counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncFree, 0, db, 1, "DBSIZE").Int64Slice()
-	if err != nil || len(counts) != 1 {
-		return 0, fmt.Errorf("DBSIZE of database %s: %v, %w", db, counts, err)
-	}
-	return counts[0], nil
+	return do(conn)
 }

@@ -54,19 +54,20 @@ func (s *session) monitor([][]byte) {
 	if s.monitoring {
 		return // without an answer, as Redis does
 	}
+	s.barrier()
+	s.out.DeliverPart(nil) // what is shown from now on comes behind the answer
 	m := &s.server.monitors
 	m.mu.Lock()
 	m.hear(s.server)
-	m.mu.Unlock()
-	s.replyOK()
-	s.flush() // the answer comes before the first command that is shown
-	s.monitoring = true
-	m.mu.Lock()
 	m.sessions = append(slices.Clone(m.sessions), s)
 	m.mu.Unlock()
+	s.monitoring = true
 	s.server.updateAlert()
 	s.watchOut()
 	s.publish()
+	s.replyOK()
+	s.barrier()
+	s.out.Deliver(nil) // the client may want no answer
 }
 
 // stopMonitoring is for RESET and for the end of the connection.
@@ -100,35 +101,28 @@ func (s *session) show(cmd *translate.Command, args [][]byte) {
 	if s.monitoring {
 		s.flush() // its own answer comes first
 	}
-	line := monitorLine(s.db, address(s.conn.RemoteAddr()))
-	for i, arg := range args {
+	shown := slices.Clone(args)
+	for i := range args {
 		if isSecret(cmd, args, i) {
-			arg = redacted
+			shown[i] = redacted
 		}
-		line = append(line, ' ')
-		line = appendQuoted(line, arg)
 	}
-	line = append(line, '\r', '\n')
+	tell(all, monitorLine(s.db, address(s.conn.RemoteAddr()), shown))
+}
+
+// showCall does the same with what a script calls.
+func (s *Server) showCall(db int, args [][]byte) {
+	tell(s.monitors.all(), monitorLine(db, "lua", args))
+}
+
+func tell(all []*session, line []byte) {
 	for _, other := range all {
 		other.out.message(line)
 	}
 }
 
-// showCall does the same with what a script calls.
-func (s *Server) showCall(db int, args [][]byte) {
-	line := monitorLine(db, "lua")
-	for _, arg := range args {
-		line = append(line, ' ')
-		line = appendQuoted(line, arg)
-	}
-	line = append(line, '\r', '\n')
-	for _, other := range s.monitors.all() {
-		other.out.message(line)
-	}
-}
-
-// monitorLine begins a line with time, database and source.
-func monitorLine(db int, source string) []byte {
+// monitorLine is a command with its time, database and source.
+func monitorLine(db int, source string, args [][]byte) []byte {
 	now := time.Now()
 	line := strconv.AppendInt([]byte("+"), now.Unix(), 10)
 	line = append(line, '.')
@@ -138,7 +132,12 @@ func monitorLine(db int, source string) []byte {
 	line = strconv.AppendInt(line, int64(db), 10)
 	line = append(line, ' ')
 	line = append(line, source...)
-	return append(line, ']')
+	line = append(line, ']')
+	for _, arg := range args {
+		line = append(line, ' ')
+		line = appendQuoted(line, arg)
+	}
+	return append(line, '\r', '\n')
 }
 
 var redacted = []byte("(redacted)")

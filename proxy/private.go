@@ -60,9 +60,9 @@ func (s *session) expect(messages bool) {
 	s.private.Subscribed(messages)
 }
 
-// selectPrivately selects a database on the session's own connection, whose answer is the client's, or is discarded.
-func (s *session) selectPrivately(db int, discard bool) {
-	s.pass(0, discard, 1, resp.AppendCommandStrings(nil, "SELECT", strconv.Itoa(db)))
+// selectPrivately selects a database on the session's own connection.
+func (s *session) selectPrivately(db int) {
+	s.pass(0, true, 1, resp.AppendCommandStrings(nil, "SELECT", strconv.Itoa(db)))
 	s.barrier()
 	s.private.SetDatabase(db)
 }

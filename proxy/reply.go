@@ -18,9 +18,9 @@ func (s *session) reply(p []byte) {
 		}
 		return
 	}
-	if s.replay == nil && len(s.ops) == 0 {
-		// Replies of earlier reads are still to come, or messages may come at any time. An answer of the server's own
-		// gives this one its place among them.
+	if s.replay == nil && (len(s.ops) == 0 || s.listening()) {
+		// Replies of earlier reads are still to come, or messages may come at any time, also behind the reply to the
+		// command before. An answer of the server's own gives this one its place among them.
 		s.pass(0, true, 1, s.marker())
 	}
 	start := len(s.literals)

@@ -69,8 +69,8 @@ func (s *session) unsubscribe(args [][]byte) {
 	s.publish()
 }
 
-// passSubscription sends the command. What answers it is a message, which comes even when the client wants no replies. In RESP2 each name has an answer. In RESP3 the answers are messages, which come
-// when they come; a PING behind the command tells when it has been done.
+// passSubscription sends the command. Its answers are messages, one for each name, which come even when the client wants no
+// replies. In RESP3 they come when they come; a PING behind the command tells when it has been done.
 func (s *session) passSubscription(answers int) {
 	if s.proto == resp.RESP2 {
 		s.pass(0, false, answers, s.scan.Raw)

@@ -61,9 +61,9 @@ func TestCommandsWhileSubscribedInRESP3(t *testing.T) {
 	r := start(t, nil)
 	w := r.dial()
 	w.do("HELLO 3")
-	w.send("SUBSCRIBE a\r\nSET k 1\r\nGET k\r\nPING\r\nECHO x\r\nINCR k\r\nSELECT 1\r\nGET k\r\nSET k 5\r\nGET k\r\nSELECT 0\r\nUNSUBSCRIBE a\r\nGET k\r\n")
+	w.send("SUBSCRIBE a\r\nSET k 1\r\nGET k\r\nPING\r\nECHO x\r\nINCR k\r\nSELECT 1\r\nGET k\r\nSET k 5\r\nGET k\r\nSELECT 0\r\nECHO y\r\nUNSUBSCRIBE a\r\nGET k\r\n")
 	want := []string{">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", "+OK\r\n", "$1\r\n1\r\n", "+PONG\r\n", "$1\r\nx\r\n", ":2\r\n",
-		"+OK\r\n", "_\r\n", "+OK\r\n", "$1\r\n5\r\n", "+OK\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n", "$1\r\n2\r\n"}
+		"+OK\r\n", "_\r\n", "+OK\r\n", "$1\r\n5\r\n", "+OK\r\n", "$1\r\ny\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n", "$1\r\n2\r\n"}
 	for _, one := range want {
 		if got := w.reply(); got != one {
 			t.Errorf("got %q, want %q", got, one)

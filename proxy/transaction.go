@@ -170,9 +170,6 @@ func (s *session) exec([][]byte) {
 	if db != s.db {
 		s.barrier()
 		if run.Executed() {
-			if s.private != nil {
-				s.selectPrivately(db, true)
-			}
 			s.change(db, s.proto)
 		}
 	}

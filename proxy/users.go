@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"anabranch/internal/acl"
+	"anabranch/internal/backend"
 )
 
 // users is the proxy's copy of the server's users. Commands of all clients travel as one service user, so it is the proxy that
@@ -121,8 +120,7 @@ func (u *users) learn(directory *acl.Directory, by *session) {
 
 // isForbidden tells a server that will never tell its users to this one.
 func isForbidden(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command"))
+	return backend.IsReply(err) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command"))
 }
 
 func (u *users) read(ctx context.Context) (*acl.Directory, error) {

@@ -201,15 +201,9 @@ func (q *waiters) wakeInOrder(keys []backend.Key) {
 		for _, key := range keys {
 			at := place{key.DB, key.Name}
 			q.mu.Lock()
-			queue := q.queues[at]
-			begin := queue != nil && !queue.running
-			if begin {
-				queue.running = true
-			} else if queue != nil {
-				queue.again = true
-			}
+			queue := q.begin(at)
 			q.mu.Unlock()
-			if begin {
+			if queue != nil {
 				q.serve(at, queue)
 			}
 		}
@@ -217,15 +211,24 @@ func (q *waiters) wakeInOrder(keys []backend.Key) {
 }
 
 func (q *waiters) wakeLocked(at place) {
+	if queue := q.begin(at); queue != nil {
+		q.goroutines.Go(func() { q.serve(at, queue) }) // ends when a round found nothing more
+	}
+}
+
+// begin returns the queue that the caller shall serve; nil when nobody waits, or it is served and goes round once more. The
+// lock must be held.
+func (q *waiters) begin(at place) *waitQueue {
 	queue := q.queues[at]
 	switch {
 	case queue == nil:
+		return nil
 	case queue.running:
 		queue.again = true
-	default:
-		queue.running = true
-		q.goroutines.Go(func() { q.serve(at, queue) }) // ends when a round found nothing more
+		return nil
 	}
+	queue.running = true
+	return queue
 }
 
 // wakeAll has everybody try again.

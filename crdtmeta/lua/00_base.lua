@@ -190,6 +190,11 @@ do
     return out
   end
 
+  -- integer reads a number as Redis does in arguments, or answers nil or false.
+  function E.integer(text)
+    return (text == '0' or find(text, '^-?[1-9]%d*$')) and tonumber_(text)
+  end
+
   -- in_parts runs a command on a key with a list of any length, by call or try. It answers an error of try, or nil and the
   -- sum of the replies.
   function E.in_parts(how, command, key, list)

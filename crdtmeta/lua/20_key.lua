@@ -20,6 +20,12 @@ do
     return {k = k, ck = ck, form = 's', raw = raw, rec = E.decode(raw)}
   end
 
+  -- stored_cell reads one cell of an open key whose cells are not loaded, or answers nil.
+  function E.stored_cell(S, field)
+    local raw = S.form == 'h' and call('HGET', S.ck, field)
+    return raw and E.decode(raw) or nil
+  end
+
   -- save writes the record back when it changed.
   function E.save(S)
     local enc = E.encode(S.rec)

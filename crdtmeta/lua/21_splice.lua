@@ -3,11 +3,21 @@
 do
   local NEAR = 500 -- so many elements are taken off an end and put back before anything cleverer pays
 
+  function E.reversed(list)
+    local out, n = {}, #list
+    for i = 1, n do out[i] = list[n + 1 - i] end
+    return out
+  end
+
+  -- add_block adds count elements from position at on to a list of blocks {position, count}; blocks that touch become one.
+  function E.add_block(blocks, at, count)
+    local last = blocks[#blocks]
+    if last and last[1] + last[2] == at then last[2] = last[2] + count else blocks[#blocks + 1] = {at, count} end
+  end
+
   -- push_reversed adds a list before the head.
   local function push_reversed(k, list)
-    local reversed, n = {}, #list
-    for i = 1, n do reversed[i] = list[n + 1 - i] end
-    E.in_parts(call, 'LPUSH', k, reversed)
+    E.in_parts(call, 'LPUSH', k, E.reversed(list))
   end
 
   -- splice replaces the c elements from position p on of a list of n, by taking off and putting back the shorter side.
@@ -50,13 +60,8 @@ do
   function E.cut_blocks(k, n, blocks)
     local list, total = {}, 0
     for i = 1, #blocks do
-      local b, last = blocks[i], list[#list]
-      total = total + b[2]
-      if last and last[1] + last[2] == b[1] then
-        last[2] = last[2] + b[2]
-      else
-        list[#list + 1] = {b[1], b[2]}
-      end
+      total = total + blocks[i][2]
+      E.add_block(list, blocks[i][1], blocks[i][2])
     end
     if total == 0 then return end
     if total == n then

@@ -14,8 +14,7 @@ do
 
   -- registers_of reads the cell of an open key.
   function E.registers_of(S)
-    local raw = S.form == 'h' and call('HGET', S.ck, 'p')
-    return raw and E.decode(raw) or E.no_registers()
+    return E.stored_cell(S, 'p') or E.no_registers()
   end
 
   -- are_registers says whether the value v of key k is a HyperLogLog that every region can join. Naming the key twice keeps

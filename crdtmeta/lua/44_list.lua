@@ -23,6 +23,18 @@ do
     if S.form or S.adopted then E.save(S) end
   end
 
+  -- taken_out records that Redis removed blocks {position, count}, in ascending order, of a list of size elements.
+  local function taken_out(S, size, blocks)
+    local m, runs = E.open_places(S, size)
+    local places, total = {}, 0
+    for j = 1, #blocks do
+      E.places_of(S, runs, blocks[j][1], blocks[j][2], places)
+      total = total + blocks[j][2]
+    end
+    E.cut_elements(S, size, m, runs, blocks)
+    removed(S, places, size - total)
+  end
+
   -- popped records that a command took count elements from one end (side is 'LPOP' or 'RPOP').
   local function popped(S, side, count)
     local left = call('LLEN', S.k)
@@ -42,11 +54,7 @@ do
       removed(S, {place}, left)
       return
     end
-    local m, runs = E.open_places(S, left + count)
-    local p = side == 'LPOP' and 0 or left
-    local places = E.places_of(S, runs, p, count, {})
-    E.cut_elements(S, left + count, m, runs, {{p, count}})
-    removed(S, places, left)
+    taken_out(S, left + count, {{side == 'LPOP' and 0 or left, count}})
   end
 
   local function push(base)
@@ -96,11 +104,7 @@ do
     if from == to then
       local left = call('LLEN', from) - 1
       if left == 0 or (from_side == 'LPOP') == (to_base == START) then return reply end
-      local m, runs = E.open_places(S, left + 1)
-      local p = from_side == 'LPOP' and 0 or left
-      local places = E.places_of(S, runs, p, 1, {})
-      E.cut_elements(S, left + 1, m, runs, {{p, 1}})
-      removed(S, places, left)
+      taken_out(S, left + 1, {{from_side == 'LPOP' and 0 or left, 1}})
       E.pushed(S, to_base, {reply}, left)
     else
       popped(S, from_side, 1)
@@ -160,18 +164,6 @@ do
     return reply
   end
 
-  -- taken_out records that Redis removed blocks {position, count}, in ascending order, of a list of size elements.
-  local function taken_out(S, size, blocks)
-    local m, runs = E.open_places(S, size)
-    local places, total = {}, 0
-    for j = 1, #blocks do
-      E.places_of(S, runs, blocks[j][1], blocks[j][2], places)
-      total = total + blocks[j][2]
-    end
-    E.cut_elements(S, size, m, runs, blocks)
-    removed(S, places, size - total)
-  end
-
   function H.LREM(argv, i, n)
     local k, count = argv[i + 1], n == 4 and tonumber_(argv[i + 2])
     local S = E.open_elements(k)
@@ -185,10 +177,7 @@ do
     if type_(reply) ~= 'number' or reply == 0 then return reply end
     sort(positions)
     local blocks = {}
-    for j = 1, #positions do
-      local last = blocks[#blocks]
-      if last and last[1] + last[2] == positions[j] then last[2] = last[2] + 1 else blocks[#blocks + 1] = {positions[j], 1} end
-    end
+    for j = 1, #positions do E.add_block(blocks, positions[j], 1) end
     taken_out(S, call('LLEN', k) + reply, blocks)
     return reply
   end

@@ -15,8 +15,7 @@ do
       S.cells[field] = S.cells[field] or {w = {}}
       return S.cells[field]
     end
-    local raw = S.form == 'h' and call('HGET', S.ck, field)
-    return raw and E.decode(raw) or {w = {}}
+    return E.stored_cell(S, field) or {w = {}}
   end
 
   -- keep_group stores a group's cell; o and at are given for what has a stamp.
@@ -298,23 +297,23 @@ do
     return out
   end
 
-  -- group_options reads an XREADGROUP. It answers nil where Redis will refuse it.
+  -- group_options reads an XREADGROUP without BLOCK. It answers nil where Redis will refuse it.
   local function group_options(argv, i, n)
-    if upper(argv[i + 1]) ~= 'GROUP' then return nil end
-    local o, p, last = {group = argv[i + 2], consumer = argv[i + 3]}, i + 4, i + n - 1
+    local o, p, last = {}, i + 1, i + n - 1
     while p <= last do
-      local word = upper(argv[p])
-      if word == 'COUNT' and p < last then
-        o.count = tonumber_(argv[p + 1])
-        p = p + 2
-      elseif word == 'BLOCK' and p < last then
-        o.block = p
+      local word, more = upper(argv[p]), last - p
+      if word == 'GROUP' and more >= 2 then
+        o.group, o.consumer = argv[p + 1], argv[p + 2]
+        p = p + 3
+      elseif word == 'COUNT' and more >= 1 then
+        o.count = E.integer(argv[p + 1])
+        if not o.count then return nil end
         p = p + 2
       elseif word == 'NOACK' then
         o.noack = true
         p = p + 1
-      elseif word == 'STREAMS' and p < last and (last - p) % 2 == 0 then
-        o.keys, o.streams = p + 1, (last - p) / 2
+      elseif word == 'STREAMS' and o.group and more > 0 and more % 2 == 0 then
+        o.keys, o.streams = p + 1, more / 2
         return o
       else
         return nil
@@ -322,43 +321,29 @@ do
     end
   end
 
-  -- A wait is the proxy's business: the engine answers with what there is.
-  local function without_block(argv, i, n, o)
-    if not o or not o.block then return argv, i, n, o end
-    local millis = argv[o.block + 1]
-    if not find(millis, '^%-?%d+$') then return nil, {err = 'ERR timeout is not an integer or out of range'} end
-    if byte(millis, 1) == 45 then return nil, {err = 'ERR timeout is negative'} end
-    local words = {}
-    for p = i, i + n - 1 do
-      if p ~= o.block and p ~= o.block + 1 then words[#words + 1] = argv[p] end
-    end
-    return words, 1, #words, group_options(words, 1, #words)
-  end
-
   -- XREADGROUP > hands out what arrived late before what is new. All else is Redis's own.
   function H.XREADGROUP(argv, i, n)
-    local words, first, count, o = without_block(argv, i, n, group_options(argv, i, n))
-    if not words then return first end
-    if not o then return native(words, first, count) end
+    local o = group_options(argv, i, n)
+    if not o then return native(argv, i, n) end
     local states, cells, late = {}, {}, false
     for j = 0, o.streams - 1 do
-      if words[o.keys + o.streams + j] == '>' then
-        states[j], cells[j] = E.open_cell(words[o.keys + j], 'xg' .. o.group)
+      if argv[o.keys + o.streams + j] == '>' then
+        states[j], cells[j] = E.open_cell(argv[o.keys + j], 'xg' .. o.group)
         late = late or cells[j].l
       end
     end
-    if not late then return native(words, first, count) end
+    if not late then return native(argv, i, n) end
     -- Redis looks at all keys before it delivers anything.
-    local fine = o.count or o.count == nil
+    local fine = true
     for j = 0, o.streams - 1 do
-      local id = words[o.keys + o.streams + j]
+      local id = argv[o.keys + o.streams + j]
       if id ~= '>' and not find(id, '^%d+$') and not E.id_split(id) then fine = false end
-      if try('XPENDING', words[o.keys + j], o.group).err then fine = false end
+      if try('XPENDING', argv[o.keys + j], o.group).err then fine = false end
     end
-    if not fine then return native(words, first, count) end
+    if not fine then return native(argv, i, n) end
     local most, replies = o.count and o.count > 0 and o.count, {}
     for j = 0, o.streams - 1 do
-      local k, id, list = words[o.keys + j], words[o.keys + o.streams + j], {}
+      local k, id, list = argv[o.keys + j], argv[o.keys + o.streams + j], {}
       if cells[j] and cells[j].l then list = deliver_late(states[j], o, cells[j], most) end
       if not most or #list < most or id ~= '>' then
         local command = {'XREADGROUP', 'GROUP', o.group, o.consumer}

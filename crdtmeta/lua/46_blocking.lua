@@ -84,12 +84,8 @@ do
     return v
   end
 
-  local function integer(text)
-    return (text == '0' or find(text, '^-?[1-9]%d*$')) and tonumber_(text)
-  end
-
   local function milliseconds(text)
-    local v = integer(text)
+    local v = E.integer(text)
     if not v or v >= 2 ^ 63 or v < -2 ^ 63 then return nil, INTEGER end
     if v < 0 then return nil, NEGATIVE end
     return v
@@ -212,7 +208,7 @@ do
         ms, err = milliseconds(argv[p + 1])
         if err then return nil, err end
         p = p + 2
-      elseif width and (word ~= 'COUNT' or integer(argv[p + 1])) then
+      elseif width and (word ~= 'COUNT' or E.integer(argv[p + 1])) then
         said[word] = p
         for j = p, p + width - 1 do bare[#bare + 1] = argv[j] end
         p = p + width

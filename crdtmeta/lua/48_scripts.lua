@@ -87,11 +87,13 @@ do
     return nil, argv
   end
 
+  local function ours(name) return sub(name, 1, #PREFIX) == PREFIX end
+
   -- reserved says whether a command names one of our own keys. Values may begin like them.
   local function reserved(argv)
     local suspicious
     for j = 2, #argv do
-      if sub(argv[j], 1, #PREFIX) == PREFIX then suspicious = true end
+      if ours(argv[j]) then suspicious = true end
     end
     if not suspicious then return false end
     local name = upper(argv[1])
@@ -99,7 +101,7 @@ do
     local keys = try('COMMAND', 'GETKEYS', unpack_(argv))
     if keys.err then return false end
     for j = 1, #keys do
-      if sub(keys[j], 1, #PREFIX) == PREFIX then return true end
+      if ours(keys[j]) then return true end
     end
     return false
   end
@@ -108,7 +110,7 @@ do
   local function visible(names)
     local list = {}
     for j = 1, #names do
-      if sub(names[j], 1, #PREFIX) ~= PREFIX then list[#list + 1] = names[j] end
+      if not ours(names[j]) then list[#list + 1] = names[j] end
     end
     return list
   end

@@ -200,8 +200,7 @@ do
       end)
     end
     if not M.simple(S) then return long_way() end
-    local raw = S.form == 'h' and call('HGET', S.ck, field)
-    local cell = raw and E.decode(raw) or {w = {}}
+    local cell = E.stored_cell(S, field) or {w = {}}
     local native = try(READ[letter], k, element)
     if type_(native) == 'table' then return long_way() end
     local top = E.winner(cell)

@@ -12,10 +12,7 @@ do
   end
 
   local function in_list_order(base, list)
-    if not E.newest_first(base) then return list end
-    local reversed, n = {}, #list
-    for i = 1, n do reversed[i] = list[n + 1 - i] end
-    return reversed
+    return E.newest_first(base) and E.reversed(list) or list
   end
 
   -- push does the common case: elements that come before or after all that is there. It answers false, having done nothing,
@@ -87,8 +84,7 @@ do
     local at, found = E.seek(S, m, runs, place)
     if not found then return true end
     local field = 'l' .. place
-    local raw = call('HGET', S.ck, field)
-    local cell = raw and E.decode(raw) or {w = {}}
+    local cell = E.stored_cell(S, field) or {w = {}}
     local top = E.winner(cell)
     if top and top[4] == false then top[4] = call('LINDEX', k, at) end
     E.reset(cell)
@@ -156,10 +152,6 @@ do
       end
       return window[i - start + 1]
     end
-    local function add(at, count)
-      local last = blocks[#blocks]
-      if last and last[1] + last[2] == at then last[2] = last[2] + count else blocks[#blocks + 1] = {at, count} end
-    end
     for i = 1, #places do
       local place = places[i]
       local first, last = 0, -1
@@ -167,7 +159,7 @@ do
       for j = 1, #runs do
         local run = runs[j]
         local from, to = first > run.first and first or run.first, last < run.last and last or run.last
-        if from <= to then add(run.p + from - run.first, to - from + 1) end
+        if from <= to then E.add_block(blocks, run.p + from - run.first, to - from + 1) end
       end
       if last > first then
         -- Those of the range that have entries of their own.
@@ -175,7 +167,7 @@ do
         local i = entry
         local own = read(i)
         while own and byte(own, 1) == COLD and E.cold_range(own) <= last do
-          if #own < RUN then add(E.element_at(runs, i), 1) end
+          if #own < RUN then E.add_block(blocks, E.element_at(runs, i), 1) end
           i, hits = i + 1, hits + 1
           own = read(i)
         end
@@ -186,7 +178,7 @@ do
           entry, found = E.find_place(pk, m, place, entry)
         end
         if found then
-          add(E.element_at(runs, entry), 1)
+          E.add_block(blocks, E.element_at(runs, entry), 1)
           entry = entry + 1
         end
       end

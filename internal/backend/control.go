@@ -210,7 +210,7 @@ func infoField(text, name string) string {
 func (b *Backend) checkPolicy(ctx context.Context) error {
 	policy, err := b.client.ConfigGet(ctx, "maxmemory-policy").Result()
 	if err != nil {
-		if isReply(err) {
+		if IsReply(err) {
 			b.cfg.Log.Warn().Err(err).Msg("CONFIG GET is not allowed: make sure that maxmemory-policy is not allkeys-*")
 			return nil
 		}
@@ -244,7 +244,7 @@ func (b *Backend) HasDatabase(ctx context.Context, db int) (bool, error) {
 	pipe := conn.Pipeline()
 	chosen := pipe.Do(ctx, "SELECT", db)
 	pipe.Do(ctx, "SELECT", 0) // the connection goes back to the pool
-	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !IsReply(err) {
 		return false, err
 	}
 	return chosen.Err() == nil, nil
@@ -254,7 +254,7 @@ func (b *Backend) HasDatabase(ctx context.Context, db int) (bool, error) {
 func (b *Backend) load(ctx context.Context) error {
 	libraries, err := b.client.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
 	if err != nil {
-		if isReply(err) && strings.Contains(err.Error(), "unknown command") {
+		if IsReply(err) && strings.Contains(err.Error(), "unknown command") {
 			return ErrNoFunctions
 		}
 		return fmt.Errorf("FUNCTION LIST: %w", err)
@@ -302,8 +302,8 @@ func (b *Backend) rewriteAOF(ctx context.Context) {
 	}
 }
 
-// isReply tells an error that the server answered from one of the way there.
-func isReply(err error) bool {
+// IsReply tells an error that the server answered from one of the way there.
+func IsReply(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
 }

@@ -30,11 +30,6 @@ func (l *Lane) isMessage(buf []byte) (message, ok bool) {
 	return false, true
 }
 
-// pushAhead reports that the next bytes are a message of RESP3, or the rest of one.
-func (l *Lane) pushAhead(buf []byte, pos int) bool {
-	return l.owner != nil && l.proto == resp.RESP3 && pos < len(buf) && (l.pushing || !l.scan.Begun() && buf[pos] == '>')
-}
-
 // routeMessage passes on the messages that stand at buf[pos] on a private lane.
 func (l *Lane) routeMessage(buf []byte, pos int) (next int, stop bool, err error) {
 	for pos < len(buf) {

@@ -17,18 +17,12 @@ const maxTries = 5
 // answered with an error, for it can no longer be executed in order.
 func (l *Lane) refused(text string) {
 	if notArmed(text) || len(l.held) > 0 && notExecuted(text) {
-		l.mu.Lock()
-		l.paused = true
-		l.mu.Unlock()
 		l.hold()
 		return
 	}
 	if l.seg.alone && l.seg.kind == OpWrite && strings.HasPrefix(text, "OOM ") {
 		// A script that writes nothing, or only removes, runs although memory is short.
 		l.seg.rewrite(l.db, l.heads[OpWrite])
-		l.mu.Lock()
-		l.paused = true
-		l.mu.Unlock()
 		l.hold()
 		return
 	}
@@ -64,9 +58,12 @@ func NotExecuted(reply []byte) bool {
 	return len(reply) > 0 && reply[0] == '-' && notExecuted(string(reply[1:]))
 }
 
-// hold keeps the segment at work for later.
+// hold keeps the segment at work for later, and sends nothing newer.
 func (l *Lane) hold() {
 	l.held = append(l.held, l.seg)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = true
 	l.landed(l.seg)
 	l.seg = nil
 }

@@ -45,13 +45,6 @@ func (l *Lane) route(buf []byte) (int, error) {
 		if l.seg != nil && l.at < len(l.seg.entries) && (l.peeled || !l.seg.isCall()) {
 			switch e := &l.seg.entries[l.at]; {
 			case e.literal:
-				if l.pushAhead(buf, pos) { // what Redis said behind the last reply comes before the ready answer
-					next, stop, err := l.routeMessage(buf, pos)
-					if stop || err != nil {
-						return next, err
-					}
-					pos = next
-				}
 				l.answerLiteral(e)
 				continue
 			case e.goes:
@@ -159,27 +152,19 @@ func (l *Lane) nextSegment() bool {
 
 // finish lets go of an answered segment, or keeps it with the refused call before it.
 func (l *Lane) finish() {
-	seg := l.seg
-	l.seg = nil
 	if len(l.held) > 0 {
-		l.held = append(l.held, seg)
-		l.landed(seg)
+		l.hold()
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.landedLocked(seg)
-	l.recycle(seg)
+	l.landed(l.seg)
+	l.recycle(l.seg)
+	l.seg = nil
 }
 
-// landed makes room for another flush when seg was the last of one.
+// landed makes room for another flush when seg was the last of one. The lock must be held.
 func (l *Lane) landed(seg *segment) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.landedLocked(seg)
-}
-
-func (l *Lane) landedLocked(seg *segment) {
 	if seg.alone {
 		l.backend.scripts.Add(-1)
 	}

@@ -158,18 +158,14 @@ func (l *Lane) routeTransaction(buf []byte, pos int) (next int, stop bool, err e
 	if done == 0 {
 		return end, true, nil
 	}
-	reply := l.partial
-	l.partial = l.partial[:0]
-	if cap(l.partial) > keptBytes {
-		l.partial = nil
-	}
 	l.left--
-	if text, failed := errorText(reply); failed && isSuspicious(text) {
+	if text, failed := errorText(l.partial); failed && isSuspicious(text) {
 		l.backend.Suspect()
 	}
 	if l.left == 0 {
-		l.endTransaction(reply)
+		l.endTransaction(l.partial)
 	}
+	l.letGo()
 	return end, false, nil
 }
 
@@ -192,9 +188,6 @@ func (l *Lane) endTransaction(reply []byte) {
 		executed, reply = false, resp.AppendNullArray(nil, l.proto)
 		l.backend.armSoon()
 	case refusal != "", len(l.held) > 0 && !executed:
-		l.mu.Lock()
-		l.paused = true
-		l.mu.Unlock()
 		l.hold()
 		return
 	}
