@@ -3,7 +3,8 @@
 -- A cell is {w = live writes, s = counter shares, x = tombstone}; a record also has T, y, c, p and b (docs/engine.md, 2).
 -- The cell of a HyperLogLog has e and j besides: its removals, and the newest of the writes that are joined in it.
 -- A write is {origin, t, op, value or false, removes-ttl}. A share is {t0, op0, t, op, sum, offt, offop, offsum, float}.
--- Groups of streams have cells of their own kind (45_groups.lua). This file is the one place that decides what survives and which value is shown.
+-- Groups of streams have cells of their own kind (45_groups.lua). This file is the one place that decides what survives and
+-- which value is shown.
 
 local EMPTY_RECORD
 
@@ -17,9 +18,17 @@ do
     return a
   end
 
+  -- bare says that a cell has nothing but writes or a tombstone.
+  local function bare(cell)
+    for name in next_, cell do
+      if name ~= 'w' and name ~= 'x' then return false end
+    end
+    return true
+  end
+
   function E.encode(cell)
     local w = cell.w
-    if not (cell.s or cell.T or cell.y or cell.c or cell.b or cell.r or cell.q or cell.d or cell.g or cell.l or cell.k or cell.e) then
+    if bare(cell) then
       if #w == 1 and w[1][4] == false and w[1][5] then return mpack(1, w[1][1], w[1][2], w[1][3]) end
       if #w == 0 then
         if cell.x then return mpack(3, cell.x[1], cell.x[2], cell.x[3]) end

@@ -302,15 +302,21 @@ do
     end
   end
 
-  -- open_local opens a string key, or one of any type, for a command of this region. That a key is a stream is noted, since
-  -- removing it destroys its groups, and a stream that every region knows has no cell that says so.
-  function E.open_local(k)
+  -- open_string opens a key for a command of this region that changes a string.
+  function E.open_string(k)
     local S = E.open(k)
     if not S.form then
       E.adopt(S)
     elseif S.rec.T then
       E.expire_first(S)
     end
+    return S
+  end
+
+  -- open_local opens a key of any type for a command of this region that may remove it. That it is a stream is noted, since
+  -- removing it destroys its groups, and a stream that every region knows has no cell that says so.
+  function E.open_local(k)
+    local S = E.open_string(k)
     S.stream = #S.rec.w == 0 and (S.form or S.rec.b) and E.native_type(k) == 'x'
     return S
   end

@@ -119,7 +119,7 @@ do
   end
 
   local function edit(argv, i, n)
-    local S = E.open_local(argv[i + 1])
+    local S = E.open_string(argv[i + 1])
     local reply = native(argv, i, n)
     if type_(reply) ~= 'table' or not reply.err then
       if call('EXISTS', S.k) == 1 then E.edited(S) end
@@ -278,7 +278,7 @@ do
 
   -- count runs an increment on a string key. delta is in the form of a sum.
   local function count(argv, i, n, delta, float)
-    local S = E.open_local(argv[i + 1])
+    local S = E.open_string(argv[i + 1])
     local rec, old = S.rec, nil
     if not rec.s or not E.shares_live(rec) then
       old = try('GET', S.k)

@@ -31,13 +31,14 @@ do
     n = n + 2
     if enc ~= S.raw then
       list[n + 1], list[n + 2] = '', enc
+      n = n + 2
       S.raw = enc
     end
     if not S.form then
       E.count_companion(1)
       S.form = 'h'
     end
-    E.in_parts(call, 'HSET', S.ck, list)
+    if n <= 4000 then call('HSET', S.ck, unpack_(list, 1, n)) else E.in_parts(call, 'HSET', S.ck, list) end
     if S.adopted then E.note_ttl(S) end
   end
 

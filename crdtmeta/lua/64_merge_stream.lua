@@ -3,9 +3,9 @@
 do
   local F, M = E.effects, E.merge
 
-  -- Entries that go below the last one wait here until the call has all of them: Redis can only put them there by taking
-  -- out what is above. Database → key → list.
-  local waiting
+  -- Entries that go below the last one wait until the call has all of them: Redis can only put them there by taking out what
+  -- is above. Database → key → list; nil while there are none.
+  M.late = nil
 
   local function put_late(d, k, list)
     E.select(d)
@@ -16,30 +16,29 @@ do
 
   -- settle_entries puts the waiting entries of one key, or of all, into their streams.
   function M.settle_entries(d, k)
-    if not waiting then return end
-    local here = db
+    local late, here = M.late, db
+    if not late then return end
     if k then
-      local list = waiting[d] and waiting[d][k]
+      local list = late[d] and late[d][k]
       if list then
-        waiting[d][k] = nil
+        late[d][k] = nil
         put_late(d, k, list)
       end
     else
-      for other, keys in pairs_(waiting) do
+      for other, keys in pairs_(late) do
         for name, list in pairs_(keys) do put_late(other, name, list) end
       end
-      waiting = nil
+      M.late = nil
     end
     E.select(here)
   end
 
-  function M.begin_entries() waiting = nil end
-
   local function wait(k, id, v)
-    waiting = waiting or {}
-    waiting[db] = waiting[db] or {}
-    local list = waiting[db][k] or {}
-    waiting[db][k] = list
+    local late = M.late or {}
+    M.late = late
+    late[db] = late[db] or {}
+    local list = late[db][k] or {}
+    late[db][k] = list
     list[#list + 1] = {id, v}
   end
 

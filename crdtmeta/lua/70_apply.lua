@@ -2,6 +2,7 @@
 -- nothing is applied twice or too early whatever a proxy believes.
 
 do
+  local M = E.merge
   local FAR = 315360000000 -- ten years in ms: a stamp that far ahead would block the log's clock for good
 
   -- How many values an effect has, its kind included, and where among them its key is.
@@ -149,8 +150,6 @@ do
     end
   end
 
-  local function settle_entries(d, k) E.merge.settle_entries(d, k) end
-
   -- FCALL anabranch_apply origin position { id body count run… }…
   function E.apply(argv)
     local refused = E.begin(0)
@@ -168,7 +167,7 @@ do
     local done, status, detail = 0, 'ok', ''
     local applied, highest = 0, 0
     E.touched, E.lost, E.conflicts = {}, {}, {}
-    E.merge.begin_entries()
+    M.late = nil
 
     local function keep_position()
       frontier[o] = at
@@ -208,7 +207,7 @@ do
             checked = true
           end
           E.select(0)
-          if entry.plain then taken, written = E.merge.set_entries(entries, i, context) end
+          if entry.plain then taken, written = M.set_entries(entries, i, context) end
           if written then
             applied = applied + written
             et = entries[i + taken - 1].t
@@ -232,10 +231,12 @@ do
             local p, n = 4, #body
             while p <= n do
               local effect = body[p]
-              if effect ~= 'D' then remote.op = remote.op + 1 end
-              if effect ~= 'a' or body[p + 1] ~= 'x' then
-                local key_at = KEY_AT[effect]
-                if effect ~= 'D' then settle_entries(db, key_at and body[p + key_at]) end
+              if effect ~= 'D' then
+                remote.op = remote.op + 1
+                if M.late and (effect ~= 'a' or body[p + 1] ~= 'x') then
+                  local key_at = KEY_AT[effect]
+                  M.settle_entries(db, key_at and body[p + key_at])
+                end
               end
               p = effects[effect](body, p)
             end
@@ -251,14 +252,14 @@ do
       done = done + taken
       i = i + taken
     end
-    settle_entries()
+    M.settle_entries()
     if dirty then keep_position() end
     E.stats.applied_entries = E.stats.applied_entries + done
     E.stats.applied_effects = E.stats.applied_effects + applied
     E.select(0)
     if applied > 0 then
       if highest >= t then t = highest + 1 end
-      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(E.merge.touched()))
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(M.touched()))
       last_t = t
     end
     for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
