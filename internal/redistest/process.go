@@ -90,6 +90,17 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// killGroup ends what the child has left behind: a Redis that is saving has forked.
+func (p *process) killGroup() {
+	group := -p.cmd.Process.Pid
+	for range 40 {
+		if syscall.Kill(group, syscall.SIGKILL) != nil {
+			return // nobody is left
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // terminate asks the child to end and waits for at most limit.
 func (p *process) terminate(limit time.Duration) error {
 	if err := p.signal(syscall.SIGTERM); err != nil {

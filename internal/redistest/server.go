@@ -209,6 +209,9 @@ func inlineInfo(addr string) (string, error) {
 
 func (s *Server) cleanup() {
 	s.Kill()
+	if s.proc != nil {
+		s.proc.killGroup() // or it would still write into a directory that is being removed
+	}
 	if s.t.Failed() && s.proc != nil {
 		s.t.Logf("redis-server %s:\n%s", s.Addr, logTail(s.logPath(), logBytes))
 	}
