@@ -77,6 +77,9 @@ func randomHistory(p *play, numbers ...history.Numbers) {
 		case a.Kind == history.Again && p.sent[from][to] > 0:
 			p.deliver(from, to, max(0, p.sent[from][to]-a.Back), a.Count)
 		}
+		if p.after != nil {
+			p.after()
+		}
 	}
 	p.finish(script.Order)
 }

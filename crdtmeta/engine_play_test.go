@@ -22,6 +22,7 @@ type play struct {
 	models []*model.Region
 	sent   [3][3]int // entries of the log of [from] that [to] has taken
 	twin   bool      // compare with the model; off where stamps may be equal
+	after  func()    // called after each step of a random history, if set
 }
 
 func newPlay(t *rapid.T, nodes []*node, twin bool) *play {

@@ -28,6 +28,8 @@ const (
 	FuncRefill = "anabranch_refill_1" // takes them there
 	FuncInfo   = "anabranch_info_1"   // counters
 
+	FuncCollect = "anabranch_collect_1" // metadata that every region has seen
+
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients
 	FuncMonitor   = "anabranch_monitor_1"   // somebody wants to see what scripts call
 )

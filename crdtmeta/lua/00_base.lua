@@ -15,6 +15,7 @@ local PREFIX = '@PREFIX@'
 local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
 local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
 local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
+local NEWEST, GC = PREFIX .. 'newest', PREFIX .. 'gc'
 local SCRATCH, WAKE = PREFIX .. 'scratch', PREFIX .. 'wake'
 local TAGGED = PREFIX .. '0{'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
@@ -30,6 +31,7 @@ local armed          -- content of crdt:self that we are armed for
 local checked = 0    -- ms at which crdt:self was last compared
 local origin         -- our origin
 local last_t = 0     -- t of the newest log entry
+local last_effect = 0 -- t of the newest one with effects, or of a later one
 
 -- State of one call.
 local now            -- ms
@@ -126,7 +128,7 @@ do
     if op > 0 then
       E.select(0)
       call('XADD', LOG, E.entry_id(t), 'b', mpack(eff), unpack_(runs, 1, runn))
-      last_t = t
+      last_t, last_effect = t, t
       E.stats.entries = E.stats.entries + 1
       E.stats.effects = E.stats.effects + op
     end

@@ -324,6 +324,7 @@ do
   -- its start as the effect names it: 0, 0 for a share that starts now.
   function E.bump(cell, delta, plus, float)
     local shares = cell.s
+    cell.z = nil
     if not shares then
       shares = {}
       cell.s = shares
@@ -364,6 +365,7 @@ do
     local r = remote
     if t0 == 0 then t0, op0 = r.t, r.op end
     local shares = cell.s
+    cell.z = nil
     if not shares then
       shares = {}
       cell.s = shares

@@ -166,7 +166,7 @@ do
   -- elements of which the shown type tells all need none. The newest stamps of a list are those of elements without cells too.
   function E.write_companion(S, shown)
     local rec, list, n, lasting, groups = S.rec, {}, 0, nil, nil
-    rec.p = nil
+    rec.p, rec.z = nil, nil
     local newest = shown == 'l' and S.newest or {}
     local function note(o, at)
       if o ~= '' and at > (newest[o] or 0) then newest[o] = at end

@@ -24,7 +24,7 @@ do
   -- put stores cells (flat: field, bytes) after a write of origin o at time at, together with that stamp and the record.
   function E.put(S, list, n, o, at)
     local rec = S.rec
-    rec.x = nil
+    rec.x, rec.z = nil, nil
     if S.form == 's' then E.hash_form(S) end
     local enc = E.encode(rec)
     list[n + 1], list[n + 2] = 'n' .. o, format('%.0f', at)

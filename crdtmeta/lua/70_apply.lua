@@ -165,7 +165,7 @@ do
     if from == own then return {err = 'ERR anabranch: these are our own effects'} end
     local context, context_changed, checked = read_context(o), false, false
     local done, status, detail = 0, 'ok', ''
-    local applied, highest = 0, 0
+    local applied, highest, newest = 0, 0, nil
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
 
@@ -173,6 +173,8 @@ do
       frontier[o] = at
       E.select(0)
       call('HSET', FRONTIER, o, format('%.0f', at))
+      if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
+      newest = nil
       if context_changed then call('HSET', CONTEXT, o, mpack(context)) end
     end
 
@@ -243,6 +245,7 @@ do
             applied = applied + remote.op
             remote = nil
           end
+          newest = et
           if et > highest then highest = et end
         end
         at, dirty = et, true

@@ -69,7 +69,7 @@ do
       return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
     end
     local info = try('XINFO', 'STREAM', LOG)
-    last_t = 0
+    last_t, last_effect = 0, 0
     if not info.err then
       for i = 1, #info, 2 do
         if info[i] == 'last-generated-id' then
@@ -77,6 +77,13 @@ do
           last_t = tonumber_(ms) * TICKS + tonumber_(seq)
         end
       end
+    end
+    -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
+    for _, entry in pairs_(call('XREVRANGE', LOG, '+', '-', 'COUNT', 100)) do
+      local ms, seq = match(entry[1], '^(%d+)%-(%d+)$')
+      local kind = munpack(entry[2][2])[1]
+      last_effect = kind ~= 't' and tonumber_(ms) * TICKS + tonumber_(seq) or 0
+      if kind ~= 'f' then break end
     end
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
       armed, origin = raw, self.origin
@@ -93,13 +100,14 @@ do
     if self then
       old, ended = self.origin, last_t
       call('HSET', FRONTIER, old, format('%.0f', ended))
+      if last_effect > 0 then call('HSET', NEWEST, old, format('%.0f', last_effect)) end
     end
     armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
     -- What this epoch's effects have seen must not be guessed from what the last epoch had: part of that may be lost.
-    last_t = at + 1
+    last_t, last_effect = at + 1, 0
     local frontier, all = {}, call('HGETALL', FRONTIER)
     for i = 1, #all, 2 do frontier[all[i]] = tonumber_(all[i + 1]) end
     call('XADD', LOG, E.entry_id(last_t), 'b', mpack({'f', origin, frontier}))
@@ -109,7 +117,7 @@ do
   local function info()
     local refused = E.begin(0)
     if refused then return refused end
-    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
+    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
     for name, n in pairs_(E.stats) do
       list[#list + 1] = name
       list[#list + 1] = format('%.0f', n)
@@ -127,6 +135,7 @@ do
   redis.register_function('anabranch_apply_1', function_of(E.apply))
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
   redis.register_function('anabranch_refill_1', function_of(E.refill))
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}

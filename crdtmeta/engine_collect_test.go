@@ -1,0 +1,146 @@
+package crdtmeta_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"anabranch/crdtmeta"
+	"anabranch/crdtmeta/model/history"
+
+	"pgregory.net/rapid"
+)
+
+// look is what a region had recorded at a moment.
+type look struct {
+	until   crdtmeta.Time     // own time
+	effects crdtmeta.Frontier // newest effects of each origin
+}
+
+func (n *node) look(f failer) look {
+	f.Helper()
+	n.pick(f, 0)
+	info := pairs(n.do(f, "FCALL", crdtmeta.FuncInfo, "0").Strings())
+	number := func(name string) crdtmeta.Time {
+		t, err := crdtmeta.ParseTime(info[name])
+		if err != nil {
+			f.Fatalf("region %d: %s is %q", n.id, name, info[name])
+		}
+		return t
+	}
+	l := look{until: max(number("last_t"), crdtmeta.TimeAt(int64(number("now_ms")))-1)}
+	effects, err := crdtmeta.ParseFrontier(pairs(n.do(f, "HGETALL", "crdt:newest").Strings()))
+	if err != nil {
+		f.Fatalf("region %d: %v", n.id, err)
+	}
+	effects[n.origin] = number("last_effect")
+	l.effects = effects
+	return l
+}
+
+// stable is what the region knows that all others have seen.
+func (n *node) stable(f failer, others []int) crdtmeta.Frontier {
+	f.Helper()
+	n.pick(f, 0)
+	frontier, err := crdtmeta.ParseFrontier(pairs(n.do(f, "HGETALL", "crdt:frontier").Strings()))
+	contexts := map[crdtmeta.Origin]crdtmeta.Frontier{}
+	for name, packed := range pairs(n.do(f, "HGETALL", "crdt:context").Strings()) {
+		var origin crdtmeta.Origin
+		if err == nil {
+			origin, err = crdtmeta.ParseOrigin(name)
+		}
+		if err == nil {
+			contexts[origin], err = crdtmeta.DecodeFrontier([]byte(packed))
+		}
+	}
+	if err != nil {
+		f.Fatalf("region %d: %v", n.id, err)
+	}
+	return crdtmeta.Stable(n.origin, others, frontier, contexts)
+}
+
+// collect visits keys, whatever their size.
+func (n *node) collect(f failer, known look, db int, keys []string) {
+	f.Helper()
+	n.pick(f, 0)
+	for _, key := range keys {
+		for cursor := "0"; ; {
+			reply := n.do(f, "FCALL", crdtmeta.FuncCollect, "0", string(known.effects.AppendMsgpack(nil)), known.until.String(),
+				strconv.Itoa(db), key, cursor)
+			if cursor = reply.Items[0].Text; cursor == "0" {
+				break
+			}
+		}
+	}
+}
+
+// collector is collection at one region, without a period of grace.
+type collector struct{ looks []look }
+
+func (p *play) collect(at int, c *collector) {
+	n := p.nodes[at]
+	var others []int
+	for _, other := range p.nodes {
+		if other != n {
+			others = append(others, other.id)
+		}
+	}
+	c.looks = append(c.looks, n.look(p.t))
+	stable := n.stable(p.t, others)
+	p.t.Logf("%c has %v, stable is %v", 'A'+at, c.looks[len(c.looks)-1], stable)
+	for i := len(c.looks) - 1; i >= 0; i-- {
+		if !stable.CoversAll(c.looks[i].effects) {
+			continue
+		}
+		p.t.Logf("%c collects %v", 'A'+at, c.looks[i])
+		for _, db := range databases {
+			n.collect(p.t, c.looks[i], db, history.Keys)
+		}
+		break
+	}
+	p.compare(at)
+}
+
+// Whatever is collected, whenever, and in whichever region: all effects that are still to come must do the same. In the end,
+// when everything has been deleted, nothing is left.
+func TestCollectionMakesNoDifference(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 60, func(rt *rapid.T) {
+		p := newPlay(rt, nodes, true)
+		collectors := make([]collector, len(nodes))
+		p.after = func() {
+			if at := rapid.IntRange(0, 2*len(nodes)).Draw(rt, "collect"); at < len(nodes) {
+				p.collect(at, &collectors[at])
+			}
+		}
+		randomHistory(p, history.Integers, history.Fractions)
+		p.after = nil
+		at := rapid.IntRange(0, 2).Draw(rt, "deletes")
+		for _, db := range databases {
+			if rapid.Bool().Draw(rt, "flush") {
+				p.write(at, db, []string{"FLUSHDB"})
+			} else {
+				p.write(at, db, append([]string{"DEL"}, history.Keys...))
+			}
+		}
+		for range 4 {
+			p.settle([]int{1, 2, 3, 5, 6, 7}) // what had only a TTL left is removed once more
+			for at := range nodes {
+				awaitTick(nodes)
+				p.collect(at, &collectors[at])
+			}
+		}
+		for at, n := range nodes {
+			data, companions := n.visible(rt)
+			if len(data) > 0 || len(companions) > 0 {
+				for _, db := range databases {
+					n.pick(rt, db)
+					for _, key := range history.Keys {
+						rt.Logf("%c db%d %q: %s", 'A'+at, db, key, n.do(rt, "FCALL", crdtmeta.FuncFree, "0", strconv.Itoa(db), "2", "XCRDT.EXPLAIN", key))
+					}
+				}
+				rt.Fatalf("region %c: all is deleted everywhere, and there are %v and %v companions", 'A'+at, data, fmt.Sprint(companions))
+			}
+		}
+	})
+}
