@@ -144,3 +144,19 @@ func TestCollectionMakesNoDifference(t *testing.T) {
 		}
 	})
 }
+
+func TestKeyOfIsTheInverseOfCompanion(t *testing.T) {
+	n := regions(t, 1)[0]
+	for _, key := range oddKeys {
+		n.run(t, "SET", key, "v")
+		found := false
+		for _, name := range n.do(t, "KEYS", "crdt:*").Strings() {
+			of, ok := crdtmeta.KeyOf(crdtmeta.DefaultPrefix, name)
+			found = found || ok && of == key
+		}
+		if !found {
+			t.Errorf("no companion is one of %q", key)
+		}
+		n.run(t, "FLUSHALL")
+	}
+}

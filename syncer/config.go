@@ -39,21 +39,23 @@ type Config struct {
 	Arm func(ctx context.Context) error
 	Log zerolog.Logger
 
-	LeaseTime      time.Duration // 3 s; a dead leader is replaced after it. Renewed three times in that time
-	BeatInterval   time.Duration // 1 s between heartbeats, both ways
-	SilenceLimit   time.Duration // 5 s without a byte from the peer ends the link
-	DialTimeout    time.Duration // 3 s for connect and handshake
-	RetryMin       time.Duration // 100 ms before the second attempt, doubling with jitter…
-	RetryMax       time.Duration // …up to 5 s
-	StatusInterval time.Duration // 1 s between publications of the status
-	ExpireInterval time.Duration // 100 ms between calls that turn due TTLs into effects
-	TrimInterval   time.Duration // 2 s between trims of the log
-	KeepTime       time.Duration // 60 s of log stay although every peer has them, see KeepBytes
-	PausePoll      time.Duration // 10 ms between looks whether a paused region was resumed
-	WaitPoll       time.Duration // 100 ms between attempts of an entry whose context has not arrived
-	GatherTime     time.Duration // 5 ms between shipments of a log that grows all the time
-	AckPoll        time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
-	DriftLimit     time.Duration // 60 s of difference between clocks raises an alarm
+	LeaseTime       time.Duration // 3 s; a dead leader is replaced after it. Renewed three times in that time
+	BeatInterval    time.Duration // 1 s between heartbeats, both ways
+	SilenceLimit    time.Duration // 5 s without a byte from the peer ends the link
+	DialTimeout     time.Duration // 3 s for connect and handshake
+	RetryMin        time.Duration // 100 ms before the second attempt, doubling with jitter…
+	RetryMax        time.Duration // …up to 5 s
+	StatusInterval  time.Duration // 1 s between publications of the status
+	ExpireInterval  time.Duration // 100 ms between calls that turn due TTLs into effects
+	TrimInterval    time.Duration // 2 s between trims of the log
+	CollectInterval time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
+	Grace           time.Duration // 5 min from when every region has seen something until its metadata may go
+	KeepTime        time.Duration // 60 s of log stay although every peer has them, see KeepBytes
+	PausePoll       time.Duration // 10 ms between looks whether a paused region was resumed
+	WaitPoll        time.Duration // 100 ms between attempts of an entry whose context has not arrived
+	GatherTime      time.Duration // 5 ms between shipments of a log that grows all the time
+	AckPoll         time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
+	DriftLimit      time.Duration // 60 s of difference between clocks raises an alarm
 
 	WindowBytes  int           // 8 MiB sent to a peer and not acknowledged; also what we buffer of a peer
 	FrameBytes   int           // 4 MiB in one frame; larger entries travel in several
@@ -95,6 +97,7 @@ func (c Config) withDefaults() Config {
 		{&c.StatusInterval, time.Second},
 		{&c.ExpireInterval, 100 * time.Millisecond},
 		{&c.TrimInterval, 2 * time.Second},
+		{&c.Grace, 5 * time.Minute},
 		{&c.KeepTime, 60 * time.Second},
 		{&c.PausePoll, 10 * time.Millisecond},
 		{&c.WaitPoll, 100 * time.Millisecond},
@@ -108,6 +111,10 @@ func (c Config) withDefaults() Config {
 		}
 		c.negative = c.negative || *d.field < 0
 	}
+	if c.CollectInterval == 0 {
+		c.CollectInterval = min(5*time.Second, max(c.Grace/4, 50*time.Millisecond))
+	}
+	c.negative = c.negative || c.CollectInterval < 0
 	for _, n := range []struct {
 		field *int
 		value int

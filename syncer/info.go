@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"anabranch/crdtmeta"
 
@@ -65,10 +66,11 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_messages_dropped", s.counters.messagesDropped.Load())
 	f.add("crdt_effect_reqs", stats["applied_effects"])
 	f.add("crdt_ovc_filtered_effect_reqs", stats["skipped_entries"])
-	f.add("crdt_gc_pending", 0)
-	f.add("crdt_gc_attempted", 0)
-	f.add("crdt_gc_collected", 0)
-	f.add("crdt_gc_gvc_min", 0)
+	f.add("crdt_gc_pending", own.CollectPending)
+	f.add("crdt_gc_attempted", stats["visited_keys"])
+	f.add("crdt_gc_collected", stats["collected_keys"])
+	f.add("crdt_gc_gvc_min", own.CollectedUntil)
+	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
 	f.add("crdt_stale_released_with_merge", 0)
 	f.add("crdt_peers", len(peers))
 	for i, peer := range peers {
@@ -128,6 +130,9 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	f.add("this_proxy_leads", s.Leading())
 	f.add("log_entries", own.LogEntries)
 	f.add("log_bytes", own.LogBytes)
+	if len(own.HeldBackBy) > 0 {
+		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
+	}
 	for _, peer := range peers {
 		f.add("peer "+peer.Name, peer.line())
 	}

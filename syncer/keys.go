@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count string
 }
 
 func newKeys(prefix string) keys {
@@ -18,5 +18,10 @@ func newKeys(prefix string) keys {
 		lease:     prefix + "lease",
 		status:    prefix + "status",
 		messages:  MessageChannel(prefix),
+		context:   prefix + "context",
+		newest:    prefix + "newest",
+		gc:        prefix + "gc",
+		collected: prefix + "collected",
+		count:     prefix + "count",
 	}
 }

@@ -15,12 +15,14 @@ type leader struct {
 	links   []*linkStatus
 	drifted map[string]bool // peers whose clock is known to be off, so that it is logged once
 
-	logBytes atomic.Int64 // of the log, as the newest trim measured it
+	logBytes  atomic.Int64 // of the log, as the newest trim measured it
+	collector *collector
 }
 
 // lead pulls from all peers, independently of each other, and keeps house, until ctx ends.
 func (s *Syncer) lead(ctx context.Context) {
 	l := &leader{Syncer: s, view: newView(), drifted: map[string]bool{}}
+	l.collector = newCollector(l)
 	if !l.prepare(ctx) {
 		return
 	}
@@ -34,6 +36,7 @@ func (s *Syncer) lead(ctx context.Context) {
 	tasks.Go(func() { l.publishing(ctx) })
 	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
+	tasks.Go(func() { l.collector.run(ctx) })
 	tasks.Wait()
 }
 

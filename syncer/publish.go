@@ -39,11 +39,16 @@ func (l *leader) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	pending, err := l.cfg.Redis.ZCard(ctx, l.keys.gc).Result()
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	fields := []any{ownField, encodeJSON(RegionStatus{
 		Leader: l.cfg.RunID, At: now, Origin: info.origin.String(), Clock: info.last,
 		LogEntries: info.length, LogBytes: l.logBytes.Load(), LogFirst: info.first,
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
 	})}
 	for _, link := range l.links {
 		peer := link.snapshot(now)

@@ -59,6 +59,25 @@ func (r region) frontier(ctx context.Context) (crdtmeta.Frontier, error) {
 	return crdtmeta.ParseFrontier(hash)
 }
 
+// contexts returns the newest frontier record of each origin that was applied here.
+func (r region) contexts(ctx context.Context) (map[crdtmeta.Origin]crdtmeta.Frontier, error) {
+	hash, err := r.rdb.HGetAll(ctx, r.keys.context).Result()
+	if err != nil {
+		return nil, err
+	}
+	contexts := make(map[crdtmeta.Origin]crdtmeta.Frontier, len(hash))
+	for name, packed := range hash {
+		origin, err := crdtmeta.ParseOrigin(name)
+		if err == nil {
+			contexts[origin], err = crdtmeta.DecodeFrontier([]byte(packed))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.keys.context, err)
+		}
+	}
+	return contexts, nil
+}
+
 // logInfo is the shape of the log at one moment.
 type logInfo struct {
 	history

@@ -50,6 +50,10 @@ type RegionStatus struct {
 	LogFirst       crdtmeta.Time `json:"log_first"`
 	EntriesTrimmed int64         `json:"entries_trimmed"`
 	KeysExpired    int64         `json:"keys_expired"`
+
+	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
+	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
+	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.

@@ -43,17 +43,27 @@ func (l *leader) trim(ctx context.Context) error {
 	if !ok || cut <= info.first {
 		return nil
 	}
-	cut = min(cut, keepFrom(info.history, bytes, time.Now().Add(-l.cfg.KeepTime), int64(l.cfg.KeepBytes)))
+	reached, begun := l.collector.reached()
+	if !begun {
+		return nil
+	}
+	since := min(crdtmeta.TimeAt(time.Now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
+	cut = min(cut, keepFrom(info.history, bytes, since, int64(l.cfg.KeepBytes)))
 	if cut <= info.first {
 		return nil
+	}
+	if cut > reached {
+		if err := l.collector.makeWay(ctx, cut); err != nil {
+			return err
+		}
 	}
 	return l.cutLog(ctx, cut)
 }
 
 // keepFrom is the oldest entry to keep for peers that may lose what they acknowledged: as far back as since, but not
 // more than about limit bytes, taking the entries as evenly spread over time.
-func keepFrom(h history, bytes int64, since time.Time, limit int64) crdtmeta.Time {
-	from := crdtmeta.TimeAt(since.UnixMilli())
+func keepFrom(h history, bytes int64, since crdtmeta.Time, limit int64) crdtmeta.Time {
+	from := since
 	if bytes > limit {
 		excess := float64(bytes-limit) / float64(bytes)
 		from = max(from, h.first+crdtmeta.Time(excess*float64(h.last-h.first)))

@@ -14,7 +14,7 @@ import (
 func TestLogIsTrimmedOnlyWhenEveryPeerHasIt(t *testing.T) {
 	regions := newRegions(t, 3)
 	a, b, c := regions[0], regions[1], regions[2]
-	short := func(cfg *Config) { cfg.KeepTime = time.Millisecond }
+	short := func(cfg *Config) { cfg.KeepTime, cfg.Grace = time.Millisecond, time.Millisecond }
 	a.run(peersOf(a, regions), short)
 	b.run(peersOf(b, regions), short)
 	const writes = 1000

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"anabranch/proxy"
+	"anabranch/syncer"
 )
 
 // statusTimeout bounds what /status asks the syncer.
@@ -30,10 +31,16 @@ type admin struct {
 	config config
 	runID  string
 	redis  readiness
-	peers  proxy.Control
+	peers  regionStatus
 }
 
-func newAdmin(c config, runID string, redis readiness, peers proxy.Control) *admin {
+// regionStatus is what the syncer tells of the region and its peers.
+type regionStatus interface {
+	Peers(ctx context.Context) ([]proxy.Peer, error)
+	OwnStatus(ctx context.Context) (syncer.RegionStatus, error)
+}
+
+func newAdmin(c config, runID string, redis readiness, peers regionStatus) *admin {
 	return &admin{config: c, runID: runID, redis: redis, peers: peers}
 }
 
@@ -90,6 +97,9 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	peers, err := a.peers.Peers(ctx)
 	if err != nil {
 		document.Error = err.Error()
+	}
+	if own, err := a.peers.OwnStatus(ctx); err == nil {
+		document.HeldBackBy = own.HeldBackBy
 	}
 	for _, peer := range peers {
 		document.Peers = append(document.Peers, statusOf(peer, time.Now()))

@@ -39,6 +39,7 @@ type config struct {
 	LeaseTime   time.Duration
 	BacklogTime time.Duration
 	BacklogSize int64 // bytes
+	GCGrace     time.Duration
 	DriftLimit  time.Duration
 	Prefix      string
 
@@ -71,6 +72,7 @@ func defaultConfig() config {
 		LeaseTime:   3 * time.Second,
 		BacklogTime: time.Minute,
 		BacklogSize: 64 << 20,
+		GCGrace:     5 * time.Minute,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
 

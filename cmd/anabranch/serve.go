@@ -147,6 +147,7 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		WindowBytes:   int(c.PeerWindow),
 		KeepTime:      c.BacklogTime,
 		KeepBytes:     int(c.BacklogSize),
+		Grace:         c.GCGrace,
 		DriftLimit:    c.DriftLimit,
 		Log:           log.With().Str("part", "syncer").Logger(),
 	}

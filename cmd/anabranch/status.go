@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -158,6 +160,9 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	if len(document.Peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peers are configured")
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(document.HeldBackBy)) {
+		fmt.Fprintf(out, "collection of metadata held back by %s for %s\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second))
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")

@@ -18,6 +18,8 @@ type statusDocument struct {
 	Ready    bool         `json:"ready"`  // Redis is there, and clients are served
 	Error    string       `json:"error,omitempty"`
 	Peers    []peerStatus `json:"peers"`
+
+	HeldBackBy map[string]time.Time `json:"collection_held_back_by,omitempty"` // regions for which metadata is kept, and since when
 }
 
 // peerStatus is one other region.

@@ -8,7 +8,7 @@ local E = {
   merge = {},      -- what the effects share (60_merge.lua)
   effects = {},    -- effect kind → function(list, p): applies the effect at list[p], returns the position after it
   refilled = {},   -- "db:key" → entry that waits, for keys whose values have been fetched for it
-  stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0},
+  stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0, visited_keys = 0, collected_keys = 0},
 }
 
 local PREFIX = '@PREFIX@'

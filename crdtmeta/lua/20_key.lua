@@ -210,6 +210,14 @@ do
     for o, at in pairs_(newest) do call('HSET', S.ck, 'n' .. o, format('%.0f', at)) end
   end
 
+  -- visit_later notes that a key of the selected database is to be looked at when all that is recorded by now is known.
+  function E.visit_later(k)
+    local here = db
+    E.select(0)
+    call('ZADD', GC, format('%.0f', t), here .. ':' .. k)
+    E.select(here)
+  end
+
   -- drop_cells makes the companion a Redis string again, to be saved anew.
   function E.drop_cells(S)
     if S.form == 'h' then

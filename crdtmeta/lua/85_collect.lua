@@ -149,6 +149,7 @@ do
       if is_void(rec) and not placed then
         call('UNLINK', S.ck)
         E.count_companion(-1)
+        E.stats.collected_keys = E.stats.collected_keys + 1
         if S.timed then E.note_ttl(S) end
         return
       end
@@ -222,6 +223,7 @@ do
   local function collect_key(k, cursor)
     local S = E.open(k)
     if not S.form then return '0' end
+    E.stats.visited_keys = E.stats.visited_keys + 1
     -- What a TTL or an eviction has taken is not for this file to judge.
     local present = not E.passed(S.rec) and call('EXISTS', k) == 1
     marked = false
@@ -242,12 +244,7 @@ do
     end
     if next_cursor == '0' then reduce_record(S, present) end
     finish_key(S, next_cursor == '0')
-    if marked then
-      local home = db
-      E.select(0)
-      call('ZADD', GC, format('%.0f', t), home .. ':' .. k)
-      E.select(home)
-    end
+    if marked then E.visit_later(k) end
     return next_cursor
   end
 

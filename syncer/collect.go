@@ -1,0 +1,303 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// collector removes metadata that every region has seen. It follows the log of this region, which names each key that
+// changed, some minutes behind: the work is proportional to what was written, and what is written all the time waits until it
+// rests. Names of entries that are trimmed sooner, and keys that need another look later, lie in crdt:gc.
+//
+//	log entry ──(stable for the period of grace)──► visit of its keys ──► nothing left to keep
+//	    │ trimmed before                               │ large, or not everything is known yet
+//	    └────────────────► crdt:gc ◄───────────────────┘
+type collector struct {
+	*leader
+	looks []look               // oldest first
+	large map[string]*largeKey // by the name in crdt:gc
+	waits heldBack
+
+	settledAt atomic.Int64 // own time up to which all is collected, or being collected
+
+	mu     sync.Mutex    // guards cursor, and what moves it
+	begun  bool          // cursor is known
+	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc
+}
+
+// look is what the region had recorded at a moment.
+type look struct {
+	until   crdtmeta.Time     // its own time, which every later entry is above
+	effects crdtmeta.Frontier // newest effects of each origin
+	stable  time.Time         // when it was first seen that every region has all of it; zero before
+}
+
+// largeKey has so many cells that going through all of them must be worth it.
+type largeKey struct {
+	size     int // cells, when it was last seen
+	mentions int // entries that changed it since
+	last     time.Time
+}
+
+const (
+	maxLooks     = 512 // while nothing becomes stable, looks are thinned out
+	collectRead  = 500 // log entries, or names of crdt:gc, read at once
+	collectVisit = 200 // keys in one engine call
+	collectDuty  = 1   // for each ms of a call, so many ms of rest
+	largeShare   = 4   // a large key is visited when a quarter of its cells may go
+	cursorField  = "cursor"
+	insist       = "0" // a large key, too
+	unlessLarge  = ""
+)
+
+func newCollector(l *leader) *collector { return &collector{leader: l, large: map[string]*largeKey{}} }
+
+// run is the task of the leader.
+func (c *collector) run(ctx context.Context) {
+	c.every(ctx, c.cfg.CollectInterval, func(ctx context.Context) error {
+		if _, begun := c.reached(); !begun {
+			if err := c.begin(ctx); err != nil {
+				return err
+			}
+		}
+		err := c.collect(ctx)
+		if err != nil && classify(err) == failureUnarmed {
+			return c.armed.run(ctx)
+		}
+		return err
+	})
+}
+
+// begin finds the cursor. Where the log was trimmed past it, nobody knows the names any more: all companions are looked at.
+func (c *collector) begin(ctx context.Context) error {
+	info, err := c.region.history(ctx)
+	if err != nil || info.origin.IsZero() {
+		return errors.Join(err, errNotArmed(info))
+	}
+	text, err := c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	cursor, _ := crdtmeta.ParseTime(text) // zero where there is none
+	if !info.whole && cursor < info.first {
+		if err := c.sweep(ctx, info.last); err != nil {
+			return err
+		}
+		cursor = info.last
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cursor, c.begun = cursor, true
+	return nil
+}
+
+func errNotArmed(info logInfo) error {
+	if info.origin.IsZero() {
+		return errors.New("the region has no epoch yet")
+	}
+	return nil
+}
+
+// collect is one round.
+func (c *collector) collect(ctx context.Context) error {
+	if err := c.lookAround(ctx); err != nil {
+		return err
+	}
+	known, ok := c.settled(time.Now())
+	if !ok {
+		return nil
+	}
+	if err := c.publishCollected(ctx, known.effects); err != nil {
+		return err
+	}
+	c.settledAt.Store(int64(known.until))
+	if err := c.visitLog(ctx, known); err != nil {
+		return err
+	}
+	return c.visitNoted(ctx, known)
+}
+
+// lookAround takes another look, and finds out which of all looks have become stable.
+func (c *collector) lookAround(ctx context.Context) error {
+	newest, err := c.engine.look(ctx, c.keys.newest)
+	if err != nil {
+		return err
+	}
+	stable, err := c.stable(ctx, newest.origin)
+	if err != nil {
+		return err
+	}
+	if n := len(c.looks); n > 0 && c.looks[n-1].effects.CoversAll(newest.effects) && newest.effects.CoversAll(c.looks[n-1].effects) {
+		c.looks[n-1].until = newest.until // nothing has happened
+	} else {
+		c.looks = append(c.looks, newest.look)
+	}
+	now := time.Now()
+	for i := range c.looks {
+		if c.looks[i].stable.IsZero() && stable.CoversAll(c.looks[i].effects) {
+			c.looks[i].stable = now
+		}
+	}
+	if len(c.looks) > maxLooks {
+		c.looks = thinnedOut(c.looks)
+	}
+	return nil
+}
+
+// thinnedOut leaves out every other look.
+func thinnedOut(looks []look) []look {
+	kept := looks[:0]
+	for i := range looks {
+		if i%2 == 1 || i == len(looks)-1 {
+			kept = append(kept, looks[i])
+		}
+	}
+	return kept
+}
+
+// settled is the newest look that has been stable for the period of grace. Older ones are of no use then.
+func (c *collector) settled(now time.Time) (look, bool) {
+	for i := len(c.looks) - 1; i >= 0; i-- {
+		if at := c.looks[i].stable; !at.IsZero() && now.Sub(at) >= c.cfg.Grace {
+			c.looks = c.looks[i:]
+			return c.looks[0], true
+		}
+	}
+	return look{}, false
+}
+
+// stable is what all regions are known to have seen. It also notes who holds it back.
+func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.Frontier, error) {
+	frontier, err := c.region.frontier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	contexts, err := c.region.contexts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known, err := c.membership(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var others []int
+	for _, name := range c.cfg.peerNames() {
+		id := known.ids[name]
+		if id == 0 {
+			id = neverMet
+		}
+		others = append(others, id)
+		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
+		c.waits.note(name, alone.CoversAll(c.oldestUnstable()), time.Now())
+	}
+	return crdtmeta.Stable(own, others, frontier, contexts), nil
+}
+
+// oldestUnstable is what has waited longest for somebody to see it.
+func (c *collector) oldestUnstable() crdtmeta.Frontier {
+	for i := range c.looks {
+		if c.looks[i].stable.IsZero() {
+			return c.looks[i].effects
+		}
+	}
+	return nil
+}
+
+// neverMet is an id that no region has.
+const neverMet = -1
+
+// publishCollected keeps the vector of all that may be collected from now on: what it covers has no metadata any more.
+func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Frontier) error {
+	var fields []any
+	for origin, t := range effects {
+		fields = append(fields, origin.String(), t.String())
+	}
+	return c.cfg.Redis.HSet(ctx, c.keys.collected, fields...).Err()
+}
+
+// visitLog visits the keys of all entries that are settled.
+func (c *collector) visitLog(ctx context.Context, known look) error {
+	return c.walk(ctx, known.until, func(keys map[string]int, _ crdtmeta.Time) error { return c.visit(ctx, known, keys) })
+}
+
+// makeWay is called before the log is trimmed up to cut: what was not visited yet is noted.
+func (c *collector) makeWay(ctx context.Context, cut crdtmeta.Time) error {
+	return c.walk(ctx, cut, func(keys map[string]int, last crdtmeta.Time) error { return c.noteKeys(ctx, keys, last) })
+}
+
+// reached is how far the log was visited or noted; begun is false while that is not known.
+func (c *collector) reached() (cursor crdtmeta.Time, begun bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cursor, c.begun
+}
+
+// walk calls f with the keys of the entries behind the cursor up to a time, piece by piece: name in crdt:gc → how many
+// entries changed it, none of them after last. The cursor follows. Two walks may take turns.
+func (c *collector) walk(ctx context.Context, until crdtmeta.Time, f func(keys map[string]int, last crdtmeta.Time) error) error {
+	for done := false; !done; {
+		var err error
+		if done, err = c.step(ctx, until, f); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// step is one piece of a walk.
+func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys map[string]int, last crdtmeta.Time) error) (done bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil || c.cursor >= until {
+		return true, nil
+	}
+	entries, err := c.cfg.Redis.Do(ctx, "XRANGE", c.keys.log, "("+c.cursor.ID(), until.ID(), "COUNT", collectRead).Slice()
+	if err != nil {
+		return false, fmt.Errorf("reading the log: %w", err)
+	}
+	keys, last := map[string]int{}, until
+	for _, e := range entries {
+		if last, err = gather(keys, e); err != nil {
+			return false, fmt.Errorf("%s: %w", c.keys.log, err)
+		}
+	}
+	if len(entries) < collectRead {
+		last = until
+	}
+	if err := f(keys, last); err != nil {
+		return false, err
+	}
+	c.cursor = last
+	return last == until, c.cfg.Redis.HSet(ctx, c.keys.collected, cursorField, last.String()).Err()
+}
+
+// gather adds the keys of one entry. One that Anabranch did not write has none.
+func gather(keys map[string]int, e any) (t crdtmeta.Time, err error) {
+	pair, _ := e.([]any)
+	if len(pair) != 2 {
+		return 0, errFormat
+	}
+	id, _ := pair[0].(string)
+	if t, err = crdtmeta.ParseID(id); err != nil {
+		return 0, err
+	}
+	list, _ := pair[1].([]any)
+	fields := make([][]byte, len(list))
+	for i := range list {
+		text, _ := list[i].(string)
+		fields[i] = []byte(text)
+	}
+	if len(fields) < 2 || string(fields[0]) != "b" || crdtmeta.EntryKind(fields[1]) == 0 {
+		return t, nil
+	}
+	return t, crdtmeta.Touched(fields, func(db int, key string) { keys[strconv.Itoa(db)+":"+key]++ })
+}
