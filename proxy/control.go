@@ -70,6 +70,7 @@ type Field struct {
 
 // Conflict is one entry of the ledger of resolved conflicts (docs/engine.md, section 7).
 type Conflict struct {
+	ID      string // later entries have higher ones
 	DB      int
 	Key     string
 	Element string

@@ -164,7 +164,7 @@ func (s *session) crdtConflicts(args [][]byte) {
 	out := resp.AppendArray(nil, len(conflicts))
 	for _, c := range conflicts {
 		out = s.appendFields(out, []Field{
-			{"db", strconv.Itoa(c.DB)}, {"key", c.Key}, {"element", c.Element}, {"type", c.Type}, {"rule", c.Rule},
+			{"id", c.ID}, {"db", strconv.Itoa(c.DB)}, {"key", c.Key}, {"element", c.Element}, {"type", c.Type}, {"rule", c.Rule},
 			{"winner-origin", c.Winner.Origin}, {"winner-at", millis(c.Winner.Time)}, {"winner-value", c.Winner.Value},
 			{"loser-origin", c.Loser.Origin}, {"loser-at", millis(c.Loser.Time)}, {"loser-value", c.Loser.Value},
 			{"at", millis(c.At)},

@@ -96,7 +96,7 @@ func TestCRDTCommands(t *testing.T) {
 	if got := w.do("CRDT PEERS"); !strings.Contains(got, "$6\r\nlag-ms\r\n$4\r\n1500\r\n") || !strings.Contains(got, "acked-at\r\n$2\r\n77\r\n") {
 		t.Errorf("PEERS: got %q", got)
 	}
-	if got := w.do("CRDT CONFLICTS"); !strings.HasPrefix(got, "*10\r\n*24\r\n") {
+	if got := w.do("CRDT CONFLICTS"); !strings.HasPrefix(got, "*10\r\n*26\r\n") {
 		t.Errorf("CONFLICTS: got %q", got)
 	}
 	if got := w.do("CRDT HELP"); !strings.Contains(got, "WAIT <regions> <timeout>") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"anabranch/crdtmeta"
 	"anabranch/internal/resp"
 )
 
@@ -41,11 +42,32 @@ func (s *session) debug(args [][]byte) {
 		default:
 			s.pass(0, s.silent(), 1, s.scan.Raw)
 		}
+	case is(args[1], "SET-ACTIVE-EXPIRE") && len(args) == 3:
+		s.setActiveExpire(args)
 	case is(args[1], "PROTOCOL") && len(args) == 3 && is(args[2], "PUSH"):
 		s.debugPush(args)
 	default:
 		s.pass(0, s.silent(), 1, s.scan.Raw)
 	}
+}
+
+// setActiveExpire is for Redis, and for the engine, which removes keys that are due as well.
+func (s *session) setActiveExpire(args [][]byte) {
+	s.replyAsked(args, func(reply []byte) []byte {
+		if string(reply) != "+OK\r\n" {
+			return reply
+		}
+		lazy := "0"
+		if n, ok := integer(args[2]); ok && n == 0 {
+			lazy = "1"
+		}
+		ctx, cancel := s.controlContext()
+		defer cancel()
+		if err := s.server.cfg.Backend.Client().Do(ctx, "FCALL", crdtmeta.FuncFree, 0, 0, 2, "XCRDT.LAZY", lazy).Err(); err != nil {
+			return resp.AppendError(nil, controlError(err))
+		}
+		return reply
+	})
 }
 
 // testPush is what DEBUG PROTOCOL push sends in RESP3. It is no reply but a message, which on a shared connection would be for

@@ -13,6 +13,7 @@ import (
 
 // Conflict is one entry of the ledger of resolved conflicts (docs/engine.md, section 7).
 type Conflict struct {
+	ID      string // of the ledger's entry; later entries have higher ones
 	DB      int
 	Key     string
 	Element string
@@ -49,6 +50,7 @@ func (s *Syncer) Conflicts(ctx context.Context, n int) ([]Conflict, error) {
 		if err != nil {
 			return nil, errors.Join(errFormat, err)
 		}
+		c.ID = message.ID
 		list = append(list, c)
 	}
 	return list, nil

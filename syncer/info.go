@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -72,6 +75,12 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
 	f.add("crdt_stale_released_with_merge", 0)
+	f.add("crdt_conflicts", stats["conflicts"])
+	for _, name := range slices.Sorted(maps.Keys(stats)) {
+		if strings.HasPrefix(name, "conflicts_") {
+			f.add("crdt_"+name, stats[name])
+		}
+	}
 	f.add("crdt_peers", len(peers))
 	for i, peer := range peers {
 		f.add("crdt_peer"+strconv.Itoa(i), fmt.Sprintf("name=%s,id=%d,addr=%s,state=%s,lag_ms=%d,lag_entries=%d,drift_ms=%d,rtt_ms=%d,acked=%d",

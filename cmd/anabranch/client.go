@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +14,7 @@ import (
 	"github.com/tidwall/resp"
 )
 
-// redisClient is one plain connection for the demo and for status. It shows exactly what was answered: it does not
+// redisClient is one plain connection for the demo, status and conflicts. It shows exactly what was answered: it does not
 // retry, reconnect or interpret.
 type redisClient struct {
 	conn   net.Conn
@@ -26,6 +28,33 @@ func dialRedis(ctx context.Context, addr string) (*redisClient, error) {
 		return nil, err
 	}
 	return &redisClient{conn: conn, reader: resp.NewReader(conn)}, nil
+}
+
+// dialProxy connects to a client port and logs in, if the address says as whom.
+func dialProxy(ctx context.Context, text string) (*redisClient, error) {
+	addr, login := text, []string(nil)
+	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
+		addr = parsed.Host
+		if password, set := parsed.User.Password(); set {
+			login = []string{"AUTH", password}
+			if parsed.User.Username() != "" {
+				login = []string{"AUTH", parsed.User.Username(), password}
+			}
+		}
+	}
+	client, err := dialRedis(ctx, addr)
+	if err != nil || login == nil {
+		return client, err
+	}
+	reply, err := client.do(ctx, statusLimit, login...)
+	if err == nil && reply.Type() == resp.Error {
+		err = errors.New(reply.String())
+	}
+	if err != nil {
+		client.close()
+		return nil, err
+	}
+	return client, nil
 }
 
 func (c *redisClient) close() { c.conn.Close() }

@@ -29,6 +29,8 @@ type config struct {
 	OutputLimit int64 // bytes
 	XAddIDs     string
 
+	HideConflictValues bool
+
 	BackendConnections int
 	BackendQueue       int64 // bytes
 	BackendHold        time.Duration

@@ -68,7 +68,7 @@ func (c *control) Conflicts(ctx context.Context, n int) ([]proxy.Conflict, error
 	conflicts := make([]proxy.Conflict, 0, len(found))
 	for _, f := range found {
 		conflicts = append(conflicts, proxy.Conflict{
-			DB: f.DB, Key: f.Key, Element: f.Element, Type: f.Type, Rule: f.Rule,
+			ID: f.ID, DB: f.DB, Key: f.Key, Element: f.Element, Type: f.Type, Rule: f.Rule,
 			Winner: proxy.ConflictSide(f.Winner), Loser: proxy.ConflictSide(f.Loser), At: f.At,
 		})
 	}

@@ -32,6 +32,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"serve", "run the proxy in front of this region's Redis", runServe},
 		{"status", "show the links to the other regions; fails when one is unhealthy", runStatus},
+		{"conflicts", "show what was written concurrently, and what won", runConflicts},
 		{"demo", "start two regions on this machine and show how writes merge", runDemo},
 		{"version", "print the version", runVersion},
 		{"help", "show this text", runHelp},

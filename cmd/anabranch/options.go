@@ -40,6 +40,8 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addBytes(flags, &c.OutputLimit, "output-limit", "replies that a client has not read yet; past it the client is disconnected", 1<<20)
 	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
 
+	addSwitch(flags, &c.HideConflictValues, "hide-conflict-values", "keep values out of the ledger of conflicts")
+
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
 	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)

@@ -104,7 +104,7 @@ func backendConfig(c config, log zerolog.Logger) backend.Config {
 	b.URL = c.Redis.full
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
-	b.XAddIDs = c.XAddIDs
+	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -59,13 +61,15 @@ func TestMistakesOfTheCallerEndWithStatus2(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"sevre"}, {"serve"}, {"serve", "--region=A", "--region-id=99"}, {"serve", "--no-such-flag"},
 		{"status", "--no-such-flag"}, {"demo", "extra"},
+		{"conflicts"}, {"conflicts", "head"}, {"conflicts", "tail", "x"}, {"conflicts", "tail", "-n", "1001"}, {"conflicts", "tail", "-n", "x"},
 		{"serve", "--region=A", "--region-id=1", "--tls-cert-file=/no/such.pem", "--tls-key-file=/no/such.pem"},
 	} {
 		if code, stdout, stderr := call(t, args...); code != exitUsage || stderr == "" || stdout != "" {
 			t.Errorf("%v: status %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
 	}
-	for _, args := range [][]string{{"help"}, {"--help"}, {"version"}, {"--version"}, {"serve", "--help"}, {"status", "-h"}, {"demo", "-h"}} {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"version"}, {"--version"}, {"serve", "--help"}, {"status", "-h"}, {"demo", "-h"}, {"conflicts", "-h"},
+		{"conflicts", "tail", "--help"}} {
 		if code, stdout, stderr := call(t, args...); code != exitOK || stdout == "" || stderr != "" {
 			t.Errorf("%v: status %d, stdout %q, stderr %q", args, code, stdout, stderr)
 		}
@@ -144,6 +148,58 @@ func TestStatusShowsTheLinksAndFailsWhenOneIsDown(t *testing.T) {
 	if code, _, stderr := call(t, "status", "--admin", b.Proxy().AdminAddr); code != exitFailure || stderr == "" {
 		t.Errorf("a dead proxy: status %d, %q", code, stderr)
 	}
+}
+
+func TestConflictsTailShowsWhoWonAndWhoLost(t *testing.T) {
+	cluster := redistest.StartCluster(t, 2)
+	a, b := cluster.Region("A").Dial(), cluster.Region("B").Dial()
+	clash := func(key string) {
+		cluster.PauseAll()
+		a.Must("SET", key, "from a")
+		time.Sleep(5 * time.Millisecond)
+		b.Must("SET", key, "from b")
+		cluster.ResumeAll()
+		cluster.Converge()
+	}
+	clash("first")
+	clash("second")
+	addr := cluster.Region("A").Proxy().Addr
+	code, stdout, stderr := call(t, "conflicts", "tail", "--redis", addr)
+	if code != exitOK || stderr != "" {
+		t.Fatalf("status %d, stderr %q", code, stderr)
+	}
+	for i, part := range []string{"db0 \"first\" (string): the last write wins", "won ", "\"from b\"", "lost", "\"from a\"", "db0 \"second\""} {
+		if !strings.Contains(stdout, part) {
+			t.Errorf("part %d, %q, is not in %q", i, part, stdout)
+		}
+	}
+	if code, stdout, _ = call(t, "conflicts", "tail", "--redis", addr, "-n", "1", "--json"); code != exitOK || strings.Contains(stdout, "first") ||
+		!strings.Contains(stdout, `"loser-value":"from a"`) {
+		t.Errorf("the newest as JSON: status %d, %q", code, stdout)
+	}
+	if info := a.Must("INFO", "crdt").Text; !strings.Contains(info, "crdt_conflicts:2\r\n") || !strings.Contains(info, "crdt_conflicts_string:2\r\n") {
+		t.Errorf("INFO does not count them: %q", info)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { // ends with ctx
+		ended <- runConflicts(ctx, []string{"tail", "--redis", addr, "-n", "0", "-f"}, in, io.Discard)
+	}()
+	time.Sleep(200 * time.Millisecond)
+	clash("third")
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.Contains(line, "third") {
+		t.Errorf("following shows %q, %v", line, err)
+	}
+	go io.Copy(io.Discard, out) // ends when in is closed
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	in.Close()
 }
 
 func TestProfilesAreServedOnlyWhenAsked(t *testing.T) {

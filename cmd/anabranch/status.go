@@ -86,25 +86,12 @@ func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, 
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
 func statusOverRedis(ctx context.Context, text string) (document statusDocument, err error) {
-	addr, login := text, []string(nil)
-	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
-		addr = parsed.Host
-		if password, set := parsed.User.Password(); set {
-			login = []string{"AUTH", password}
-			if parsed.User.Username() != "" {
-				login = []string{"AUTH", parsed.User.Username(), password}
-			}
-		}
-	}
-	client, err := dialRedis(ctx, addr)
+	client, err := dialProxy(ctx, text)
 	if err != nil {
 		return document, err
 	}
 	defer client.close()
-	for _, command := range [][]string{login, {"PING"}, {"CRDT", "PEERS"}} {
-		if command == nil {
-			continue
-		}
+	for _, command := range [][]string{{"PING"}, {"CRDT", "PEERS"}} {
 		reply, err := client.do(ctx, statusLimit, command...)
 		if err != nil {
 			return document, err

@@ -50,6 +50,13 @@ do
     E.save(S)
   end
 
+  -- longer is the order of TTL candidates: none at all, then the longest, then the newest.
+  function E.longer(a, b)
+    if (a[4] == 0) ~= (b[4] == 0) then return a[4] == 0 end
+    if a[4] ~= b[4] then return a[4] > b[4] end
+    return E.after(a, b)
+  end
+
   -- deadline gives the winning TTL of a record: a time in ms and its owner, 0 for "no TTL", nil when nothing was said.
   function E.deadline(rec)
     local best, owner
@@ -61,7 +68,7 @@ do
     for i = 1, #list do
       local c = list[i]
       if c[4] == 0 then return 0 end
-      if not best or c[4] > best[4] or (c[4] == best[4] and E.after(c, best)) then best = c end
+      if not best or E.longer(c, best) then best = c end
     end
     if best then return best[4], best[1] end
   end

@@ -8,6 +8,7 @@ do
     local S = E.open(k)
     local rec = S.rec
     if rec.T then S.timed = true end
+    if rec.x then M.over_removal(S, 'k') end
     if S.form ~= 'h' and not rec.y and M.all_seen(rec) then
       E.reset(rec)
       rec.w, rec.T, rec.b = {{r.o, r.t, r.op, false, true}}, nil, nil
@@ -18,7 +19,7 @@ do
         M.forget(S)
         E.set_ttl(rec, r.o, r.t, r.op, -1)
         rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, true}
-        if #rec.w > 1 then M.conflict(k, 'string', '', rec) end
+        if #rec.w > 1 then M.conflict(k, 'k', '', rec) end
       end)
     end
     E.note_ttl(S)
@@ -104,6 +105,7 @@ do
     local rec = S.rec
     if not S.form then E.adopt(S) end
     M.touch(k)
+    if rec.x then M.over_removal(S, 'k') end
     if S.form ~= 'h' and not rec.y and not E.passed(rec) and M.all_seen({w = rec.w, s = rec.s}) then
       E.keep_persist(rec)
       E.reset(rec, given[''])
@@ -118,7 +120,7 @@ do
         E.reset(rec, given[''])
         M.forget_others(S, 'k')
         rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, false}
-        if #rec.w > 1 then M.conflict(k, 'string', '', rec) end
+        if #rec.w > 1 then M.conflict(k, 'k', '', rec) end
       end)
     end
     return p + 4
@@ -128,6 +130,7 @@ do
     local r, S = remote, E.open(k)
     local rec = S.rec
     if not S.form then E.adopt(S) end
+    if rec.x then M.over_removal(S, 'k') end
     local top = E.winner(rec)
     local native = try('GET', k)
     local clash = S.form == 'h' or rec.y or type_(native) == 'table' or (top and top[4] == false and native == false)

@@ -55,6 +55,7 @@ do
     local r, S = remote, E.open_collection(k)
     local step = letter == 's' and 1 or 2
     M.touch(k)
+    if S.rec.x then M.over_removal(S, letter) end
     local fields = {}
     for i = 1, #list, step do fields[#fields + 1] = letter .. list[i] end
     local function long_way()
@@ -87,7 +88,7 @@ do
         E.reset(cell, given and given[fields[i]])
         cell.x = nil
         cell.w[#cell.w + 1] = {r.o, r.t, r.op, v or false, true}
-        if #cell.w > 1 and letter ~= 's' then M.conflict(k, letter == 'h' and 'hash' or 'zset', element, cell) end
+        if #cell.w > 1 and letter ~= 's' then M.conflict(k, letter, element, cell) end
         v = shown(letter, cell)
         cells[m + 2] = E.encode(cell)
       end
@@ -151,6 +152,7 @@ do
         end
         E.reset(cell, given[fields[i]])
         if E.live(cell) then
+          M.survived(k, letter, elements[i], E.newest(cell), {remote.o, remote.t, remote.op})
           local v = shown(letter, cell)
           if letter == 'h' then
             writes[#writes + 1] = elements[i]

@@ -41,6 +41,8 @@ do
         M.forget(S, given)
         E.set_ttl(rec, r.o, r.t, r.op, -1)
         rec.x = {r.o, r.t, r.op}
+        local survivor, letter = M.remains(S)
+        if survivor then M.survived(k, letter, '', survivor, rec.x) end
       end)
     end
     E.note_ttl(S)
@@ -53,7 +55,15 @@ do
     M.touch(k)
     if S.rec.T then S.timed = true end
     if not S.form and call('EXISTS', k) == 1 then S.rec.b = true end
-    local function change() E.set_ttl(S.rec, r.o, r.t, r.op, at) end
+    local function change()
+      E.set_ttl(S.rec, r.o, r.t, r.op, at)
+      local T = S.rec.T
+      if not T or #T < 2 then return end
+      local list = E.slice(T, 1, #T)
+      sort(list, E.longer)
+      local function side(c) return {c[1], c[2], c[3], c[4] == 0 and 'none' or format('%.0f', c[4])} end
+      M.report(k, 'ttl', '', 'the longest time to live wins', side(list[1]), side(list[2]))
+    end
     if E.passed(S.rec) or (at > 0 and at <= now) then
       -- What a passed deadline hides keeps its values, and what one has hidden may be shown again.
       M.full(S, true, change)

@@ -60,6 +60,7 @@ do
     local k, base, values = list[p + 1], list[p + 2], list[p + 3]
     local r, S = remote, E.open_collection(k)
     M.touch(k)
+    if S.rec.x then M.over_removal(S, 'l') end
     local places = E.places(base, r.o, r.t, r.op, #values)
     local done
     if M.simple(S) then
@@ -89,7 +90,7 @@ do
     if top and top[4] == false then top[4] = call('LINDEX', k, at) end
     E.reset(cell)
     cell.w[#cell.w + 1] = {r.o, r.t, r.op, v, true}
-    if #cell.w > 1 then M.conflict(k, 'list', tostring_(at), cell) end
+    if #cell.w > 1 then M.conflict(k, 'l', tostring_(at), cell) end
     local shown = E.winner(cell)
     if shown ~= top then call('LSET', k, at, shown[4]) end
     shown[4] = false

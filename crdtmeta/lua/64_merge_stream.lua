@@ -71,7 +71,7 @@ do
           E.reset(cell)
           cell.x = nil
           cell.w[#cell.w + 1] = {r.o, r.t, r.op, list[2 * i], true}
-          if #cell.w > 1 and fields[i] ~= 'x' then M.conflict(k, 'stream', list[2 * i - 1], cell) end
+          if #cell.w > 1 and fields[i] ~= 'x' then M.conflict(k, 'x', list[2 * i - 1], cell) end
         end
       end)
     end

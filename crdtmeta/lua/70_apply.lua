@@ -281,10 +281,19 @@ do
     return {format('%.0f', at), done, status, detail}
   end
 
+  local lazy -- DEBUG SET-ACTIVE-EXPIRE 0: what is due waits until somebody writes to it
+
+  -- XCRDT.LAZY 1 or 0
+  E.handlers['XCRDT.LAZY'] = function(argv, i, n)
+    lazy = argv[i + 1] == '1'
+    return {ok = 'OK'}
+  end
+
   -- FCALL anabranch_expire limit
   function E.expire(argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if lazy then return 0 end
     local due = call('ZRANGEBYSCORE', TTLS, '-inf', now, 'LIMIT', 0, argv[1])
     for i = 1, #due do
       local colon = find(due[i], ':', 1, true)

@@ -77,7 +77,7 @@ do
     for i = 1, #rec.T do
       local c = rec.T[i]
       none = none or c[4] == 0
-      if not best or c[4] > best[4] or (c[4] == best[4] and E.after(c, best)) then best = c end
+      if not best or E.longer(c, best) then best = c end
     end
     if none then
       rec.T, S.timed = nil, true

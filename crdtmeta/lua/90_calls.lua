@@ -57,6 +57,7 @@ do
     E.wake_all()
     local id, name, shard, random, runid, replid = tonumber(argv[1]), argv[2], tonumber(argv[3]), argv[4], argv[5], argv[6]
     E.xadd_ids = argv[7] or 'semi-strict'
+    E.ledger_values = argv[8] ~= 'hidden'
     if not id or id < 1 or id > 63 or not shard or not random or not match(random, '^%x%x%x%x%x%x$') or not replid then
       return {err = 'ERR anabranch: region id, shard or random part is not valid'}
     end

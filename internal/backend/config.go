@@ -35,6 +35,9 @@ type Config struct {
 	// partial ones with a sequence of this region) or "liberal" (partial ones as Redis completes them). Default "semi-strict".
 	XAddIDs string
 
+	// HideConflictValues keeps values of clients out of the ledger of conflicts.
+	HideConflictValues bool
+
 	// Prefix of the keys that belong to Anabranch. Default "crdt:".
 	Prefix string
 

@@ -8,6 +8,9 @@ import (
 	"anabranch/internal/redistest"
 )
 
+// collecting has metadata go soon, so that it goes in the middle of all this.
+var collecting = redistest.WithFlags("--gc-grace", "200ms")
+
 // nemesis is something bad that happens to a region.
 type nemesis func(*rand.Rand, *redistest.Region)
 
@@ -15,7 +18,7 @@ type nemesis func(*rand.Rand, *redistest.Region)
 func torment(t *testing.T, regions, strikes int, nemeses ...nemesis) {
 	t.Helper()
 	redistest.Slow(t)
-	cluster := redistest.StartCluster(t, regions, redistest.WithRedis(redistest.WithAOF()))
+	cluster := redistest.StartCluster(t, regions, redistest.WithRedis(redistest.WithAOF()), collecting)
 	l := newLoad(t)
 	random := rand.New(rand.NewPCG(l.seed, 0))
 	for _, region := range cluster.Regions {
@@ -46,7 +49,7 @@ func TestThreeRegionsUnderEverything(t *testing.T) {
 // and what it had written before must not be lost.
 func TestARegionComesBackAfterALongAbsence(t *testing.T) {
 	redistest.Slow(t)
-	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()))
+	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()), collecting)
 	l := newLoad(t)
 	for _, region := range cluster.Regions {
 		l.write(region.Proxy(), 3)
@@ -67,7 +70,7 @@ func TestARegionComesBackAfterALongAbsence(t *testing.T) {
 // TestOrderlyRestartsLoseNothing restarts every process by SIGTERM, one after the other, as an upgrade does.
 func TestOrderlyRestartsLoseNothing(t *testing.T) {
 	redistest.Slow(t)
-	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()))
+	cluster := redistest.StartCluster(t, 2, redistest.WithRedis(redistest.WithAOF()), collecting)
 	l := newLoad(t)
 	for _, region := range cluster.Regions {
 		l.write(region.Proxy(), 3)

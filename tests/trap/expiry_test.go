@@ -153,3 +153,19 @@ func TestTheLosingTTLDoesNotEndTheKey(t *testing.T) {
 	p.everywhere("GET k", `"v"`)
 	p.RequireEqual(t)
 }
+
+// DEBUG SET-ACTIVE-EXPIRE 0 keeps keys that are due until somebody asks for them, as on Redis.
+func TestKeysStayWhileActiveExpireIsOff(t *testing.T) {
+	p := start(t, 1)
+	want(t, p.a, "DEBUG SET-ACTIVE-EXPIRE 0", "OK")
+	for _, key := range []string{"a", "b", "c"} {
+		want(t, p.a, "PSETEX "+key+" 50 v", "OK")
+	}
+	time.Sleep(600 * time.Millisecond)
+	want(t, p.a, "DBSIZE", "(integer) 3")
+	want(t, p.a, "MGET a b c", "[(nil) (nil) (nil)]")
+	want(t, p.a, "DBSIZE", "(integer) 0")
+	want(t, p.a, "PSETEX a 50 v", "OK")
+	want(t, p.a, "DEBUG SET-ACTIVE-EXPIRE 1", "OK")
+	wantSoon(t, p.a, "DBSIZE", "(integer) 0", 5*time.Second)
+}
