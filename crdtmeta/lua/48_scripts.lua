@@ -13,7 +13,7 @@ do
   local api, shadow, globals -- what a script sees in the place of Redis's own
 
   -- HEAD hides the real API from a script, without a line of its own, so that errors name the client's lines.
-  local HEAD = 'local redis,_G,loadstring,load,rawset,KEYS,ARGV=... '
+  local HEAD = 'local redis,_G,loadstring,load,rawset,setmetatable,getmetatable,KEYS,ARGV=... '
   local FLAGS = {['no-writes'] = true, ['allow-oom'] = true, ['allow-stale'] = true, ['no-cluster'] = true, ['allow-cross-slot-keys'] = true}
 
   -- Client code is known by its chunk's name. Redis calls all functions, also these here, user_function.
@@ -228,7 +228,8 @@ do
     return OK
   end
 
-  local function readonly() error_('Attempt to modify a readonly table', 2) end
+  local READONLY = 'Attempt to modify a readonly table'
+  local function readonly() error_(READONLY, 2) end
 
   -- compile makes a function of a client's source: it takes what HEAD names. Bytecode could do anything.
   local function compile(source, name)
@@ -245,7 +246,7 @@ do
       if type_(source) ~= 'string' then return loadstring(source) end
       local f, problem = compile('return function(...) ' .. source .. '\nend', name or source)
       if not f then return nil, problem end
-      return f(shadow, globals, own.loadstring, own.load, own.rawset)
+      return f(shadow, globals, own.loadstring, own.load, own.rawset, own.setmetatable, own.getmetatable)
     end
     function own.load(piece, name)
       local parts = {}
@@ -257,8 +258,17 @@ do
       return own.loadstring(concat(parts), name or '=(load)')
     end
     function own.rawset(t, k, v)
-      if t == shadow or t == globals then error_('Attempt to modify a readonly table', 2) end
+      if t == shadow or t == globals then error_(READONLY, 2) end
       return rawset(t, k, v)
+    end
+    function own.setmetatable(t, m)
+      if t == shadow or t == globals then error_(READONLY, 2) end
+      return setmetatable(t, m)
+    end
+    local locked = setmetatable({}, {__newindex = readonly, __metatable = false})
+    function own.getmetatable(t)
+      if t == globals then return locked end
+      return getmetatable(t)
     end
     for name, value in pairs_(own) do rawset(globals, name, value) end
   end
@@ -267,7 +277,7 @@ do
   local function hidden(f, keys, args)
     rawset(globals, 'KEYS', keys)
     rawset(globals, 'ARGV', args)
-    return f(shadow, globals, globals.loadstring, globals.load, globals.rawset, keys, args)
+    return f(shadow, globals, globals.loadstring, globals.load, globals.rawset, globals.setmetatable, globals.getmetatable, keys, args)
   end
 
   local function prepare()
