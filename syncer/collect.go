@@ -23,15 +23,16 @@ import (
 //	    └────────────────► crdt:gc ◄───────────────────┘
 type collector struct {
 	*leader
-	looks []look               // oldest first
-	large map[string]*largeKey // by the name in crdt:gc
-	waits heldBack
-
-	settledAt atomic.Int64 // own time up to which all is collected, or being collected
+	looks     []look               // oldest first
+	large     map[string]*largeKey // by the name in crdt:gc
+	waits     heldBack
+	published crdtmeta.Frontier // what crdt:collected says
+	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc
+	count  int           // entries read at once; follows their size
 }
 
 // look is what the region had recorded at a moment.
@@ -50,7 +51,7 @@ type largeKey struct {
 
 const (
 	maxLooks     = 512 // while nothing becomes stable, looks are thinned out
-	collectRead  = 500 // log entries, or names of crdt:gc, read at once
+	collectRead  = 500 // names of crdt:gc read at once
 	collectVisit = 200 // keys in one engine call
 	collectDuty  = 1   // for each ms of a call, so many ms of rest
 	largeShare   = 4   // a large key is visited when a quarter of its cells may go
@@ -65,7 +66,7 @@ func newCollector(l *leader) *collector { return &collector{leader: l, large: ma
 func (c *collector) run(ctx context.Context) {
 	c.every(ctx, c.cfg.CollectInterval, func(ctx context.Context) error {
 		if _, begun := c.reached(); !begun {
-			if err := c.begin(ctx); err != nil {
+			if begun, err := c.begin(ctx); !begun {
 				return err
 			}
 		}
@@ -77,34 +78,31 @@ func (c *collector) run(ctx context.Context) {
 	})
 }
 
-// begin finds the cursor. Where the log was trimmed past it, nobody knows the names any more: all companions are looked at.
-func (c *collector) begin(ctx context.Context) error {
+// begin finds the cursor. begun is false while there is no log. The log is never trimmed past the cursor; where it was trimmed
+// before there was one, nobody knows the names any more, and all companions are looked at.
+func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 	info, err := c.region.history(ctx)
 	if err != nil || info.origin.IsZero() {
-		return errors.Join(err, errNotArmed(info))
+		return false, err
 	}
-	text, err := c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	cursor, _ := crdtmeta.ParseTime(text) // zero where there is none
-	if !info.whole && cursor < info.first {
+	cursor := crdtmeta.Time(0)
+	switch text, err := c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result(); {
+	case err == nil:
+		if cursor, err = crdtmeta.ParseTime(text); err != nil {
+			return false, fmt.Errorf("%s: %w", c.keys.collected, err)
+		}
+	case !errors.Is(err, redis.Nil):
+		return false, err
+	case !info.whole:
 		if err := c.sweep(ctx, info.last); err != nil {
-			return err
+			return false, err
 		}
 		cursor = info.last
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cursor, c.begun = cursor, true
-	return nil
-}
-
-func errNotArmed(info logInfo) error {
-	if info.origin.IsZero() {
-		return errors.New("the region has no epoch yet")
-	}
-	return nil
+	return true, nil
 }
 
 // collect is one round.
@@ -217,11 +215,18 @@ const neverMet = -1
 
 // publishCollected keeps the vector of all that may be collected from now on: what it covers has no metadata any more.
 func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Frontier) error {
+	if c.published.CoversAll(effects) {
+		return nil
+	}
 	var fields []any
 	for origin, t := range effects {
 		fields = append(fields, origin.String(), t.String())
 	}
-	return c.cfg.Redis.HSet(ctx, c.keys.collected, fields...).Err()
+	err := c.cfg.Redis.HSet(ctx, c.keys.collected, fields...).Err()
+	if err == nil {
+		c.published = effects
+	}
+	return err
 }
 
 // visitLog visits the keys of all entries that are settled.
@@ -260,19 +265,23 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if ctx.Err() != nil || c.cursor >= until {
 		return true, nil
 	}
-	entries, err := c.cfg.Redis.Do(ctx, "XRANGE", c.keys.log, "("+c.cursor.ID(), until.ID(), "COUNT", collectRead).Slice()
+	count := max(readMin, c.count)
+	entries, err := c.cfg.Redis.Do(ctx, "XRANGE", c.keys.log, "("+c.cursor.ID(), until.ID(), "COUNT", count).Slice()
 	if err != nil {
 		return false, fmt.Errorf("reading the log: %w", err)
 	}
-	keys, last := map[string]int{}, until
+	keys, last, bytes := map[string]int{}, until, 0
 	for _, e := range entries {
-		if last, err = gather(keys, e); err != nil {
+		t, size, err := gather(keys, e)
+		if err != nil {
 			return false, fmt.Errorf("%s: %w", c.keys.log, err)
 		}
+		last, bytes = t, bytes+size
 	}
-	if len(entries) < collectRead {
+	if len(entries) < count {
 		last = until
 	}
+	c.count = min(readMax, readBytesGoal*len(entries)/(bytes+1))
 	if err := f(keys, last); err != nil {
 		return false, err
 	}
@@ -280,24 +289,25 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	return last == until, c.cfg.Redis.HSet(ctx, c.keys.collected, cursorField, last.String()).Err()
 }
 
-// gather adds the keys of one entry. One that Anabranch did not write has none.
-func gather(keys map[string]int, e any) (t crdtmeta.Time, err error) {
+// gather adds the keys of one entry, and tells the size of it in bytes. One that Anabranch did not write has no keys.
+func gather(keys map[string]int, e any) (t crdtmeta.Time, size int, err error) {
 	pair, _ := e.([]any)
 	if len(pair) != 2 {
-		return 0, errFormat
+		return 0, 0, errFormat
 	}
 	id, _ := pair[0].(string)
 	if t, err = crdtmeta.ParseID(id); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	list, _ := pair[1].([]any)
 	fields := make([][]byte, len(list))
 	for i := range list {
 		text, _ := list[i].(string)
 		fields[i] = []byte(text)
+		size += len(text)
 	}
 	if len(fields) < 2 || string(fields[0]) != "b" || crdtmeta.EntryKind(fields[1]) == 0 {
-		return t, nil
+		return t, size, nil
 	}
-	return t, crdtmeta.Touched(fields, func(db int, key string) { keys[strconv.Itoa(db)+":"+key]++ })
+	return t, size, crdtmeta.Touched(fields, func(db int, key string) { keys[strconv.Itoa(db)+":"+key]++ })
 }

@@ -1,0 +1,66 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// A log that was trimmed before anybody followed it names no keys: all companions are found.
+func TestCollectionFindsKeysThatNoLogNames(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	for i := range 300 {
+		a.write(fmt.Sprintf("SET k%d v", i))
+	}
+	short := func(cfg *Config) { cfg.Grace = 50 * time.Millisecond }
+	b.run(peersOf(b, regions), short)
+	a.run(peersOf(a, regions), func(cfg *Config) { cfg.Grace = time.Hour })
+	eventually(t, "b has all", func() bool { return b.get("k299") == "v" })
+	a.stop()
+	ctx := context.Background()
+	a.rdb.Del(ctx, "crdt:collected")
+	if err := a.rdb.Do(ctx, "XTRIM", "crdt:log", "MAXLEN", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.run(peersOf(a, regions), short)
+	b.write("SET last v") // so that b's log says what it has
+	for _, r := range regions {
+		eventually(t, "no companion is left", func() bool {
+			n, _ := r.rdb.HGet(ctx, "crdt:count", "0").Int()
+			return n == 0
+		})
+	}
+}
+
+func TestThinnedOutKeepsTheNewestLook(t *testing.T) {
+	var looks []look
+	for i := range 5 {
+		looks = append(looks, look{until: crdtmeta.Time(i)})
+	}
+	got := ""
+	for _, l := range thinnedOut(looks) {
+		got += fmt.Sprint(int(l.until))
+	}
+	if got != "134" {
+		t.Errorf("%s are left", got)
+	}
+}
+
+func TestHeldBackNamesRegionsThatLagForLong(t *testing.T) {
+	var h heldBack
+	begin := time.Unix(1000, 0)
+	h.note("eu", false, begin)
+	h.note("us", false, begin.Add(time.Minute))
+	h.note("eu", false, begin.Add(2*time.Minute))
+	if got := heldBackText(h.list(begin.Add(time.Minute+heldBackAfter-1)), begin.Add(time.Minute)); got != "eu for 1m0s" {
+		t.Errorf("held back by %q", got)
+	}
+	h.note("eu", true, begin)
+	if got := heldBackText(h.list(begin.Add(time.Hour)), begin.Add(time.Hour)); got != "us for 59m0s" {
+		t.Errorf("held back by %q", got)
+	}
+}
