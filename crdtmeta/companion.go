@@ -79,6 +79,18 @@ var errRun = errors.New("not a run")
 // CheckRun makes sure that a run from elsewhere names no companions but those of its keys: a peer must not write where it
 // likes.
 func CheckRun(prefix string, raw []byte) error {
+	var name []byte
+	return eachOfRun(raw, func(key, companion, record []byte) error {
+		name = AppendCompanion(name[:0], prefix, key)
+		if !bytes.Equal(companion, name) || len(record) > 0 {
+			return fmt.Errorf("%w: key %.100q has companion %.100q", errRun, key, companion)
+		}
+		return nil
+	})
+}
+
+// eachOfRun calls f for each string of a run, until f fails.
+func eachOfRun(raw []byte, f func(key, companion, record []byte) error) error {
 	if len(raw) < 3 || raw[0] != 0xdc {
 		return errRun
 	}
@@ -86,7 +98,6 @@ func CheckRun(prefix string, raw []byte) error {
 	if count == 0 || count%4 != 0 || count > 4*MaxRun {
 		return fmt.Errorf("%w: %d elements", errRun, count)
 	}
-	var name []byte
 	for range count / 4 {
 		var parts [4][]byte
 		for i := range parts {
@@ -95,9 +106,8 @@ func CheckRun(prefix string, raw []byte) error {
 				return errRun
 			}
 		}
-		name = AppendCompanion(name[:0], prefix, parts[0])
-		if !bytes.Equal(parts[2], name) || len(parts[3]) > 0 {
-			return fmt.Errorf("%w: key %.100q has companion %.100q", errRun, parts[0], parts[2])
+		if err := f(parts[0], parts[2], parts[3]); err != nil {
+			return err
 		}
 	}
 	if len(rest) > 0 {

@@ -2,7 +2,6 @@ package crdtmeta
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"strings"
 )
@@ -76,30 +75,17 @@ func touchedByEffects(body []byte, runs [][]byte, f func(db int, key string)) er
 			if len(runs) < 2 {
 				return fmt.Errorf("%w: a run is missing", errFormat)
 			}
-			if err := touchedByRun(runs[1], int(db), f); err != nil {
+			err := eachOfRun(runs[1], func(key, _, _ []byte) error {
+				f(int(db), string(key))
+				return nil
+			})
+			if err != nil {
 				return err
 			}
 			runs = runs[2:]
 		}
 	}
 	return d.end()
-}
-
-func touchedByRun(run []byte, db int, f func(db int, key string)) error {
-	if len(run) < 3 || run[0] != 0xdc {
-		return errRun
-	}
-	count, rest := int(binary.BigEndian.Uint16(run[1:])), run[3:]
-	for i := range count {
-		text, left, ok := cutText(rest)
-		if !ok {
-			return errRun
-		}
-		if rest = left; i%4 == 0 {
-			f(db, string(text))
-		}
-	}
-	return nil
 }
 
 // touchedByRecord reads the list database, keys, database, keys….

@@ -44,8 +44,7 @@ type look struct {
 
 // largeKey has so many cells that going through all of them must be worth it.
 type largeKey struct {
-	size     int // cells, when it was last seen
-	mentions int // entries that changed it since
+	mentions int // entries that changed it since it was last gone through
 	last     time.Time
 }
 
@@ -126,18 +125,18 @@ func (c *collector) collect(ctx context.Context) error {
 
 // lookAround takes another look, and finds out which of all looks have become stable.
 func (c *collector) lookAround(ctx context.Context) error {
-	newest, err := c.engine.look(ctx, c.keys.newest)
+	newest, own, err := c.look(ctx)
 	if err != nil {
 		return err
 	}
-	stable, err := c.stable(ctx, newest.origin)
+	stable, err := c.stable(ctx, own)
 	if err != nil {
 		return err
 	}
 	if n := len(c.looks); n > 0 && c.looks[n-1].effects.CoversAll(newest.effects) && newest.effects.CoversAll(c.looks[n-1].effects) {
 		c.looks[n-1].until = newest.until // nothing has happened
 	} else {
-		c.looks = append(c.looks, newest.look)
+		c.looks = append(c.looks, newest)
 	}
 	now := time.Now()
 	for i := range c.looks {
@@ -149,6 +148,30 @@ func (c *collector) lookAround(ctx context.Context) error {
 		c.looks = thinnedOut(c.looks)
 	}
 	return nil
+}
+
+// look tells what is recorded at this moment, and the origin in force.
+func (c *collector) look(ctx context.Context) (l look, own crdtmeta.Origin, err error) {
+	info, err := c.engine.info(ctx)
+	if err != nil {
+		return l, own, err
+	}
+	if own, err = crdtmeta.ParseOrigin(info["origin"]); err != nil {
+		return l, own, fmt.Errorf("%w: %w", errReply, err)
+	}
+	var last, effect, now crdtmeta.Time
+	for name, t := range map[string]*crdtmeta.Time{"last_t": &last, "last_effect": &effect, "now_ms": &now} {
+		if *t, err = crdtmeta.ParseTime(info[name]); err != nil {
+			return l, own, fmt.Errorf("%w: %s: %w", errReply, name, err)
+		}
+	}
+	l.until = max(last, crdtmeta.TimeAt(int64(now))-1)
+	// Read after the time, so that nothing from before it is missing.
+	if l.effects, err = c.region.newest(ctx); err != nil {
+		return l, own, err
+	}
+	l.effects[own] = effect
+	return l, own, nil
 }
 
 // thinnedOut leaves out every other look.

@@ -76,7 +76,6 @@ func (c *collector) meetLarge(ctx context.Context, known look, name string, size
 		key = &largeKey{last: time.Now(), mentions: 1}
 		c.large[name] = key
 	}
-	key.size = size
 	if key.mentions*largeShare >= size || time.Since(key.last) >= max(c.cfg.Grace, c.cfg.CollectInterval) {
 		delete(c.large, name)
 		return true, nil

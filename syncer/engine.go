@@ -59,42 +59,17 @@ func (e engine) expire(ctx context.Context, limit int) (int, error) {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncExpire, 0, limit).Int()
 }
 
-// ownLook is a look with the origin in force.
-type ownLook struct {
-	look
-	origin crdtmeta.Origin
-}
-
-// look tells what is recorded at this moment. newest is the name of the key that has the newest effects of other regions.
-func (e engine) look(ctx context.Context, newest string) (l ownLook, err error) {
+// info reads what the engine says of itself: names and values.
+func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()
 	if err != nil {
-		return l, err
+		return nil, err
 	}
-	info := map[string]string{}
+	info := make(map[string]string, len(values)/2)
 	for i := 0; i+1 < len(values); i += 2 {
 		info[fmt.Sprint(values[i])] = fmt.Sprint(values[i+1])
 	}
-	if l.origin, err = crdtmeta.ParseOrigin(info["origin"]); err != nil {
-		return l, fmt.Errorf("%w: %w", errReply, err)
-	}
-	var last, effect, now crdtmeta.Time
-	for name, t := range map[string]*crdtmeta.Time{"last_t": &last, "last_effect": &effect, "now_ms": &now} {
-		if *t, err = crdtmeta.ParseTime(info[name]); err != nil {
-			return l, fmt.Errorf("%w: %s: %w", errReply, name, err)
-		}
-	}
-	l.until = max(last, crdtmeta.TimeAt(int64(now))-1)
-	// Read after the time, so that nothing from before it is missing.
-	hash, err := e.rdb.HGetAll(ctx, newest).Result()
-	if err != nil {
-		return l, err
-	}
-	if l.effects, err = crdtmeta.ParseFrontier(hash); err != nil {
-		return l, fmt.Errorf("%s: %w", newest, err)
-	}
-	l.effects[l.origin] = effect
-	return l, nil
+	return info, nil
 }
 
 // collect removes the metadata of keys that every region has seen. known is what they have seen, and everything that was

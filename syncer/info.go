@@ -35,7 +35,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, peers, err := s.loadStatus(ctx)
+	own, peers, err := s.Statuses(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 
 // engineStats reads the engine's own counters. An engine that is not loaded has none.
 func (s *Syncer) engineStats(ctx context.Context) (map[string]int64, error) {
-	values, err := s.cfg.Redis.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()
+	info, err := s.engine.info(ctx)
 	var said redis.Error
 	if errors.As(err, &said) {
 		return map[string]int64{}, nil
@@ -102,9 +102,9 @@ func (s *Syncer) engineStats(ctx context.Context) (map[string]int64, error) {
 		return nil, err
 	}
 	stats := map[string]int64{}
-	for i := 0; i+1 < len(values); i += 2 {
-		if n, err := strconv.ParseInt(fmt.Sprint(values[i+1]), 10, 64); err == nil {
-			stats[fmt.Sprint(values[i])] = n
+	for name, value := range info {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			stats[name] = n
 		}
 	}
 	return stats, nil
@@ -128,7 +128,7 @@ func vectorText(frontier crdtmeta.Frontier, info logInfo) string {
 
 // Status returns what CRDT STATUS prints: what each link does now, and what waits for what.
 func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
-	own, peers, err := s.loadStatus(ctx)
+	own, peers, err := s.Statuses(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -52,11 +52,24 @@ func (r region) parseSelf(body []byte) (crdtmeta.Origin, error) {
 
 // frontier returns what of other regions is applied here.
 func (r region) frontier(ctx context.Context) (crdtmeta.Frontier, error) {
-	hash, err := r.rdb.HGetAll(ctx, r.keys.frontier).Result()
+	return r.vector(ctx, r.keys.frontier)
+}
+
+// newest returns the newest entry with effects of each other origin that is applied here.
+func (r region) newest(ctx context.Context) (crdtmeta.Frontier, error) {
+	return r.vector(ctx, r.keys.newest)
+}
+
+func (r region) vector(ctx context.Context, key string) (crdtmeta.Frontier, error) {
+	hash, err := r.rdb.HGetAll(ctx, key).Result()
 	if err != nil {
 		return nil, err
 	}
-	return crdtmeta.ParseFrontier(hash)
+	f, err := crdtmeta.ParseFrontier(hash)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return f, nil
 }
 
 // contexts returns the newest frontier record of each origin that was applied here.

@@ -64,17 +64,12 @@ const staleAfter = 5
 
 // PeerStatuses lists the other regions as the leader last saw them, the known ones in the order of their ids.
 func (s *Syncer) PeerStatuses(ctx context.Context) ([]PeerStatus, error) {
-	_, peers, err := s.loadStatus(ctx)
+	_, peers, err := s.Statuses(ctx)
 	return peers, err
 }
 
-// OwnStatus is what the leader last published about this region. Leader is empty when there is none.
-func (s *Syncer) OwnStatus(ctx context.Context) (RegionStatus, error) {
-	own, _, err := s.loadStatus(ctx)
-	return own, err
-}
-
-func (s *Syncer) loadStatus(ctx context.Context) (own RegionStatus, peers []PeerStatus, err error) {
+// Statuses returns what the leader last published about this region and the others. Leader is empty when there is none.
+func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerStatus, err error) {
 	hash, err := s.cfg.Redis.HGetAll(ctx, s.keys.status).Result()
 	if err != nil {
 		return own, nil, err

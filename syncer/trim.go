@@ -63,12 +63,11 @@ func (l *leader) trim(ctx context.Context) error {
 // keepFrom is the oldest entry to keep for peers that may lose what they acknowledged: as far back as since, but not
 // more than about limit bytes, taking the entries as evenly spread over time.
 func keepFrom(h history, bytes int64, since crdtmeta.Time, limit int64) crdtmeta.Time {
-	from := since
-	if bytes > limit {
-		excess := float64(bytes-limit) / float64(bytes)
-		from = max(from, h.first+crdtmeta.Time(excess*float64(h.last-h.first)))
+	if bytes <= limit {
+		return since
 	}
-	return from
+	excess := float64(bytes-limit) / float64(bytes)
+	return max(since, h.first+crdtmeta.Time(excess*float64(h.last-h.first)))
 }
 
 // trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays

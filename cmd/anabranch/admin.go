@@ -36,8 +36,7 @@ type admin struct {
 
 // regionStatus is what the syncer tells of the region and its peers.
 type regionStatus interface {
-	Peers(ctx context.Context) ([]proxy.Peer, error)
-	OwnStatus(ctx context.Context) (syncer.RegionStatus, error)
+	Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error)
 }
 
 func newAdmin(c config, runID string, redis readiness, peers regionStatus) *admin {
@@ -94,13 +93,11 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		Version: version, Region: a.config.Region, RegionID: a.config.RegionID, RunID: a.runID,
 		Ready: a.redis.Ready(), Peers: []peerStatus{},
 	}
-	peers, err := a.peers.Peers(ctx)
+	own, peers, err := a.peers.Region(ctx)
 	if err != nil {
 		document.Error = err.Error()
 	}
-	if own, err := a.peers.OwnStatus(ctx); err == nil {
-		document.HeldBackBy = own.HeldBackBy
-	}
+	document.HeldBackBy = own.HeldBackBy
 	for _, peer := range peers {
 		document.Peers = append(document.Peers, statusOf(peer, time.Now()))
 	}

@@ -84,6 +84,25 @@ func (c *redisClient) do(ctx context.Context, limit time.Duration, args ...strin
 	return reply, nil
 }
 
+// rowsOf reads a list of rows, each a flat list of names and values.
+func rowsOf(reply resp.Value) []map[string]string {
+	var rows []map[string]string
+	for _, row := range reply.Array() {
+		fields, named := row.Array(), map[string]string{}
+		for i := 0; i+1 < len(fields); i += 2 {
+			named[fields[i].String()] = fields[i+1].String()
+		}
+		rows = append(rows, named)
+	}
+	return rows
+}
+
+// number reads a value of a row; 0 for what is no number.
+func number(text string) int64 {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
+}
+
 // show prints a reply on one line, in the manner of redis-cli.
 func show(reply resp.Value) string {
 	switch {

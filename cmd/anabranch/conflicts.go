@@ -54,7 +54,7 @@ func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error
 	if *asJSON {
 		write = writeConflictJSON
 	}
-	for ask, last := *count, ""; ; ask = conflictsMost {
+	for ask, last := *count, "0-0"; ; ask = conflictsMost {
 		reply, err := client.do(ctx, statusLimit, "CRDT", "CONFLICTS", strconv.Itoa(max(ask, 1)))
 		if err != nil {
 			return err
@@ -62,10 +62,10 @@ func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error
 		if reply.Type() == resp.Error {
 			return errors.New(reply.String())
 		}
-		conflicts := conflictsOf(reply)
+		conflicts := rowsOf(reply)
 		slices.Reverse(conflicts)
 		for _, c := range conflicts {
-			if last != "" && !laterID(c["id"], last) {
+			if !laterID(c["id"], last) {
 				continue
 			}
 			last = c["id"]
@@ -75,9 +75,6 @@ func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error
 			if err := write(stdout, c); err != nil {
 				return err
 			}
-		}
-		if last == "" {
-			last = "0-0"
 		}
 		if !*follow {
 			return nil
@@ -90,20 +87,6 @@ func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error
 	}
 }
 
-// conflictsOf reads the rows of CRDT CONFLICTS, each a flat list of names and values.
-func conflictsOf(reply resp.Value) []map[string]string {
-	var list []map[string]string
-	for _, row := range reply.Array() {
-		c := map[string]string{}
-		fields := row.Array()
-		for i := 0; i+1 < len(fields); i += 2 {
-			c[fields[i].String()] = fields[i+1].String()
-		}
-		list = append(list, c)
-	}
-	return list
-}
-
 // laterID compares ids of a stream.
 func laterID(a, b string) bool {
 	aMillis, aSeq, _ := strings.Cut(a, "-")
@@ -112,11 +95,6 @@ func laterID(a, b string) bool {
 		return number(aMillis) > number(bMillis)
 	}
 	return number(aSeq) > number(bSeq)
-}
-
-func number(text string) int64 {
-	n, _ := strconv.ParseInt(text, 10, 64) // 0 for what is no number
-	return n
 }
 
 func writeConflict(out io.Writer, c map[string]string) error {

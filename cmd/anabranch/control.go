@@ -23,9 +23,15 @@ var statesInProxy = map[syncer.State]proxy.PeerState{
 }
 
 func (c *control) Peers(ctx context.Context) ([]proxy.Peer, error) {
-	statuses, err := c.Syncer.PeerStatuses(ctx)
+	_, peers, err := c.Region(ctx)
+	return peers, err
+}
+
+// Region is the state of this region, and of the others.
+func (c *control) Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error) {
+	own, statuses, err := c.Statuses(ctx)
 	if err != nil {
-		return nil, err
+		return own, nil, err
 	}
 	peers := make([]proxy.Peer, 0, len(statuses))
 	for _, s := range statuses {
@@ -50,7 +56,7 @@ func (c *control) Peers(ctx context.Context) ([]proxy.Peer, error) {
 		}
 		peers = append(peers, peer)
 	}
-	return peers, nil
+	return own, peers, nil
 }
 
 func (c *control) Info(ctx context.Context) ([]proxy.Field, error) {

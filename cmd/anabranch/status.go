@@ -105,33 +105,14 @@ func statusOverRedis(ctx context.Context, text string) (document statusDocument,
 	return document, nil
 }
 
-// peersOf reads the rows of CRDT PEERS, each a flat list of names and values. Names that it does not know are left out.
+// peersOf reads the rows of CRDT PEERS.
 func peersOf(reply resp.Value) []peerStatus {
 	var peers []peerStatus
-	for _, row := range reply.Array() {
-		var peer peerStatus
-		fields := row.Array()
-		for i := 0; i+1 < len(fields); i += 2 {
-			value := fields[i+1].String()
-			number, _ := strconv.ParseInt(value, 10, 64) // 0 for what is no number
-			switch fields[i].String() {
-			case "name":
-				peer.Name = value
-			case "id":
-				peer.ID = int(number)
-			case "addr":
-				peer.Addr = value
-			case "state":
-				peer.State = value
-			case "lag-ms":
-				peer.LagMillis = number
-			case "lag-effects":
-				peer.LagEffects = number
-			case "last-error":
-				peer.LastError = value
-			}
-		}
-		peers = append(peers, peer)
+	for _, row := range rowsOf(reply) {
+		peers = append(peers, peerStatus{
+			Name: row["name"], ID: int(number(row["id"])), Addr: row["addr"], State: row["state"],
+			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), LastError: row["last-error"],
+		})
 	}
 	return peers
 }

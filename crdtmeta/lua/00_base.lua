@@ -112,6 +112,12 @@ do
     return format('%d-%d', floor(at / TICKS), at % TICKS)
   end
 
+  -- entry_time is the inverse; it answers nil for what is no id.
+  function E.entry_time(id)
+    local ms, seq = match(id, '^(%d+)%-(%d+)$')
+    return ms and tonumber_(ms) * TICKS + tonumber_(seq)
+  end
+
   -- finish writes what the call has gathered: due times, counts, and the log entry.
   function E.finish()
     open = nil

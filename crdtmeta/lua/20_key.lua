@@ -57,20 +57,24 @@ do
     return E.after(a, b)
   end
 
+  -- longest is the candidate that wins.
+  function E.longest(list)
+    local best = list[1]
+    for i = 2, #list do
+      if E.longer(list[i], best) then best = list[i] end
+    end
+    return best
+  end
+
   -- deadline gives the winning TTL of a record: a time in ms and its owner, 0 for "no TTL", nil when nothing was said.
   function E.deadline(rec)
-    local best, owner
     for i = 1, #rec.w do
       if rec.w[i][5] then return 0 end
     end
-    local list = rec.T
-    if not list then return nil end
-    for i = 1, #list do
-      local c = list[i]
-      if c[4] == 0 then return 0 end
-      if not best or E.longer(c, best) then best = c end
-    end
-    if best then return best[4], best[1] end
+    local best = rec.T and E.longest(rec.T)
+    if not best then return nil end
+    if best[4] == 0 then return 0 end
+    return best[4], best[1]
   end
 
   -- passed says that a key's deadline has passed: it shows nothing, until its owner removes it or another TTL wins.

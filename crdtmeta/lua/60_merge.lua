@@ -71,10 +71,10 @@ do
     M.report(k, letter, element, 'a write wins over a removal', survivor, {removal[1], removal[2], removal[3], ''})
   end
 
-  -- over_removal does so for the effect at work, where the key was removed here by one that has not seen it.
+  -- over_removal does so for the effect at work, where the key was removed here (it has rec.x) by one that has not seen it.
   function M.over_removal(S, letter)
     local x, r = S.rec.x, remote
-    if x and not E.seen(x[1], x[2], x[3]) then M.survived(S.k, letter, '', {r.o, r.t, r.op, ''}, x) end
+    if not E.seen(x[1], x[2], x[3]) then M.survived(S.k, letter, '', {r.o, r.t, r.op, ''}, x) end
   end
 
   -- newest_by_type lists the highest live stamp of each type of a lifted key.
@@ -87,19 +87,22 @@ do
     return newest
   end
 
-  -- remains is the newest of what is alive in a lifted key, with its type.
-  function M.remains(S)
+  local function newest_of(newest)
     local best, of
-    for letter, top in pairs_(newest_by_type(S)) do
+    for letter, top in pairs_(newest) do
       if not best or E.after(top, best) then best, of = top, letter end
     end
     return best, of
   end
 
-  -- clash reports that one type of a lifted key hides another.
+  -- remains is the newest of what is alive in a lifted key, with its type.
+  function M.remains(S) return newest_of(newest_by_type(S)) end
+
+  -- clash reports each type of a lifted key that another one hides.
   local function clash(S)
-    local best, of = M.remains(S)
-    for letter, top in pairs_(newest_by_type(S)) do
+    local newest = newest_by_type(S)
+    local best, of = newest_of(newest)
+    for letter, top in pairs_(newest) do
       if letter ~= of then
         M.report(S.k, 'type', '', 'the type of the last write is shown', {best[1], best[2], best[3], TYPE[of]}, {top[1], top[2], top[3], TYPE[letter]})
       end
@@ -129,14 +132,7 @@ do
   -- removes the key; values that are gone without a TTL that explains it are a removal by this region, to be said.
   function M.finish_full(S)
     if not E.missing(S) then
-      local hidden, mixed = S.rec.y, nil
-      for letter in pairs_(newest_by_type(S)) do
-        mixed = mixed or letter
-        if letter ~= mixed and not hidden then
-          clash(S)
-          break
-        end
-      end
+      if not S.rec.y then clash(S) end
       E.show(S)
       return
     end

@@ -23,10 +23,9 @@ do
     local list, i, last = {}, 3, #argv
     while i <= last do
       local id, packed, count = argv[i], argv[i + 1], tonumber_(argv[i + 2])
-      local ms, seq = match(id, '^(%d+)%-(%d+)$')
-      if not ms then return nil, 'an id is not valid' end
+      local at = E.entry_time(id)
+      if not at then return nil, 'an id is not valid' end
       if not packed or not count or count < 0 or i + 2 + count > last then return nil, 'entry ' .. id .. ' has no body' end
-      local at = tonumber_(ms) * TICKS + tonumber_(seq)
       if at > (now + FAR) * TICKS then return nil, 'entry ' .. id .. ' is more than ten years ahead of this region' end
       local good, body = ppcall(munpack, packed)
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then

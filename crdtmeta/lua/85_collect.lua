@@ -32,13 +32,18 @@ do
     return next_(map) and map or nil
   end
 
+  local function shares_known(cell)
+    for o, s in pairs_(cell.s or {}) do
+      if not knows(o, s[3]) then return false end
+    end
+    return true
+  end
+
   -- end_shares drops the shares of a cell once all have come to nothing and every region knows that: shares do not say what
   -- reset them, so they go when all that had been recorded at a first look is known.
   local function end_shares(cell)
     if not cell.s then return end
-    local dead = not E.shares_live(cell)
-    for o, s in pairs_(cell.s) do dead = dead and knows(o, s[3]) end
-    if not dead then
+    if E.shares_live(cell) or not shares_known(cell) then
       cell.z = nil
     elseif cell.z and cell.z <= settled then
       cell.s, cell.z = nil, nil
@@ -73,13 +78,8 @@ do
   local function reduce_ttl(S, none)
     local rec = S.rec
     if not rec.T then return end
-    local best
-    for i = 1, #rec.T do
-      local c = rec.T[i]
-      none = none or c[4] == 0
-      if not best or E.longer(c, best) then best = c end
-    end
-    if none then
+    local best = E.longest(rec.T)
+    if none or best[4] == 0 then
       rec.T, S.timed = nil, true
     elseif #rec.T > 1 then
       rec.T = {best}
@@ -107,18 +107,16 @@ do
     end
   end
 
+  local function cell_known(cell)
+    return all_known(cell.w) and all_known(cell.g or {}) and shares_known(cell) and not drop_known(cell.e)
+  end
+
   -- unmix ends a clash of types once every region has seen all of it: what is hidden goes. It answers whether it could.
   local function unmix(S)
     local rec, cells = S.rec, E.load_cells(S)
-    if not all_known(rec.w) or (rec.T and not all_known(rec.T)) then return false end
+    if not cell_known(rec) or not all_known(rec.T or {}) then return false end
     for _, cell in pairs_(cells) do
-      if not all_known(cell.w) or (cell.g and not all_known(cell.g)) or (cell.e and drop_known(cell.e)) then return false end
-      for o, s in pairs_(cell.s or {}) do
-        if not knows(o, s[3]) then return false end
-      end
-    end
-    for o, s in pairs_(rec.s or {}) do
-      if not knows(o, s[3]) then return false end
+      if not cell_known(cell) then return false end
     end
     local shown = E.native_type(S.k)
     if not shown then return false end
@@ -150,13 +148,11 @@ do
         call('UNLINK', S.ck)
         E.count_companion(-1)
         E.stats.collected_keys = E.stats.collected_keys + 1
-        if S.timed then E.note_ttl(S) end
         return
       end
       if S.form == 'h' and not placed then E.drop_cells(S) end
     end
     E.save(S)
-    E.note_ttl(S)
   end
 
   -- page looks at some cells of a companion. It answers where to go on.
@@ -244,6 +240,7 @@ do
     end
     if next_cursor == '0' then reduce_record(S, present) end
     finish_key(S, next_cursor == '0')
+    if S.timed then E.note_ttl(S) end
     if marked then E.visit_later(k) end
     return next_cursor
   end

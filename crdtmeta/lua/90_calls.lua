@@ -73,17 +73,13 @@ do
     last_t, last_effect = 0, 0
     if not info.err then
       for i = 1, #info, 2 do
-        if info[i] == 'last-generated-id' then
-          local ms, seq = match(info[i + 1], '^(%d+)%-(%d+)$')
-          last_t = tonumber_(ms) * TICKS + tonumber_(seq)
-        end
+        if info[i] == 'last-generated-id' then last_t = E.entry_time(info[i + 1]) end
       end
     end
     -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
     for _, entry in pairs_(call('XREVRANGE', LOG, '+', '-', 'COUNT', 100)) do
-      local ms, seq = match(entry[1], '^(%d+)%-(%d+)$')
       local kind = munpack(entry[2][2])[1]
-      last_effect = kind ~= 't' and tonumber_(ms) * TICKS + tonumber_(seq) or 0
+      last_effect = kind ~= 't' and E.entry_time(entry[1]) or 0
       if kind ~= 'f' then break end
     end
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
