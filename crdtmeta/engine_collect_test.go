@@ -133,12 +133,7 @@ func TestCollectionMakesNoDifference(t *testing.T) {
 		for at, n := range nodes {
 			data, companions := n.visible(rt)
 			if len(data) > 0 || len(companions) > 0 {
-				for _, db := range databases {
-					n.pick(rt, db)
-					for _, key := range history.Keys {
-						rt.Logf("%c db%d %q: %s", 'A'+at, db, key, n.do(rt, "FCALL", crdtmeta.FuncFree, "0", strconv.Itoa(db), "2", "XCRDT.EXPLAIN", key))
-					}
-				}
+				p.explain(at)
 				rt.Fatalf("region %c: all is deleted everywhere, and there are %v and %v companions", 'A'+at, data, fmt.Sprint(companions))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"anabranch/crdtmeta"
 	"anabranch/crdtmeta/model"
 	"anabranch/crdtmeta/model/history"
 	"anabranch/internal/redistest"
@@ -170,10 +171,22 @@ func sameReply(got string, want any) bool {
 // limits is where sums of several regions may leave 64 bits.
 const limits = 1<<63 - 1<<58
 
+// explain logs what the engine knows of all keys of a region.
+func (p *play) explain(at int) {
+	for _, db := range databases {
+		p.nodes[at].pick(p.t, db)
+		for _, key := range history.Keys {
+			reply := p.nodes[at].do(p.t, "FCALL", crdtmeta.FuncFree, "0", strconv.Itoa(db), "2", "XCRDT.EXPLAIN", key)
+			p.t.Logf("%c db%d %q: %s", 'A'+at, db, key, reply)
+		}
+	}
+}
+
 // compare checks a region's data against the model.
 func (p *play) compare(at int) {
 	got, companions := p.nodes[at].visible(p.t)
 	if want := p.models[at].Dump(); p.twin && !reflect.DeepEqual(got, want) {
+		p.explain(at)
 		p.t.Fatalf("region %c shows\n%s\nthe model\n%s", 'A'+at, describe(got), describe(want))
 	}
 	p.nodes[at].checkCount(p.t, companions)

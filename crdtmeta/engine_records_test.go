@@ -109,7 +109,7 @@ func checkRecord(f failer, name, value string) {
 			f.Fatalf("record %v of %q", values, name)
 		}
 		for field := range fields {
-			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "r", "q", "d", "g", "l", "m", "k", "p", "e", "j", "z"}, field) {
+			if !slices.Contains([]string{"w", "s", "x", "T", "y", "c", "b", "r", "q", "d", "g", "l", "m", "k", "p", "e", "j", "z", "v"}, field) {
 				f.Fatalf("record %v of %q has %q", values, name, field)
 			}
 		}

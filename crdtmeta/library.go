@@ -26,6 +26,8 @@ const (
 	FuncExpire = "anabranch_expire_1" // due TTLs become DEL effects
 	FuncState  = "anabranch_state_1"  // one key's values, for a region whose copy expired too early
 	FuncRefill = "anabranch_refill_1" // takes them there
+	FuncStates = "anabranch_states_1" // many keys, for a region that the log can no longer serve
+	FuncMerge  = "anabranch_merge_1"  // takes them there
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen

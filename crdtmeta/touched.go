@@ -10,7 +10,7 @@ import (
 // (docs/engine.md, section 5).
 var effectValues = map[string]struct{ count, key int }{
 	"S": {3, 1}, "M": {2, 0}, "W": {4, 1}, "a": {5, 2}, "A": {6, 2}, "r": {5, 2}, "i": {8, 2}, "R": {3, 1}, "E": {3, 1},
-	"O": {3, 1}, "V": {3, 1}, "F": {3, 0}, "D": {2, 0}, "l": {4, 1}, "d": {3, 1}, "L": {4, 1}, "g": {5, 1}, "p": {3, 1},
+	"O": {3, 1}, "V": {3, 1}, "F": {3, 0}, "D": {2, 0}, "l": {4, 1}, "d": {3, 1}, "L": {4, 1}, "g": {5, 1}, "p": {3, 1}, "C": {3, 0},
 }
 
 // Touched calls f with the keys that an entry of one's own log changed, some of them several times. fields are the entry's

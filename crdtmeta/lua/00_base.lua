@@ -8,14 +8,15 @@ local E = {
   merge = {},      -- what the effects share (60_merge.lua)
   effects = {},    -- effect kind → function(list, p): applies the effect at list[p], returns the position after it
   refilled = {},   -- "db:key" → entry that waits, for keys whose values have been fetched for it
-  stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0, visited_keys = 0, collected_keys = 0},
+  stats = {entries = 0, effects = 0, conflicts = 0, applied_entries = 0, applied_effects = 0, skipped_entries = 0, expired = 0, visited_keys = 0, collected_keys = 0, merged_keys = 0},
 }
 
 local PREFIX = '@PREFIX@'
 local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
 local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
 local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
-local NEWEST, GC = PREFIX .. 'newest', PREFIX .. 'gc'
+local NEWEST, GC, AHEAD = PREFIX .. 'newest', PREFIX .. 'gc', PREFIX .. 'ahead'
+local MERGES, FLUSHED = PREFIX .. 'merges', PREFIX .. 'flushed'
 local SCRATCH, WAKE = PREFIX .. 'scratch', PREFIX .. 'wake'
 local TAGGED = PREFIX .. '0{'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
@@ -39,6 +40,7 @@ local t              -- t of the entry that this call will write
 local op             -- ordinal of the newest effect
 local eff, effn      -- the entry's flat list of effects
 local eff_db         -- database of the newest effect in the list
+local leads          -- nil, or database → key → vector: open keys that are ahead of the frontier and whose effects must say so (26_ahead.lua)
 local runs, runn     -- what the entry's M effects wrote, as it came: fields of the log entry, so that Lua need not copy it
 local db             -- database that is selected
 local open           -- the entry is not finished: other calls of the same MULTI/EXEC follow
@@ -105,7 +107,7 @@ do
 
   function E.begin_entry()
     op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
-    runs, runn = {}, 0
+    runs, runn, leads = {}, 0, nil
   end
 
   function E.entry_id(at)
@@ -146,12 +148,18 @@ do
     counted[db] = (counted[db] or 0) + change
   end
 
-  -- emit adds one effect to the entry and gives it the next ordinal. Arguments are the effect's kind and values.
-  function E.emit(...)
+  -- in_database says that the following effects are in the selected database.
+  function E.in_database()
     if eff_db ~= db then
       eff[effn + 1], eff[effn + 2] = 'D', db
       effn, eff_db = effn + 2, db
     end
+  end
+
+  -- emit adds one effect to the entry and gives it the next ordinal. Arguments are the effect's kind and values.
+  function E.emit(...)
+    if eff_db ~= db then E.in_database() end
+    if leads then E.say_ahead(...) end
     op = op + 1
     local n = select('#', ...)
     for i = 1, n do eff[effn + i] = (select(i, ...)) end

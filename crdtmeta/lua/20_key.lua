@@ -9,15 +9,22 @@ do
     return LETTER[call('TYPE', k).ok]
   end
 
+  -- record decodes what a companion says of its key as a whole.
+  function E.record(k, raw)
+    local rec = E.decode(raw)
+    if rec.v then E.lead(k, rec) end
+    return rec
+  end
+
   function E.open(k)
     local ck = E.companion(k)
     local raw = try('GET', ck)
     if raw == false then return {k = k, ck = ck, rec = {w = {}}} end
     if type_(raw) == 'table' then
       raw = call('HGET', ck, '')
-      return {k = k, ck = ck, form = 'h', raw = raw, rec = E.decode(raw)}
+      return {k = k, ck = ck, form = 'h', raw = raw, rec = E.record(k, raw)}
     end
-    return {k = k, ck = ck, form = 's', raw = raw, rec = E.decode(raw)}
+    return {k = k, ck = ck, form = 's', raw = raw, rec = E.record(k, raw)}
   end
 
   -- stored_cell reads one cell of an open key whose cells are not loaded, or answers nil.
@@ -345,7 +352,7 @@ do
     local ck = E.companion(k)
     local raw = try('HGET', ck, '')
     if type_(raw) == 'string' then
-      return {k = k, ck = ck, form = 'h', raw = raw, rec = raw == EMPTY_RECORD and {w = {}} or E.decode(raw)}
+      return {k = k, ck = ck, form = 'h', raw = raw, rec = raw == EMPTY_RECORD and {w = {}} or E.record(k, raw)}
     end
     if raw == false then
       local S = {k = k, ck = ck, rec = {w = {}}}

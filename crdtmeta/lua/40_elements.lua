@@ -10,7 +10,7 @@ do
       if raws[1] == EMPTY_RECORD then
         S.rec = {w = {}}
       else
-        S.rec = E.decode(raws[1])
+        S.rec = E.record(k, raws[1])
         if S.rec.T and E.expire_first(S) then
           -- What is left of the cell is what the removal left.
           raws[2] = S.form == 'h' and call('HGET', ck, field)

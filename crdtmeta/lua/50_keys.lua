@@ -130,7 +130,7 @@ do
   end
   H.SORT, H.GEORADIUS, H.GEORADIUSBYMEMBER = store_option(2), store_option(6), store_option(5)
 
-  local FIXED = {LOG, SELF, EPOCHS, FRONTIER, CONTEXT, TTLS, COUNT, CONFLICTS, PAUSED, NEWEST, GC,
+  local FIXED = {LOG, SELF, EPOCHS, FRONTIER, CONTEXT, TTLS, COUNT, CONFLICTS, PAUSED, NEWEST, GC, AHEAD, MERGES, FLUSHED,
     PREFIX .. 'acks', PREFIX .. 'members', PREFIX .. 'lease', PREFIX .. 'status', PREFIX .. 'collected'}
 
   -- Companions are no keys to a client: the next two leave them out.
@@ -226,7 +226,7 @@ do
     local met = {}
     E.each_companion(function(k)
       local S = E.open(k)
-      if not met[k] and (S.rec.s or S.rec.c or S.rec.q or S.rec.d) then
+      if not met[k] and (S.rec.v or S.rec.s or S.rec.c or S.rec.q or S.rec.d) then
         met[k] = true
         local list = E.offsets(S.rec, '', {})
         E.reset(S.rec)
@@ -244,6 +244,14 @@ do
       end
     end)
     E.empty(mode)
+  end
+
+  -- note_flush keeps when a database, or all (-1), was last emptied: no entry of the log names the keys.
+  function E.note_flush(target)
+    local here = db
+    E.select(0)
+    call('HSET', FLUSHED, target, format('%.0f', t))
+    E.select(here)
   end
 
   local function flush(argv, i, n, dbs, target)
@@ -270,8 +278,10 @@ do
         if find(name, target .. ':', 1, true) == 1 then call('ZREM', TTLS, name) end
       end
     end
+    E.say_all_ahead()
     E.select(here)
     E.emit('F', target, offsets)
+    E.note_flush(target)
     for i = 1, #counters do
       local S = counters[i]
       E.select(S.db)

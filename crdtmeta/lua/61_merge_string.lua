@@ -93,8 +93,10 @@ do
     remote.nth = (remote.nth or 0) + 1
     local run = remote.runs[remote.nth]
     for q = 1, #run, 4 do
-      M.touch(run[q])
-      merge_set(run[q], run[q + 1])
+      if not (E.merged and M.skips(run[q])) then
+        M.touch(run[q])
+        merge_set(run[q], run[q + 1])
+      end
     end
     return p + 2
   end

@@ -121,7 +121,8 @@ do
       E.each_companion(function(k)
         local S = E.open(k)
         local name = d .. ':' .. k
-        if not met[k] and (given[name] or S.rec.s or S.rec.c or S.rec.q or S.rec.d or not M.all_seen(S.rec) or (S.form == 'h' and not M.elements_seen(S))) then
+        r.seen = M.context_of(k)
+        if not met[k] and (given[name] or S.rec.v or S.rec.s or S.rec.c or S.rec.q or S.rec.d or not M.all_seen(S.rec) or (S.form == 'h' and not M.elements_seen(S))) then
           met[k] = true
           E.lift(S)
           survivors[#survivors + 1] = S
@@ -141,13 +142,17 @@ do
       for _, S in pairs_(survivors) do
         S.form, S.raw, S.native = nil, nil, nil
         local of = given[d .. ':' .. S.k]
-        M.forget(S, of and E.by_field(of))
-        E.set_ttl(S.rec, r.o, r.t, r.op, -1)
-        S.rec.x = {r.o, r.t, r.op}
+        r.seen = M.context_of(S.k)
+        if not E.included(S.rec) then
+          M.forget(S, of and E.by_field(of))
+          E.set_ttl(S.rec, r.o, r.t, r.op, -1)
+          S.rec.x = {r.o, r.t, r.op}
+        end
         M.touch(S.k)
         M.finish_full(S)
       end
     end
+    E.note_flush(target)
     E.select(here)
     return p + 3
   end
@@ -156,4 +161,21 @@ do
     E.select(list[p + 1])
     return p + 2
   end
+
+  -- What the following effects of the entry on one key have seen besides the entry's context.
+  F.C = function(list, p)
+    local r = remote
+    r.wide = r.wide or {}
+    r.wide[db .. ':' .. list[p + 1]] = E.union(E.union({}, r.context), list[p + 2])
+    return p + 3
+  end
+
+  -- context_of is what the effect at work has seen of a key.
+  function M.context_of(k)
+    local r = remote
+    return r.wide and r.wide[db .. ':' .. k] or r.context
+  end
+
+  -- skips says that a merge has brought here already what the effect at work does to a key.
+  function M.skips(k) return E.included(E.open(k).rec) end
 end

@@ -214,10 +214,13 @@ do
     if changed then E.keep_group(S, name, cell) end
   end
 
-  local function last_id(S, name, id)
-    local info = E.stream_info(S.k)
-    if info and E.id_before(info['last-generated-id'], id) then call('XSETID', S.k, id) end
+  -- last_id raises the last id of a stream.
+  function M.last_id(k, id)
+    local info = E.stream_info(k)
+    if info and E.id_before(info['last-generated-id'], id) then call('XSETID', k, id) end
   end
+
+  local function last_id(S, name, id) M.last_id(S.k, id) end
 
   local WHAT = {c = created, d = destroyed, D = all_destroyed, k = acknowledged, s = last_id}
 

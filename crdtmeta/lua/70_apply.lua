@@ -7,10 +7,12 @@ do
 
   -- How many values an effect has, its kind included, and where among them its key is.
   local SIZE = {
-    S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4, g = 5, p = 3,
+    S = 3, M = 2, W = 4, a = 5, A = 6, r = 5, i = 8, R = 3, E = 3, O = 3, V = 3, F = 3, D = 2, l = 4, d = 3, L = 4, g = 5, p = 3, C = 3,
   }
   local KEY_AT = {S = 1, W = 1, a = 2, A = 2, r = 2, i = 2, R = 1, E = 1, O = 1, V = 1, l = 1, d = 1, L = 1, g = 1, p = 1}
   E.key_at = KEY_AT
+
+  function E.too_far(at) return at > (now + FAR) * TICKS end
 
   local function region(o)
     return tonumber_(match(o, '^(%d+)'))
@@ -26,7 +28,7 @@ do
       local at = E.entry_time(id)
       if not at then return nil, 'an id is not valid' end
       if not packed or not count or count < 0 or i + 2 + count > last then return nil, 'entry ' .. id .. ' has no body' end
-      if at > (now + FAR) * TICKS then return nil, 'entry ' .. id .. ' is more than ten years ahead of this region' end
+      if E.too_far(at) then return nil, 'entry ' .. id .. ' is more than ten years ahead of this region' end
       local good, body = ppcall(munpack, packed)
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
         return nil, 'entry ' .. id .. ' is not one of this origin'
@@ -48,7 +50,12 @@ do
             plain = plain and plain + 4
           else
             plain = nil
-            if effect == 'E' then entry.timed = true end
+            if effect == 'E' then
+              entry.timed = true
+            elseif effect == 'C' then
+              if type_(body[p + 2]) ~= 'table' then return nil, 'entry ' .. id .. ' has no vector' end
+              entry.wide = E.union(entry.wide or {}, body[p + 2])
+            end
           end
           p = p + size
         end
@@ -66,7 +73,7 @@ do
     return list
   end
 
-  local function read_frontier()
+  function E.read_frontier()
     local map, all = {}, call('HGETALL', FRONTIER)
     for i = 1, #all, 2 do map[all[i]] = tonumber_(all[i + 1]) end
     return map
@@ -122,8 +129,9 @@ do
     local p, ordinal, s = 4, 0, 4
     while p <= #body do
       local kind = body[p]
-      if kind ~= 'D' then ordinal = ordinal + 1 end
-      if ordinal == n and kind ~= 'D' then
+      local counts = kind ~= 'D' and kind ~= 'C'
+      if counts then ordinal = ordinal + 1 end
+      if ordinal == n and counts then
         if kind == 'S' or kind == 'W' or kind == 'O' then return body[p + 2] end
         if kind == 'M' then
           local run = munpack(fields[s])
@@ -149,12 +157,35 @@ do
     end
   end
 
+  -- record ends a call that took something from another region: the frontier record, if a frontier is given, the ledger, and
+  -- removals of keys whose values turned out to be lost.
+  function M.record(frontier)
+    E.select(0)
+    if frontier then
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(M.touched()))
+      last_t = t
+    end
+    for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
+    if #E.lost > 0 then
+      t = t + 1
+      E.begin_entry()
+      stamp_prefix = mpack(1, origin, t)
+      for i = 1, #E.lost do
+        E.select(E.lost[i][1])
+        local S = E.open(E.lost[i][2])
+        call('UNLINK', S.k)
+        E.remove_local(S)
+      end
+    end
+    E.finish()
+  end
+
   -- FCALL anabranch_apply origin position { id body count run… }…
   function E.apply(argv)
     local refused = E.begin(0)
     if refused then return refused end
     local o, position = argv[1], tonumber_(argv[2])
-    local frontier = read_frontier()
+    local frontier = E.read_frontier()
     local at = frontier[o] or 0
     local from = region(o)
     if not from or not position then return {err = 'ERR anabranch: origin or position is not valid'} end
@@ -167,6 +198,7 @@ do
     local applied, highest, newest = 0, 0, nil
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
+    E.merged = call('EXISTS', AHEAD) == 1
 
     local function keep_position()
       frontier[o] = at
@@ -207,6 +239,13 @@ do
             end
             checked = true
           end
+          if entry.wide then
+            local missing, wanted = uncovered(entry.wide, frontier, own)
+            if missing then
+              status, detail = 'wait', missing .. ' ' .. format('%.0f', wanted)
+              break
+            end
+          end
           E.select(0)
           if entry.plain then taken, written = M.set_entries(entries, i, context) end
           if written then
@@ -223,7 +262,7 @@ do
               E.refilled = {}
             end
             local effects = E.effects
-            remote = {o = o, t = et, op = 0, seen = context, prefix = mpack(1, o, et), runs = entry.runs}
+            remote = {o = o, t = et, op = 0, seen = context, context = context, prefix = mpack(1, o, et), runs = entry.runs}
             E.stamp_fields = {'n' .. o, 'n' .. origin}
             for other in pairs_(frontier) do
               if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
@@ -232,14 +271,17 @@ do
             local p, n = 4, #body
             while p <= n do
               local effect = body[p]
-              if effect ~= 'D' then
+              local skip
+              if effect ~= 'D' and effect ~= 'C' then
                 remote.op = remote.op + 1
-                if M.late and (effect ~= 'a' or body[p + 1] ~= 'x') then
-                  local key_at = KEY_AT[effect]
-                  M.settle_entries(db, key_at and body[p + key_at])
+                local k = KEY_AT[effect] and body[p + KEY_AT[effect]]
+                if M.late and (effect ~= 'a' or body[p + 1] ~= 'x') then M.settle_entries(db, k) end
+                if k then
+                  if remote.wide then remote.seen = M.context_of(k) end
+                  skip = E.merged and M.skips(k)
                 end
               end
-              p = effects[effect](body, p)
+              if skip then p = p + SIZE[effect] else p = effects[effect](body, p) end
             end
             applied = applied + remote.op
             remote = nil
@@ -258,25 +300,9 @@ do
     if dirty then keep_position() end
     E.stats.applied_entries = E.stats.applied_entries + done
     E.stats.applied_effects = E.stats.applied_effects + applied
-    E.select(0)
-    if applied > 0 then
-      if highest >= t then t = highest + 1 end
-      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(M.touched()))
-      last_t = t
-    end
-    for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
-    if #E.lost > 0 then
-      t = t + 1
-      E.begin_entry()
-      stamp_prefix = mpack(1, origin, t)
-      for i = 1, #E.lost do
-        E.select(E.lost[i][1])
-        local S = E.open(E.lost[i][2])
-        call('UNLINK', S.k)
-        E.remove_local(S)
-      end
-    end
-    E.finish()
+    if E.merged and done > 0 then E.catch_up(frontier) end
+    if applied > 0 and highest >= t then t = highest + 1 end
+    M.record(applied > 0 and frontier)
     return {format('%.0f', at), done, status, detail}
   end
 

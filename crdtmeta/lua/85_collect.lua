@@ -135,7 +135,7 @@ do
   end
 
   local function is_void(rec)
-    return #rec.w == 0 and not (rec.s or rec.T or rec.x or rec.d or rec.y)
+    return #rec.w == 0 and not (rec.s or rec.T or rec.x or rec.d or rec.y or rec.v)
   end
 
   -- finish_key stores the record, or ends the companion when it says nothing any more.

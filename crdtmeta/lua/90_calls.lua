@@ -133,6 +133,8 @@ do
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_states_1', callback = function_of(E.states), flags = {'allow-oom'}}
+  redis.register_function('anabranch_merge_1', function_of(E.merge_states))
   redis.register_function('anabranch_refill_1', function_of(E.refill))
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}

@@ -1,0 +1,208 @@
+package crdtmeta_test
+
+import (
+	"strconv"
+	"testing"
+
+	"anabranch/crdtmeta"
+	"anabranch/crdtmeta/model/history"
+
+	"pgregory.net/rapid"
+)
+
+// states is what a region has of some keys of a database, and the vector of all that it has seen.
+type states struct {
+	db     int
+	vector string
+	keys   []string
+	each   []string
+}
+
+func (n *node) states(f failer, db int, keys []string) states {
+	f.Helper()
+	n.pick(f, 0)
+	s := states{db: db}
+	for left := keys; len(left) > 0; {
+		words := []string{"FCALL", crdtmeta.FuncStates, "0", "100000000"}
+		for _, key := range left {
+			words = append(words, strconv.Itoa(db), key)
+		}
+		reply := n.do(f, words...).Strings()
+		if s.vector == "" {
+			s.vector = reply[0]
+		}
+		s.each = append(s.each, reply[1:]...)
+		left = left[len(reply)-1:]
+	}
+	s.keys = keys
+	n.fetch(f)
+	return s
+}
+
+// position is where the region stands, for whoever has merged everything that it has.
+func (n *node) position(f failer) string {
+	f.Helper()
+	n.pick(f, 0)
+	return n.do(f, "FCALL", crdtmeta.FuncStates, "0", "1").Items[0].Text
+}
+
+// merge gives a region states of another one. upto is "" or the position that all keys have been merged up to.
+func (n *node) merge(f failer, from int, mode, upto string, s states) {
+	f.Helper()
+	n.pick(f, 0)
+	progress := "some"
+	if upto != "" {
+		progress = ""
+	}
+	words := []string{"FCALL", crdtmeta.FuncMerge, "0", strconv.Itoa(from), mode, progress, upto, s.vector}
+	for i, key := range s.keys {
+		words = append(words, strconv.Itoa(s.db), key, s.each[i])
+	}
+	if reply := n.do(f, words...); reply.Text != "ok" {
+		f.Fatalf("region %d: merge answers %v", n.id, reply)
+	}
+	n.fetch(f)
+}
+
+// mergeAll merges everything that one region has into another one, and notes what has arrived with it.
+func (p *play) mergeAll(from, to int) {
+	source, target := p.nodes[from], p.nodes[to]
+	upto := source.position(p.t)
+	for i, db := range databases {
+		s, end := source.states(p.t, db, history.Keys), ""
+		if i == len(databases)-1 {
+			end = upto
+		}
+		target.merge(p.t, source.id, "changes", end, s)
+	}
+	p.t.Logf("%c<%c: merged", 'A'+to, 'A'+from)
+	p.arrived(from, to, len(source.log))
+}
+
+// arrived notes that so many entries of a region's log are applied in another one, and all that they have seen.
+func (p *play) arrived(from, to, count int) {
+	third := 3 - from - to
+	p.sent[from][to] = max(p.sent[from][to], count)
+	p.sent[third][to] = max(p.sent[third][to], p.sent[third][from])
+	if !p.twin {
+		return
+	}
+	for range 100 {
+		waits := false
+		for _, other := range []int{from, third} {
+			waits = p.deliverModelSome(other, to) || waits
+		}
+		if !waits {
+			break
+		}
+	}
+	p.compare(to)
+}
+
+// deliverModelSome delivers in the model what the engine has taken, as far as its context is covered.
+func (p *play) deliverModelSome(from, to int) (waits bool) {
+	var t crdtmeta.Time
+	if taken := p.sent[from][to]; taken > 0 {
+		t = p.nodes[from].log[taken-1].t
+	}
+	for _, e := range p.models[from].Log() {
+		if crdtmeta.Time(e.T) > t {
+			return false
+		}
+		if err := p.models[to].Apply(e); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// A merge of all keys is as good as the delivery of everything that the other region has, whatever either has collected.
+func TestAMergeIsADelivery(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 150, func(rt *rapid.T) {
+		p := newPlay(rt, nodes, true)
+		collectors := make([]collector, len(nodes))
+		p.after = func() {
+			if at := rapid.IntRange(0, 4*len(nodes)).Draw(rt, "collect"); at < len(nodes) {
+				p.collect(at, &collectors[at])
+			}
+			if link := rapid.IntRange(0, 40).Draw(rt, "merge"); link < 9 && link/3 != link%3 {
+				p.mergeAll(link/3, link%3)
+			}
+		}
+		randomHistory(p, history.Integers, history.Fractions)
+	})
+}
+
+// A merge goes on beside everything else: keys are merged some at a time, with writes and deliveries in between, and one after
+// the other region has gone on. In the end all regions agree.
+func TestMergesBesideWritesConverge(t *testing.T) {
+	nodes := startNodes(t, 3)
+	checkHistories(t, 150, func(rt *rapid.T) {
+		p := newPlay(rt, nodes, false)
+		collectors := make([]collector, len(nodes))
+		var running *merging
+		p.after = func() {
+			if at := rapid.IntRange(0, 4*len(nodes)).Draw(rt, "collect"); at < len(nodes) {
+				p.collect(at, &collectors[at])
+			}
+			if running == nil {
+				if link := rapid.IntRange(0, 20).Draw(rt, "merge"); link < 9 && link/3 != link%3 {
+					running = p.begin(link/3, link%3)
+				}
+			} else if rapid.IntRange(0, 2).Draw(rt, "goes on") > 0 && running.step(p) {
+				running = nil
+			}
+		}
+		randomHistory(p, history.Integers, history.Fractions)
+	})
+}
+
+// merging is a merge that is under way.
+type merging struct {
+	from, to int
+	count    int // entries of the log that it covers
+	taken    [3]int
+	upto     string
+	left     []keyIn
+	origin   crdtmeta.Origin
+}
+
+type keyIn struct {
+	db  int
+	key string
+}
+
+func (p *play) begin(from, to int) *merging {
+	source := p.nodes[from]
+	m := &merging{from: from, to: to, upto: source.position(p.t), count: len(source.log), origin: source.origin}
+	m.taken[3-from-to] = p.sent[3-from-to][from]
+	for _, db := range databases {
+		for _, key := range history.Keys {
+			m.left = append(m.left, keyIn{db, key})
+		}
+	}
+	p.t.Logf("%c<%c: merge begins", 'A'+to, 'A'+from)
+	return m
+}
+
+// step merges some keys. It answers whether the merge is over.
+func (m *merging) step(p *play) bool {
+	source, target := p.nodes[m.from], p.nodes[m.to]
+	for range rapid.IntRange(1, 4).Draw(p.t, "keys") {
+		if len(m.left) == 0 {
+			target.merge(p.t, source.id, "changes", m.upto, states{vector: "\x80"})
+			third := 3 - m.from - m.to
+			p.sent[m.from][m.to] = max(p.sent[m.from][m.to], m.count)
+			p.sent[third][m.to] = max(p.sent[third][m.to], m.taken[third])
+			p.t.Logf("%c<%c: merge is over", 'A'+m.to, 'A'+m.from)
+			return true
+		}
+		i := rapid.IntRange(0, len(m.left)-1).Draw(p.t, "key")
+		at := m.left[i]
+		m.left = append(m.left[:i:i], m.left[i+1:]...)
+		target.merge(p.t, source.id, "changes", "", source.states(p.t, at.db, []string{at.key}))
+		p.t.Logf("%c<%c: merged db%d %q", 'A'+m.to, 'A'+m.from, at.db, at.key)
+	}
+	return false
+}

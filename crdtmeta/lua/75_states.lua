@@ -1,0 +1,410 @@
+-- Merging the state of keys: what another region has of a key, and what it has seen, is joined with what this region has. It
+-- serves a region that the log can no longer serve.
+--
+-- The rule is one for all: what only one side has stays if the other side has not seen it, and goes if it has, because then the
+-- other side knew it and removed it. Sides differ in what they have collected: a write that one side has as known to every
+-- region the other may still have under its stamp. As long as neither side has removed it they mean the same.
+
+do
+  local M = E.merge
+  local mine, yours -- what this region has seen of the key at work, and the other one: functions of origin and t
+  local whole       -- the other region is right about all that has no stamp of its own
+
+  -- Both sides of a state: what a region sends of one key. A plain string is its record's bytes and the value; else the record
+  -- with the vector that it is ahead by, the cells by field, all with their values, and the last id of a stream.
+  local function state_of(k)
+    local S = E.open(k)
+    local v = S.form == 's' and byte(S.raw, 1) == 1 and try('GET', k)
+    if type_(v) == 'string' then return mpack(S.raw, v) end
+    E.lift(S, true)
+    if E.missing(S) and not E.passed(S.rec) then
+      -- Evicted, or removed past the engine: that is to be said first.
+      S.cells = nil
+      call('UNLINK', k)
+      E.remove_local(S)
+      S = E.open(k)
+      E.lift(S, true)
+    end
+    local rec, cells = S.rec, {}
+    for field, cell in pairs_(S.cells) do
+      if cell.g or cell.d then
+        cells[field] = {w = {}, g = cell.g, d = cell.d}
+      elseif sub(field, 1, 2) ~= 'xl' and not (sub(field, 1, 2) == 'xg' and cell.l) then
+        cells[field] = cell
+      end
+    end
+    if not S.form and not next_(cells) and #rec.w == 0 then return '' end
+    rec.v = E.ahead_of(rec)
+    return mpack(rec, cells, S.last or '')
+  end
+
+  -- position is where this region stands: all that it has, and the newest frontier record of each origin, its own included. A
+  -- region that has merged everything up to there goes on with the logs.
+  local function position(frontier)
+    local contexts, all = {}, call('HGETALL', CONTEXT)
+    for i = 1, #all, 2 do contexts[all[i]] = munpack(all[i + 1]) end
+    contexts[origin] = E.read_frontier()
+    return mpack(frontier, contexts)
+  end
+
+  -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
+  -- as fit into limit bytes, but at least one. Without keys, the position.
+  function E.states(argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
+    if not limit then return {err = 'ERR anabranch: malformed call'} end
+    for i = 2, #argv - 1, 2 do
+      E.select(tonumber_(argv[i]))
+      local state = state_of(argv[i + 1])
+      replies[#replies + 1] = state
+      bytes = bytes + #state
+      if bytes >= limit then break end
+    end
+    E.finish()
+    E.select(0)
+    local frontier = E.read_frontier()
+    frontier[origin] = last_t
+    replies[1] = #argv > 1 and mpack(frontier) or position(frontier)
+    return replies
+  end
+
+  local function same(a, b)
+    return a[1] == b[1] and a[2] == b[2] and a[3] == b[3]
+  end
+
+  local function has(list, w)
+    for i = 1, #list do
+      if same(list[i], w) then return list[i] end
+    end
+  end
+
+  -- kept_of gives those of two lists of stamped things that are on both sides, or not seen by the side that lacks them.
+  local function kept_of(ours, theirs)
+    local out = {}
+    for i = 1, #ours do
+      local w = ours[i]
+      local other = has(theirs, w)
+      if other or not yours(w[1], w[2]) then out[#out + 1] = whole and other or w end
+    end
+    for i = 1, #theirs do
+      local w = theirs[i]
+      if not has(ours, w) and not mine(w[1], w[2]) then out[#out + 1] = w end
+    end
+    return out
+  end
+
+  local function first(list, f)
+    for i = 1, #list do
+      if f(list[i]) then return list[i] end
+    end
+  end
+
+  -- joined_writes merges the writes of a cell. A base is a write that every region may know without its stamp: data that is
+  -- known to all, and what a list's element was made with. It stands for whatever the other side has, and this side has seen.
+  local function joined_writes(ours, theirs, is_base)
+    local base, w = nil, nil
+    local my_base, your_base = first(ours, is_base), first(theirs, is_base)
+    if my_base and not (your_base and same(my_base, your_base)) then
+      if first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
+    end
+    if not base and your_base and not (my_base and same(my_base, your_base)) then
+      if first(ours, function(x) return yours(x[1], x[2]) end) then base = your_base end
+    end
+    w = kept_of(ours, theirs)
+    if base and not has(w, base) then w[#w + 1] = base end
+    return w
+  end
+
+  -- later_stamp is the later one of two maps origin → {t, op}, for each origin.
+  local function later_stamps(a, b)
+    if not b then return a end
+    a = a or {}
+    for o, x in pairs_(b) do
+      local y = a[o]
+      if not y or x[1] > y[1] or (x[1] == y[1] and x[2] > y[2]) then a[o] = x end
+    end
+    return a
+  end
+
+  -- joined_shares merges counter shares. Of one share the later sum and the later offset count; one that began later replaces
+  -- one that is over. A share that one side lacks and has seen has come to nothing there.
+  local function joined_shares(ours, theirs)
+    local out = {}
+    for o, s in pairs_(ours or {}) do
+      if (theirs and theirs[o]) or not yours(o, s[3]) then out[o] = s end
+    end
+    for o, s in pairs_(theirs or {}) do
+      local m = ours and ours[o]
+      if not m then
+        if not mine(o, s[3]) then out[o] = s end
+      elseif m[1] ~= s[1] or m[2] ~= s[2] then
+        if s[1] > m[1] or (s[1] == m[1] and s[2] > m[2]) then out[o] = s end
+      else
+        if s[3] > m[3] or (s[3] == m[3] and s[4] > m[4]) then m[3], m[4], m[5], m[9] = s[3], s[4], s[5], s[9] or m[9] end
+        if s[6] > m[6] or (s[6] == m[6] and s[7] > m[7]) then m[6], m[7], m[8] = s[6], s[7], s[8] end
+      end
+    end
+    return next_(out) and out or nil
+  end
+
+  -- unseen says whether a map of removals has one that a side has not seen.
+  local function unseen(removals, seen)
+    for o, x in pairs_(removals or {}) do
+      if not seen(o, x[1]) then return true end
+    end
+    return false
+  end
+
+  -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
+  local function joined_registers(a, b)
+    local over, kept = unseen(b.e, mine), not unseen(a.e, yours)
+    local w, j = {}, {}
+    if not over then w, j = a.w, a.j end
+    if kept then
+      for i = 1, #b.w do w[#w + 1] = b.w[i] end -- under the same stamp it may have joined others
+      for o, at in pairs_(b.j) do
+        if at > (j[o] or 0) then j[o] = at end
+      end
+    end
+    return {w = w, j = j, e = later_stamps(a.e, b.e)}
+  end
+
+  -- A consumer group: a creation lives if it has seen every destruction.
+  local function joined_group(a, b, all_mine, all_yours)
+    local g = {}
+    local over = unseen(b.d, mine) or unseen(all_yours, mine)
+    local unwanted = unseen(a.d, yours) or unseen(all_mine, yours)
+    local writes = joined_writes(a.g or {}, b.g or {}, function(c) return c[1] == '' end)
+    for i = 1, #writes do
+      local c = writes[i]
+      local ours, theirs = has(a.g or {}, c), has(b.g or {}, c)
+      if (ours and theirs) or (ours and not over) or (theirs and not unwanted) then g[#g + 1] = c end
+    end
+    a.g, a.d = #g > 0 and g or nil, later_stamps(a.d, b.d)
+    if not a.g then a.l, a.m, a.k = nil, nil, nil end
+    return a
+  end
+
+  local function is_known(w) return w[1] == '' end
+
+  -- joined_cell merges one cell; either side may be missing.
+  local function joined_cell(k, field, a, b, all_mine, all_yours)
+    local letter = sub(field, 1, 1)
+    if field == 'p' then return joined_registers(a or E.no_registers(), b or E.no_registers()) end
+    a, b = a or {w = {}}, b or {w = {}}
+    if sub(field, 1, 2) == 'xg' then return joined_group(a, b, all_mine, all_yours) end
+    if sub(field, 1, 2) == 'xl' then return a end
+    local is_base = is_known
+    if letter == 'l' then
+      local o, at, n = E.made(sub(field, 2))
+      -- An element goes with the write that made it.
+      if #a.w == 0 and mine(o, at) then return {w = {}} end
+      if #b.w == 0 and yours(o, at) then return {w = {}} end
+      is_base = function(w) return w[1] == o and w[2] == at and w[3] == n end
+    end
+    local before = #a.w
+    local cell = {w = joined_writes(a.w, b.w, is_base), s = joined_shares(a.s, b.s)}
+    if #cell.w > 1 and #cell.w > before and field ~= 'x' and letter ~= 's' then
+      M.conflict(k, letter, letter == 'l' and '' or sub(field, 2), cell)
+    end
+    return cell
+  end
+
+  -- Where a write means "no TTL", that is one of the candidates, under the write's stamp.
+  local function candidates(rec)
+    local list = {}
+    for i = 1, #rec.w do
+      local w = rec.w[i]
+      if w[5] then list[#list + 1] = {w[1], w[2], w[3], 0} end
+    end
+    for i = 1, #(rec.T or {}) do
+      if not has(list, rec.T[i]) then list[#list + 1] = rec.T[i] end
+    end
+    return list
+  end
+
+  -- joined_record merges what is said of the key as a whole into the record of S.
+  local function joined_record(S, b)
+    local a = S.rec
+    local ttls = kept_of(candidates(a), candidates(b))
+    local joined = {w = joined_writes(a.w, b.w, is_known), s = joined_shares(a.s, b.s)}
+    if #joined.w > 1 and #joined.w > #a.w then M.conflict(S.k, 'k', '', joined) end
+    local T = {}
+    for i = 1, #joined.w do joined.w[i][5] = false end
+    for i = 1, #ttls do
+      local w = ttls[i][4] == 0 and has(joined.w, ttls[i])
+      if w and w[1] ~= '' then w[5] = true else T[#T + 1] = ttls[i] end
+    end
+    if a.T or #T > 0 then S.timed = true end
+    a.w, a.s, a.T = joined.w, joined.s, #T > 0 and T or nil
+    a.d = later_stamps(a.d, b.d)
+    local x = b.x and (not a.x or E.after(b.x, a.x)) and b.x or a.x
+    a.x = #a.w == 0 and x or nil
+  end
+
+  -- fill gives writes of ours the values that only the other side still has.
+  local function fill(a, b)
+    if not a or not b then return end
+    for i = 1, #a.w do
+      if a.w[i][4] == false then
+        local w = has(b.w, a.w[i])
+        if w then a.w[i][4] = w[4] end
+      end
+    end
+    for i = 1, #b.w do
+      if b.w[i][4] == false then
+        local w = has(a.w, b.w[i])
+        if w then b.w[i][4] = w[4] end
+      end
+    end
+  end
+
+  -- lead_by keeps with a record that its key is ahead of the frontier. Keys of one call are ahead by the same, most of them.
+  local vectors
+  local function lead_by(rec, vector)
+    local text = {}
+    for o, at in pairs_(vector) do text[#text + 1] = o .. ' ' .. format('%.0f', at) end
+    sort(text)
+    text = concat(text, ' ')
+    if not vectors[text] then
+      vectors.n = vectors.n + 1
+      vectors[text] = format('%.0f.%d', t, vectors.n)
+      local here = db
+      E.select(0)
+      call('HSET', AHEAD, vectors[text], mpack(vector))
+      E.select(here)
+    end
+    rec.v = vectors[text]
+  end
+
+  local function known_to_all(S)
+    local n = #S.rec.w == 1 and is_known(S.rec.w[1]) and 1 or 0
+    for _, cell in pairs_(S.cells) do
+      if #cell.w == 1 and is_known(cell.w[1]) then n = n + 1 end
+    end
+    return n
+  end
+
+  -- plainly merges a string that is nothing else on either side, unless writes of it are concurrent. It answers false, having
+  -- done nothing, in any other case.
+  local function plainly(S, raw, v, vector)
+    local _, o, at, n = munpack(raw)
+    if S.form == 'h' or (S.form and byte(S.raw, 1) ~= 1) then return false end
+    if S.form then
+      local w = S.rec.w[1]
+      if same(w, {o, at, n}) or not yours(w[1], w[2]) or mine(o, at) then return false end
+    elseif mine(o, at) or call('EXISTS', S.k) == 1 then
+      return false
+    end
+    S.rec.w = {{o, at, n, false, true}}
+    if vector then lead_by(S.rec, vector) end
+    call('SET', S.k, v)
+    E.save(S)
+    return true
+  end
+
+  -- merge_key joins a key with its state in another region.
+  local function merge_key(k, state, theirs, frontier)
+    local rec, cells, last_id
+    if state == '' then rec, cells = {w = {}}, {} else rec, cells, last_id = munpack(state) end
+    local S = E.open(k)
+    local ahead = E.ahead_of(S.rec)
+    local vector = theirs
+    if type_(rec) == 'table' and rec.v then vector = E.union(E.union({}, theirs), rec.v) end
+    function yours(o, at) return o == '' or at <= (vector[o] or 0) end
+    function mine(o, at)
+      if whole then return false end
+      return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
+    end
+    local all = ahead and E.union(E.union({}, vector), ahead) or vector
+    local beyond = E.beyond(all, frontier)
+    M.touch(k)
+    if type_(rec) == 'string' then
+      if plainly(S, rec, cells, beyond) then return end
+      local _, o, at, n = munpack(rec)
+      rec, cells = {w = {{o, at, n, cells, true}}}, {}
+    end
+    E.lift(S, true)
+    local had, their_b = known_to_all(S), rec.b
+    for field, b in pairs_(cells) do fill(S.cells[field], b) end
+    fill(S.rec, rec)
+    local all_mine, all_yours = S.rec.d and later_stamps({}, S.rec.d), rec.d
+    local merged = {}
+    for field, a in pairs_(S.cells) do merged[field] = joined_cell(k, field, a, cells[field], all_mine, all_yours) end
+    for field, b in pairs_(cells) do
+      if not merged[field] then merged[field] = joined_cell(k, field, nil, b, all_mine, all_yours) end
+    end
+    S.cells = merged
+    joined_record(S, rec)
+    local stays = known_to_all(S)
+    if whole then
+      S.rec.b = their_b
+    elseif stays < had then
+      S.rec.b = nil
+    elseif had == 0 and stays > 0 then
+      S.rec.b = true
+    end
+    S.rec.v = nil
+    if beyond then lead_by(S.rec, beyond) end
+    if not S.form and not S.rec.v and not next_(merged) and #S.rec.w == 0 and not S.rec.T and not S.rec.x and not S.rec.d then return end
+    M.finish_full(S)
+    if last_id and last_id ~= '' and E.native_type(k) == 'x' then M.last_id(k, last_id) end
+  end
+
+  -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
+  -- may go back for third regions, whose logs are applied again from there.
+  local function take_position(frontier, upto, contexts)
+    E.select(0)
+    for o, at in pairs_(upto) do
+      if o ~= origin and (whole or at > (frontier[o] or 0)) then
+        frontier[o] = at
+        call('HSET', FRONTIER, o, format('%.0f', at))
+        if at > tonumber_(call('HGET', NEWEST, o) or 0) then call('HSET', NEWEST, o, format('%.0f', at)) end
+        if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
+      end
+    end
+    if not whole then return end
+    for o in pairs_(frontier) do
+      if not upto[o] and not E.our_region(o) then
+        frontier[o] = nil
+        for _, map in pairs_({FRONTIER, NEWEST, CONTEXT}) do call('HDEL', map, o) end
+      end
+    end
+  end
+
+  -- FCALL anabranch_merge from mode progress upto vector { db key state }…
+  function E.merge_states(argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    local from, progress, theirs = argv[1], argv[3], munpack(argv[5])
+    local upto, contexts
+    if progress == '' then upto, contexts = munpack(argv[4]) end
+    if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
+    whole = argv[2] == 'whole'
+    if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
+    local frontier, highest = E.read_frontier(), 0
+    for _, at in pairs_(theirs) do
+      if at > highest then highest = at end
+    end
+    if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
+    if highest >= t then t = highest + 1 end
+    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
+    M.late = nil
+    for i = 6, #argv - 2, 3 do
+      E.select(tonumber_(argv[i]))
+      merge_key(argv[i + 1], argv[i + 2], theirs, frontier)
+      E.stats.merged_keys = E.stats.merged_keys + 1
+    end
+    E.select(0)
+    if progress ~= '' then
+      call('HSET', MERGES, from, progress)
+    else
+      call('HDEL', MERGES, from)
+      take_position(frontier, upto, contexts)
+      E.catch_up(frontier)
+    end
+    M.record(frontier)
+    return 'ok'
+  end
+end
