@@ -116,6 +116,36 @@ func DecodeFrontier(body []byte) (Frontier, error) {
 	return f, d.end()
 }
 
+// DecodePosition reads what a region says of where it stands: its frontier, the end of its own log included, and behind that the
+// newest frontier record of each origin, which is checked only.
+func DecodePosition(body []byte) (Frontier, error) {
+	d := newDecoder(body)
+	f, err := d.frontier()
+	if err != nil {
+		return nil, err
+	}
+	n, isMap, err := d.container()
+	if err != nil {
+		return nil, err
+	}
+	if !isMap && n != 0 || n > MaxOrigins {
+		return nil, fmt.Errorf("%w: records of %d origins", errFrontier, n)
+	}
+	for range n {
+		name, err := d.text()
+		if err == nil {
+			_, err = ParseOrigin(name)
+		}
+		if err == nil {
+			_, err = d.frontier()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return f, d.end()
+}
+
 // frontier also takes the empty array: that is how Lua packs an empty table.
 func (d *decoder) frontier() (Frontier, error) {
 	n, isMap, err := d.container()

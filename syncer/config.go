@@ -50,7 +50,7 @@ type Config struct {
 	TrimInterval    time.Duration // 2 s between trims of the log
 	CollectInterval time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
 	Grace           time.Duration // 5 min from when every region has seen something until its metadata may go
-	KeepTime        time.Duration // 60 s of log stay although every peer has them, see KeepBytes
+	KeepTime        time.Duration // 60 s of log stay although every peer has them, for one whose Redis fails over and loses them
 	PausePoll       time.Duration // 10 ms between looks whether a paused region was resumed
 	WaitPoll        time.Duration // 100 ms between attempts of an entry whose context has not arrived
 	GatherTime      time.Duration // 5 ms between shipments of a log that grows all the time
@@ -65,11 +65,11 @@ type Config struct {
 	ChunkEntries int           // 128 entries in one engine call
 	ChunkBytes   int           // 256 KiB in one engine call; a single larger entry goes alone
 	ChunkTime    time.Duration // 2 ms: calls that take longer make the next ones smaller
-	// KeepBytes is 64 MiB: a log that is larger is trimmed also within KeepTime. What is kept serves a peer whose Redis
-	// failed over and lost what it had acknowledged: without it, the peer would need a merge.
-	KeepBytes  int
-	MaxLinks   int // 128 peers connected at once
-	ExpireKeys int // 100 due keys in one engine call
+	// BacklogBytes is 256 MiB: a log that is larger loses its oldest entries, whoever lacks them. A peer that does takes the
+	// state of keys instead, in a merge.
+	BacklogBytes int
+	MaxLinks     int // 128 peers connected at once
+	ExpireKeys   int // 100 due keys in one engine call
 
 	negative bool // some limit or interval is below zero
 }
@@ -126,7 +126,7 @@ func (c Config) withDefaults() Config {
 		{&c.CompressFrom, 1 << 10},
 		{&c.ChunkEntries, 128},
 		{&c.ChunkBytes, 256 << 10},
-		{&c.KeepBytes, 64 << 20},
+		{&c.BacklogBytes, 256 << 20},
 		{&c.MaxLinks, 128},
 		{&c.ExpireKeys, 100},
 	} {

@@ -88,6 +88,58 @@ func (e engine) collect(ctx context.Context, known crdtmeta.Frontier, until crdt
 	return cursors, err
 }
 
+// keyState is what a region has of one key, in the engine's own form.
+type keyState struct {
+	db    string
+	key   string
+	state string
+}
+
+// states reads what the region has of the first of these keys, some that together have about limit bytes, and the vector of all
+// that it has seen.
+func (e engine) states(ctx context.Context, limit int, keys []keyState) (vector string, first []keyState, err error) {
+	args := make([]any, 0, 4+2*len(keys))
+	args = append(args, "FCALL", crdtmeta.FuncStates, 0, limit)
+	for _, key := range keys {
+		args = append(args, key.db, key.key)
+	}
+	replies, err := e.rdb.Do(ctx, args...).StringSlice()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(replies) < 2 || len(replies) > len(keys)+1 {
+		return "", nil, fmt.Errorf("%w: %d states of %d keys", errReply, len(replies)-1, len(keys))
+	}
+	for i, state := range replies[1:] {
+		keys[i].state = state
+	}
+	return replies[0], keys[:len(replies)-1], nil
+}
+
+// position is where the region stands, for a region that has merged all of it.
+func (e engine) position(ctx context.Context) (string, error) {
+	replies, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncStates, 0, 1).StringSlice()
+	if err == nil && len(replies) != 1 {
+		err = fmt.Errorf("%w: a position of %d parts", errReply, len(replies))
+	}
+	if err != nil {
+		return "", err
+	}
+	return replies[0], nil
+}
+
+// merge joins keys with their states in region from, whose vector is theirs. progress is kept in the same step; "" ends the
+// merge at the position upto. held says that the region is paused: nothing was done.
+func (e engine) merge(ctx context.Context, from int, mode, progress, upto, theirs string, keys []keyState) (held bool, err error) {
+	args := make([]any, 0, 8+3*len(keys))
+	args = append(args, "FCALL", crdtmeta.FuncMerge, 0, from, mode, progress, upto, theirs)
+	for _, key := range keys {
+		args = append(args, key.db, key.key, key.state)
+	}
+	answer, err := e.rdb.Do(ctx, args...).Text()
+	return answer == "paused", err
+}
+
 // state reads the value and metadata of a key in the engine's own form.
 func (e engine) state(ctx context.Context, db int64, key []byte) ([]byte, error) {
 	text, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncState, 0, db, key).Text()

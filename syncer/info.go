@@ -62,7 +62,9 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_leader", own.Leader)
 	f.add("crdt_backlog_entries", info.length)
 	f.add("crdt_backlog_bytes", own.LogBytes)
-	f.add("crdt_sync_full", 0)
+	f.add("crdt_backlog_size", own.LogLimit)
+	f.add("crdt_backlog_minutes", backlogText(own.BacklogMinutes))
+	f.add("crdt_sync_full", s.counters.mergesDone.Load())
 	f.add("crdt_sync_partial_ok", s.counters.streamsServed.Load())
 	f.add("crdt_sync_partial-err", s.counters.streamsRefused.Load())
 	f.add("crdt_merge_reqs", s.counters.mergesRequested.Load())
@@ -75,6 +77,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
 	f.add("crdt_stale_released_with_merge", 0)
+	f.add("crdt_merged_keys", stats["merged_keys"])
 	f.add("crdt_conflicts", stats["conflicts"])
 	for _, name := range slices.Sorted(maps.Keys(stats)) {
 		if strings.HasPrefix(name, "conflicts_") {
@@ -139,6 +142,7 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	f.add("this_proxy_leads", s.Leading())
 	f.add("log_entries", own.LogEntries)
 	f.add("log_bytes", own.LogBytes)
+	f.add("minutes_of_partition_left", backlogText(own.BacklogMinutes))
 	if len(own.HeldBackBy) > 0 {
 		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
 	}
@@ -148,9 +152,20 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	return f, nil
 }
 
+// backlogText is a number of minutes, or -1 for any number.
+func backlogText(minutes float64) string {
+	if minutes < 0 {
+		return "-1"
+	}
+	return strconv.FormatFloat(minutes, 'f', 1, 64)
+}
+
 // line is one peer for people.
 func (p PeerStatus) line() string {
 	text := fmt.Sprintf("%s, %d entries (%d ms) behind there, %d entries of ours not acknowledged", p.State, p.LagEntries, p.LagMillis, p.AckedEntries)
+	if m := p.Merge; m != nil {
+		text += fmt.Sprintf(", %d of about %d keys merged (%s, %s)", m.Keys, m.Total, m.Mode, m.Phase)
+	}
 	if p.Addr != "" {
 		text += ", link to " + p.Addr
 	}

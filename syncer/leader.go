@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +14,7 @@ type leader struct {
 	links   []*linkStatus
 	drifted map[string]bool // peers whose clock is known to be off, so that it is logged once
 
-	logBytes  atomic.Int64 // of the log, as the newest trim measured it
+	backlog   backlog
 	collector *collector
 }
 

@@ -19,12 +19,13 @@ const (
 	StateWaiting     State = "waiting"      // the next entry depends on another region's, which has not arrived
 	StateStalled     State = "stalled"      // our Redis does not take what waits; see Error
 	StateRefused     State = "refused"      // that region does not take us, or we not it; see Error
-	StateMergeNeeded State = "merge-needed" // its log no longer holds what we lack; see Error
+	StateMergeNeeded State = "merge-needed" // its log no longer holds what we lack: a merge is about to begin
+	StateMerge       State = "merge"        // taking the state of keys in the place of its log
 )
 
 // up says whether there is a link.
 func (s State) up() bool {
-	return s == StateStream || s == StateWaiting || s == StateStalled || s == StatePaused
+	return s == StateStream || s == StateWaiting || s == StateStalled || s == StatePaused || s == StateMerge
 }
 
 // linkStatus is what is known about one peer. The pulling side writes it; the leader publishes it.
@@ -107,6 +108,20 @@ func (s *linkStatus) received(entries int, index int64) {
 	defer s.mu.Unlock()
 	s.index = index
 	s.status.EntriesReceived += int64(entries)
+}
+
+// merges shows how far a merge has got. cause says why it does not go on.
+func (s *linkStatus) merges(m *MergeStatus, cause string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Merge = m
+	switch {
+	case m == nil:
+	case cause != "":
+		s.set(StateStalled, cause)
+	default:
+		s.set(StateMerge, "")
+	}
 }
 
 func (s *linkStatus) heard(b beat) {

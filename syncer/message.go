@@ -10,7 +10,7 @@ import (
 )
 
 // protocolVersion changes when a proxy of before could misread what we send.
-const protocolVersion = 2
+const protocolVersion = 3
 
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //
@@ -25,6 +25,15 @@ const protocolVersion = 2
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
 //	                          ◄──  MESSAGE command channel text
+//
+// A puller that the log can no longer serve says MERGE in the place of PULL, and asks for one piece after the other:
+//
+//	MERGE request             ──►
+//	                          ◄──  MERGING offer               or ERROR
+//	NEXT                      ──►
+//	                          ◄──  KEYS place codec part bytes …
+//	ASK names                 ──►
+//	                          ◄──  KEYS place codec part bytes …
 const (
 	verbHello   = "HELLO"
 	verbWelcome = "WELCOME"
@@ -36,6 +45,11 @@ const (
 	verbState   = "STATE"
 	verbMessage = "MESSAGE"
 	verbError   = "ERROR"
+	verbMerge   = "MERGE"
+	verbMerging = "MERGING"
+	verbNext    = "NEXT"
+	verbAsk     = "ASK"
+	verbKeys    = "KEYS"
 )
 
 // The codes of ERROR. Texts are for people, codes for the state machine.

@@ -44,18 +44,21 @@ func (l *leader) publish(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	fields := []any{ownField, encodeJSON(RegionStatus{
+	own := RegionStatus{
 		Leader: l.cfg.RunID, At: now, Origin: info.origin.String(), Clock: info.last,
-		LogEntries: info.length, LogBytes: l.logBytes.Load(), LogFirst: info.first,
+		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
-	})}
+	}
+	var fields []any
+	lacking := 0.0 // part of the log that the slowest peer lacks
 	for _, link := range l.links {
 		peer := link.snapshot(now)
 		if ack, said := all[peer.ID]; said {
 			peer.AckedTime = ackedOf(ack, info)
 		}
 		peer.AckedEntries = info.added - indexAt(peer.AckedTime, info)
+		lacking = max(lacking, min(1, float64(peer.AckedEntries)/float64(max(1, info.length))))
 		l.alarm(peer)
 		field := peer.Name
 		if peer.ID != 0 {
@@ -63,6 +66,8 @@ func (l *leader) publish(ctx context.Context) error {
 		}
 		fields = append(fields, field, encodeJSON(peer))
 	}
+	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
+	fields = append(fields, ownField, encodeJSON(own))
 	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status}, fields...).Err()
 }
 

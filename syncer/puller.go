@@ -20,8 +20,9 @@ type puller struct {
 	addrs []string
 	next  int // address of the next attempt
 
-	id    int           // of that region; 0 until it is known
-	start crdtmeta.Time // of the stream of the link that is up
+	id     int           // of that region; 0 until it is known
+	start  crdtmeta.Time // of the stream of the link that is up
+	behind bool          // its log did not hold what we lack
 }
 
 // steadyAfter is how long a stream must last to count as a success: a link that is lost at once is no reason to hurry.
@@ -39,11 +40,15 @@ func (p *puller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		addr := p.addrs[p.next%len(p.addrs)]
+		known := p.behind
 		streamed, err := p.attempt(ctx, addr)
 		if ctx.Err() != nil {
 			return
 		}
 		p.lost(addr, streamed, err)
+		if err == nil || p.behind && !known {
+			continue // a merge is over, or must begin: at once
+		}
 		if streamed && time.Since(began) >= steadyAfter {
 			retry.Reset()
 		} else {
@@ -69,7 +74,19 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if !p.cfg.InsecurePeers && !remoteIsLoopback(conn) {
 		return false, refuse(codeInsecure, "region '%s' is not on loopback, and nothing authenticates it", p.name)
 	}
-	l, err := p.handshake(ctx, frames)
+	self, host, err := p.handshake(ctx, frames)
+	if err != nil {
+		return false, err
+	}
+	progress, wanted, err := p.mergeWanted(ctx)
+	if err != nil {
+		return false, fmt.Errorf("redis: %w", err)
+	}
+	if wanted {
+		p.connected(addr, frames.conn)
+		return true, p.merge(ctx, frames, self, host, progress)
+	}
+	l, err := p.pull(ctx, frames, self, host)
 	if err != nil {
 		return false, err
 	}
@@ -78,27 +95,27 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	return true, l.run(ctx)
 }
 
-// handshake says who we are and what we have, and hears the same.
-func (p *puller) handshake(ctx context.Context, frames *frameConn) (*link, error) {
-	self, err := p.region.origin(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+// handshake says who we are, and hears the same.
+func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmeta.Origin, host welcome, err error) {
+	if self, err = p.region.origin(ctx); err != nil {
+		return self, host, fmt.Errorf("redis: %w", err)
 	}
 	if self.IsZero() {
-		return nil, refuse(codeNotReady, "our own region has no epoch yet")
+		return self, host, refuse(codeNotReady, "our own region has no epoch yet")
 	}
 	me := p.cfg.Region
 	err = frames.write(verbHello, protocolVersion, encodeJSON(hello{
 		Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
 		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
 	}))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		host, err = p.hearWelcome(ctx, frames)
 	}
-	host, err := p.hearWelcome(ctx, frames)
-	if err != nil {
-		return nil, err
-	}
+	return self, host, err
+}
+
+// pull says what we have, and hears where the stream of the rest begins.
+func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome) (*link, error) {
 	if err := p.view.load(ctx, p.region.frontier); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
@@ -212,13 +229,13 @@ func (p *puller) lost(addr string, streamed bool, err error) {
 	if errors.As(err, &refusal) {
 		switch refusal.code {
 		case codeBehind:
-			state = StateMergeNeeded
+			state, p.behind = StateMergeNeeded, true
 		case codeNotReady, codeEpoch, codeBusy:
 		default:
 			state = StateRefused
 		}
 	}
-	if p.disconnected(addr, state, err) || streamed {
+	if said := p.disconnected(addr, state, err); err != nil && (said || streamed) {
 		p.cfg.Log.Warn().Str("peer", p.name).Str("addr", addr).Str("state", string(state)).Str("cause", plain(err)).Msg("no link to region")
 	}
 }

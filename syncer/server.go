@@ -51,6 +51,11 @@ func (s *server) accept(ctx context.Context, listener net.Listener) error {
 	}
 }
 
+// session is what a peer wants once it is known: our log, or a merge.
+type session interface {
+	run(ctx context.Context) error
+}
+
 // serve owns the connection.
 func (s *server) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -61,12 +66,10 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 	defer frames.close()
 
 	name := "from " + hostOf(conn)
-	shipment, err := s.greet(ctx, frames, conn, &name)
+	session, err := s.greet(ctx, frames, conn, &name)
 	if err == nil {
-		s.counters.streamsServed.Add(1)
 		s.noteRefusal(name, nil)
-		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Stringer("after", shipment.after).Msg("peer pulls our log")
-		err = shipment.run(ctx)
+		err = session.run(ctx)
 		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Str("cause", plain(err)).Msg("peer stopped pulling")
 	} else if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		s.counters.streamsRefused.Add(1)
@@ -82,7 +85,7 @@ func (s *server) serve(ctx context.Context, conn net.Conn) {
 }
 
 // greet is the handshake. It sets name once the peer has said who it is.
-func (s *server) greet(ctx context.Context, frames *frameConn, conn net.Conn, name *string) (*shipment, error) {
+func (s *server) greet(ctx context.Context, frames *frameConn, conn net.Conn, name *string) (session, error) {
 	request, err := frames.read()
 	if err != nil {
 		return nil, err
@@ -141,8 +144,8 @@ func (s *Syncer) learn(ctx context.Context, name string, id int) error {
 	return err
 }
 
-// open answers HELLO, takes PULL, and finds the place in the log to begin at.
-func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (*shipment, error) {
+// open answers HELLO, takes PULL or MERGE, and finds the place to begin at.
+func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (session, error) {
 	info, err := s.readHistory(ctx)
 	if err != nil {
 		return nil, err
@@ -159,8 +162,12 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (*sh
 	if err != nil {
 		return nil, err
 	}
-	if request.verb() != verbPull {
-		return nil, refuse(codeProtocol, "expected %s", verbPull)
+	switch request.verb() {
+	case verbPull:
+	case verbMerge:
+		return s.openMerge(ctx, frames, caller, request)
+	default:
+		return nil, refuse(codeProtocol, "expected %s or %s", verbPull, verbMerge)
 	}
 	applied, err := crdtmeta.DecodeFrontier(request.bytes(1))
 	if err != nil {
@@ -170,7 +177,12 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (*sh
 	if err != nil {
 		return nil, err
 	}
-	return shipment, shipment.begin(ctx)
+	if err := shipment.begin(ctx); err != nil {
+		return nil, err
+	}
+	s.counters.streamsServed.Add(1)
+	s.cfg.Log.Info().Str("peer", caller.Name).Stringer("addr", frames.conn.RemoteAddr()).Stringer("after", shipment.after).Msg("peer pulls our log")
+	return shipment, nil
 }
 
 func (s *server) readHistory(ctx context.Context) (logInfo, error) {

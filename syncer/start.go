@@ -29,8 +29,7 @@ func chooseStart(positions crdtmeta.Frontier, h history) (after crdtmeta.Time, e
 	known, at := newestKnown(positions, h)
 	if known.IsZero() {
 		if !h.whole {
-			return 0, refuse(codeBehind, "nothing of this log is known there and its beginning was trimmed: "+
-				"this needs a merge, which this version cannot do yet")
+			return 0, refuse(codeBehind, "nothing of this log is known there and its beginning was trimmed: this needs a merge")
 		}
 		return 0, nil
 	}
@@ -41,8 +40,7 @@ func chooseStart(positions crdtmeta.Frontier, h history) (after crdtmeta.Time, e
 		return 0, refuse(codeAhead, "%s is known there up to %d, but its log ends at %d", known, at, h.last)
 	}
 	if !h.whole && after+1 < h.first {
-		return 0, refuse(codeBehind, "%s is known there up to %d, but the log begins at %d: behind the backlog; "+
-			"this needs a merge, which this version cannot do yet", known, at, h.first)
+		return 0, refuse(codeBehind, "%s is known there up to %d, but the log begins at %d: behind the backlog, this needs a merge", known, at, h.first)
 	}
 	return after, nil
 }

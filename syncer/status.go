@@ -33,10 +33,22 @@ type PeerStatus struct {
 	AckedTime    crdtmeta.Time `json:"acked_t"`         // what that region has applied of our log
 	AckedEntries int64         `json:"unacked_entries"` // and how many entries of it not
 
+	Merge *MergeStatus `json:"merge,omitempty"` // of a merge that is under way
+
 	Connects        int64 `json:"connects"`
 	BytesReceived   int64 `json:"bytes_received"` // on the wire
 	EntriesReceived int64 `json:"entries_received"`
 	EntriesApplied  int64 `json:"entries_applied"`
+}
+
+// MergeStatus is how far a merge has got.
+type MergeStatus struct {
+	Mode  string    `json:"mode"`  // "changes": keys that changed since the link was lost; "whole": all keys
+	Phase string    `json:"phase"` // "scan", "log", "own"
+	Keys  int64     `json:"keys"`  // merged
+	Total int64     `json:"total"` // estimated
+	Bytes int64     `json:"bytes"` // received, before compression
+	Began time.Time `json:"began"`
 }
 
 // RegionStatus is what the leader publishes about our own region.
@@ -48,6 +60,8 @@ type RegionStatus struct {
 	LogEntries     int64         `json:"log_entries"`
 	LogBytes       int64         `json:"log_bytes"`
 	LogFirst       crdtmeta.Time `json:"log_first"`
+	LogLimit       int64         `json:"log_limit"`       // bytes
+	BacklogMinutes float64       `json:"backlog_minutes"` // of partition that the log has room for, at the present rate of writes, if the slowest peer stays away from now on; -1 without writes
 	EntriesTrimmed int64         `json:"entries_trimmed"`
 	KeysExpired    int64         `json:"keys_expired"`
 

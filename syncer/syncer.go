@@ -161,6 +161,8 @@ type counters struct {
 	entriesSkipped  atomic.Int64 // log entries that are none of ours
 	keysExpired     atomic.Int64
 	entriesTrimmed  atomic.Int64
-	mergesRequested atomic.Int64 // streams that a merge would be needed for
+	mergesRequested atomic.Int64 // streams that a merge was needed for
+	mergesServed    atomic.Int64 // merges that a peer began here
+	mergesDone      atomic.Int64 // merges that this region has finished
 	messagesDropped atomic.Int64 // published messages that were too large or too many
 }

@@ -11,8 +11,8 @@ import (
 // trimChunk bounds the entries that one call removes.
 const trimChunk = 10_000
 
-// trim removes what every configured peer has applied. A peer that was never met, or is behind the backlog already,
-// keeps everything in place: the log is the only copy of what it lacks.
+// trim removes what every configured peer has applied, and beyond the size of the backlog whatever is oldest: a peer that lacks
+// it needs a merge. The keys that an entry names are noted before it goes.
 func (l *leader) trim(ctx context.Context) error {
 	info, err := l.region.history(ctx)
 	if err != nil || info.origin.IsZero() {
@@ -22,33 +22,18 @@ func (l *leader) trim(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("measuring the log: %w", err)
 	}
-	l.logBytes.Store(bytes)
-	known, err := l.membership(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := l.acks.load(ctx)
-	if err != nil {
-		return err
-	}
-	var applied []crdtmeta.Frontier
-	for name := range l.cfg.Peers {
-		ack, said := all[known.ids[name]]
-		if !said {
-			return nil
-		}
-		applied = append(applied, ack.Of(l.cfg.Region.ID, l.cfg.Shard))
-	}
-	cut, ok := trimCut(applied, info.history)
-	if !ok || cut <= info.first {
-		return nil
-	}
+	l.backlog.measure(time.Now(), info, bytes)
 	reached, begun := l.collector.reached()
 	if !begun {
 		return nil
 	}
+	cut, err := l.appliedByAll(ctx, info.history)
+	if err != nil {
+		return err
+	}
+	limit := int64(l.cfg.BacklogBytes)
 	since := min(crdtmeta.TimeAt(time.Now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
-	cut = min(cut, keepFrom(info.history, bytes, since, int64(l.cfg.KeepBytes)))
+	cut = max(min(cut, since), overflow(info.history, bytes, limit))
 	if cut <= info.first {
 		return nil
 	}
@@ -60,14 +45,39 @@ func (l *leader) trim(ctx context.Context) error {
 	return l.cutLog(ctx, cut)
 }
 
-// keepFrom is the oldest entry to keep for peers that may lose what they acknowledged: as far back as since, but not
-// more than about limit bytes, taking the entries as evenly spread over time.
-func keepFrom(h history, bytes int64, since crdtmeta.Time, limit int64) crdtmeta.Time {
-	if bytes <= limit {
-		return since
+// appliedByAll is where the stream of the slowest peer would begin; 0 as long as a peer was never met, or is behind already.
+func (l *leader) appliedByAll(ctx context.Context, h history) (crdtmeta.Time, error) {
+	known, err := l.membership(ctx)
+	if err != nil {
+		return 0, err
 	}
-	excess := float64(bytes-limit) / float64(bytes)
-	return max(since, h.first+crdtmeta.Time(excess*float64(h.last-h.first)))
+	all, err := l.acks.load(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var applied []crdtmeta.Frontier
+	for name := range l.cfg.Peers {
+		ack, said := all[known.ids[name]]
+		if !said {
+			return 0, nil
+		}
+		applied = append(applied, ack.Of(l.cfg.Region.ID, l.cfg.Shard))
+	}
+	cut, ok := trimCut(applied, h)
+	if !ok {
+		return 0, nil
+	}
+	return cut, nil
+}
+
+// overflow is the oldest entry to keep of a log that is larger than the limit: so that a quarter of the limit is free again,
+// taking the entries as evenly spread over time. It is 0 below the limit.
+func overflow(h history, bytes, limit int64) crdtmeta.Time {
+	if bytes <= limit {
+		return 0
+	}
+	excess := float64(bytes-limit/4*3) / float64(bytes)
+	return h.first + crdtmeta.Time(excess*float64(h.last-h.first))
 }
 
 // trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays

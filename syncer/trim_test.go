@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -32,30 +31,6 @@ func TestLogIsTrimmedOnlyWhenEveryPeerHasIt(t *testing.T) {
 	eventually(t, "trimmed", func() bool { return length() <= 200 })
 	a.write("SET k last")
 	eventually(t, "streams go on", func() bool { return b.get("k") == "last" && c.get("k") == "last" })
-}
-
-func TestPeerBehindTheBacklogNeedsAMergeAndSaysSo(t *testing.T) {
-	regions := newRegions(t, 2)
-	a, b := regions[0], regions[1]
-	a.run(peersOf(a, regions))
-	for i := range 300 {
-		a.write(fmt.Sprintf("SET k%d 1", i))
-	}
-	if n := a.rdb.XTrimMaxLen(context.Background(), "crdt:log", 50).Val(); n == 0 {
-		t.Fatal("nothing was trimmed")
-	}
-	b.run(peersOf(b, regions))
-	eventually(t, "shown", func() bool {
-		p := b.peer(a.name)
-		return p.State == StateMergeNeeded && strings.Contains(p.Error, "needs a merge")
-	})
-	time.Sleep(300 * time.Millisecond)
-	if got := b.get("k299"); got != "" {
-		t.Error("entries were applied over a hole")
-	}
-	if n := b.logs.count("no link to region"); n != 1 {
-		t.Errorf("logged %d times", n)
-	}
 }
 
 func TestEntriesOfAnySizeArrive(t *testing.T) {

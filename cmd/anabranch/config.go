@@ -73,7 +73,7 @@ func defaultConfig() config {
 		PeerSilence: 5 * time.Second,
 		LeaseTime:   3 * time.Second,
 		BacklogTime: time.Minute,
-		BacklogSize: 64 << 20,
+		BacklogSize: 256 << 20,
 		GCGrace:     5 * time.Minute,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,

@@ -51,7 +51,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addDuration(flags, &c.PeerSilence, "peer-silence", "a peer that says nothing for so long is connected to anew", 2*time.Second)
 	addDuration(flags, &c.LeaseTime, "lease-time", "a proxy that pulls for its region and dies is replaced after it", 100*time.Millisecond)
 	addDuration(flags, &c.BacklogTime, "backlog-time", "log that every peer has is kept for so long, for a peer whose Redis loses it, and until its metadata was collected", time.Second)
-	addBytes(flags, &c.BacklogSize, "backlog-size", "but not more of it than that", 1<<20)
+	addBytes(flags, &c.BacklogSize, "backlog-size", "log for peers that are away; one that misses more takes the state of changed keys instead", 1<<20)
 	addDuration(flags, &c.GCGrace, "gc-grace", "how long metadata stays that every region has seen", 100*time.Millisecond)
 	addDuration(flags, &c.DriftLimit, "drift-limit", "difference between the clocks of two regions that raises an alarm", 100*time.Millisecond)
 	add(flags, &c.Prefix, "prefix", "TEXT", "what the names of Anabranch's own keys start with", parsePrefix, asIs)

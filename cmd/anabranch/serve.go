@@ -146,7 +146,7 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		SilenceLimit:  c.PeerSilence,
 		WindowBytes:   int(c.PeerWindow),
 		KeepTime:      c.BacklogTime,
-		KeepBytes:     int(c.BacklogSize),
+		BacklogBytes:  int(c.BacklogSize),
 		Grace:         c.GCGrace,
 		DriftLimit:    c.DriftLimit,
 		Log:           log.With().Str("part", "syncer").Logger(),

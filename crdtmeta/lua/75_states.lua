@@ -48,15 +48,17 @@ do
   end
 
   -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
-  -- as fit into limit bytes, but at least one. Without keys, the position.
+  -- as fit into limit bytes, but at least one. Without keys, the position. A database with a minus before it means: unless the
+  -- key is there; the answer is "+" then.
   function E.states(argv)
     local refused = E.begin(0)
     if refused then return refused end
     local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
     for i = 2, #argv - 1, 2 do
-      E.select(tonumber_(argv[i]))
-      local state = state_of(argv[i + 1])
+      local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
+      E.select(tonumber_(d))
+      local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
       replies[#replies + 1] = state
       bytes = bytes + #state
       if bytes >= limit then break end
@@ -305,9 +307,7 @@ do
   end
 
   -- merge_key joins a key with its state in another region.
-  local function merge_key(k, state, theirs, frontier)
-    local rec, cells, last_id
-    if state == '' then rec, cells = {w = {}}, {} else rec, cells, last_id = munpack(state) end
+  local function merge_key(k, rec, cells, last_id, theirs, frontier)
     local S = E.open(k)
     local ahead = E.ahead_of(S.rec)
     local vector = theirs
@@ -352,6 +352,15 @@ do
     if last_id and last_id ~= '' and E.native_type(k) == 'x' then M.last_id(k, last_id) end
   end
 
+  -- read_state takes apart what state_of made: true, record, cells, last id; or false.
+  local function read_state(state)
+    if not state then return false end
+    if state == '' then return true, {w = {}}, {} end
+    local good, rec, cells, last_id = ppcall(munpack, state)
+    if not good or type_(cells) ~= (type_(rec) == 'table' and 'table' or 'string') then return false end
+    return true, rec, cells, last_id
+  end
+
   -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
   -- may go back for third regions, whose logs are applied again from there.
   local function take_position(frontier, upto, contexts)
@@ -389,11 +398,19 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
+    -- Everything is read before the first of it changes anything.
+    local states = {}
+    for i = 6, #argv, 3 do
+      local read = {read_state(argv[i + 2])}
+      if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
+      states[i] = read
+    end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
-    for i = 6, #argv - 2, 3 do
+    for i = 6, #argv, 3 do
+      local read = states[i]
       E.select(tonumber_(argv[i]))
-      merge_key(argv[i + 1], argv[i + 2], theirs, frontier)
+      merge_key(argv[i + 1], read[2], read[3], read[4], theirs, frontier)
       E.stats.merged_keys = E.stats.merged_keys + 1
     end
     E.select(0)

@@ -1,0 +1,137 @@
+package syncer
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// A merge serves a region whose place in the log is gone: it takes the state of the keys that changed since, or of all keys,
+// and then goes on with the log. Both regions serve their clients meanwhile.
+//
+//	scan ──► log ──► own ──► over: the frontier moves to the position that was noted at the beginning
+//
+// Each piece is joined with what is here in one engine call, which also keeps how far the merge has got. So it goes on where it
+// was, whatever breaks in between.
+
+// The modes of a merge.
+const (
+	mergeChanges = "changes" // keys that changed after a place in that region's log
+	mergeWhole   = "whole"   // all keys: a region that is new, or was away for too long
+)
+
+// The phases of a merge.
+const (
+	phaseScan = "scan" // every key that there is in the other region; in a whole merge only
+	phaseLog  = "log"  // keys that changed, in the order of that region's log
+	phaseOwn  = "own"  // our keys in databases that were emptied there, or in all: some may be gone there
+)
+
+// mergeProgress is how far a merge has got. It is kept in crdt:merges as JSON.
+type mergeProgress struct {
+	Mode   string        `json:"mode"`
+	Origin string        `json:"origin"` // epoch in which that region's log is followed; with another one the merge begins anew
+	Since  crdtmeta.Time `json:"since"`  // changes after this time are looked for
+	Phase  string        `json:"phase"`
+	DB     int           `json:"db"`     // scan, own: database and cursor of SCAN
+	Cursor uint64        `json:"cursor"` // scan, own
+	Until  crdtmeta.Time `json:"until"`  // log: all changes up to here are merged
+	Keys   int64         `json:"keys"`   // merged so far
+	Bytes  int64         `json:"bytes"`  // received so far
+	Began  time.Time     `json:"began"`
+}
+
+func (p mergeProgress) text() string {
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return string(body)
+}
+
+// mergeRequest is what the puller says in MERGE.
+type mergeRequest struct {
+	Mode   string        `json:"mode"`
+	Origin string        `json:"origin"` // of the progress; "" when the merge begins
+	Since  crdtmeta.Time `json:"since"`
+	Phase  string        `json:"phase"`
+	DB     int           `json:"db"`
+	Cursor uint64        `json:"cursor"`
+	Until  crdtmeta.Time `json:"until"`
+}
+
+// mergeOffer is the server's answer.
+type mergeOffer struct {
+	Origin   string        `json:"origin"`
+	Since    crdtmeta.Time `json:"since"`    // the request's, or where the merge of all keys begins
+	Restart  bool          `json:"restart"`  // the progress is of no use here: begin anew
+	Position []byte        `json:"position"` // what all has been merged up to in the end
+	Flushed  []int         `json:"flushed"`  // databases that were emptied after Since; -1 for all
+	Total    int64         `json:"total"`    // keys to look at, estimated
+}
+
+// mergePlace is where the enumeration stands behind a piece.
+type mergePlace struct {
+	Phase  string        `json:"phase"`
+	DB     int           `json:"db"`
+	Cursor uint64        `json:"cursor"`
+	Until  crdtmeta.Time `json:"until"`
+	End    bool          `json:"end"` // that was all
+}
+
+// appendStates packs a piece: the vector and then database, key and state of each key, every one behind its length.
+func appendStates(buf []byte, vector string, keys []keyState) []byte {
+	add := func(text string) {
+		buf = binary.AppendUvarint(buf, uint64(len(text)))
+		buf = append(buf, text...)
+	}
+	add(vector)
+	for _, key := range keys {
+		add(key.db)
+		add(key.key)
+		add(key.state)
+	}
+	return buf
+}
+
+// parseStates is the inverse.
+func parseStates(raw []byte) (vector string, keys []keyState, err error) {
+	next := func() (text string) {
+		part, rest, ok := cutRun(raw)
+		if !ok {
+			err = fmt.Errorf("%w: states", errBatch)
+			return ""
+		}
+		raw = rest
+		return string(part)
+	}
+	vector = next()
+	for err == nil && len(raw) > 0 {
+		keys = append(keys, keyState{db: next(), key: next(), state: next()})
+	}
+	return vector, keys, err
+}
+
+// appendNames and parseNames do so for keys without their states.
+func appendNames(keys []keyState) []byte {
+	var buf []byte
+	for _, key := range keys {
+		buf = appendRun(appendRun(buf, key.db), key.key)
+	}
+	return buf
+}
+
+func parseNames(raw []byte) (keys []keyState, err error) {
+	for len(raw) > 0 {
+		db, rest, ok := cutRun(raw)
+		key, rest, also := cutRun(rest)
+		if !ok || !also {
+			return nil, fmt.Errorf("%w: names", errBatch)
+		}
+		keys, raw = append(keys, keyState{db: string(db), key: string(key)}), rest
+	}
+	return keys, nil
+}

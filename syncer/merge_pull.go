@@ -1,0 +1,414 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+)
+
+// merging is a merge that this region takes from another one, over one connection.
+type merging struct {
+	*puller
+	frames   *frameConn
+	self     crdtmeta.Origin
+	progress mergeProgress
+	offer    mergeOffer
+	pieces   chan piece
+	size     int // keys in one engine call; follows the time that calls take
+}
+
+// piece is an answer to NEXT or ASK.
+type piece struct {
+	place  mergePlace
+	vector string
+	keys   []keyState
+	bytes  int
+}
+
+const mergeAhead = 2 // pieces asked for ahead of the one at work
+
+// mergeWanted says whether a merge with that region is due: one that was begun is not over, or the log did not serve.
+func (p *puller) mergeWanted(ctx context.Context) (progress mergeProgress, wanted bool, err error) {
+	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(p.id)).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return mergeProgress{}, p.behind, nil
+	case err != nil:
+		return progress, false, err
+	}
+	if err := json.Unmarshal([]byte(text), &progress); err != nil {
+		return progress, false, fmt.Errorf("%s: %w", p.keys.merges, err)
+	}
+	return progress, true, nil
+}
+
+// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
+func (p *puller) beginMerge(ctx context.Context, host welcome) (mergeProgress, error) {
+	begun := mergeProgress{Mode: mergeWhole, Phase: phaseScan, Began: time.Now()}
+	frontier, err := p.region.frontier(ctx)
+	if err != nil {
+		return begun, err
+	}
+	contexts, err := p.region.contexts(ctx)
+	if err != nil {
+		return begun, err
+	}
+	for origin, t := range frontier.Of(host.ID, host.Shard) {
+		begun.Mode, begun.Phase = mergeChanges, phaseLog
+		// What that region had of third ones at that place is named by entries below it, so we must have all of that, too.
+		if origin.String() == host.Origin && coversThird(frontier, contexts[origin], host.ID, p.cfg.Region.ID) {
+			begun.Since = t
+		}
+	}
+	begun.Until = begun.Since
+	return begun, nil
+}
+
+func coversThird(frontier, context crdtmeta.Frontier, ids ...int) bool {
+	for origin, t := range context {
+		third := true
+		for _, id := range ids {
+			third = third && origin.Region != id
+		}
+		if third && frontier[origin] < t {
+			return false
+		}
+	}
+	return true
+}
+
+// merge takes the state of keys until this region has all that the other one had when the connection began.
+func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome, progress mergeProgress) error {
+	if progress.Mode == "" {
+		var err error
+		if progress, err = p.beginMerge(ctx, host); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
+	err := frames.write(verbMerge, encodeJSON(mergeRequest{
+		Mode: progress.Mode, Origin: progress.Origin, Since: progress.Since, Phase: progress.Phase,
+		DB: progress.DB, Cursor: progress.Cursor, Until: progress.Until,
+	}))
+	if err != nil {
+		return err
+	}
+	frames.allow(p.cfg.FrameBytes)
+	f, err := expectReply(frames, verbMerging)
+	if err != nil {
+		return err
+	}
+	m := &merging{puller: p, frames: frames, self: self, progress: progress, pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
+		return err
+	}
+	upto, err := crdtmeta.DecodePosition(m.offer.Position)
+	if err != nil || m.offer.Origin != host.Origin {
+		return fmt.Errorf("%w: %s: %w", errProtocol, verbMerging, errors.Join(err, errFormat))
+	}
+	if m.offer.Restart {
+		if progress, err = p.beginMerge(ctx, host); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		if err := p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err(); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		return fmt.Errorf("region '%s' is in another epoch: the merge begins anew", p.name)
+	}
+	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
+	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	frames.open(p.cfg.FrameBytes, p.cfg.SilenceLimit)
+	p.cfg.Log.Info().Str("peer", p.name).Str("mode", m.progress.Mode).Stringer("since", m.progress.Since).Int64("keys", m.offer.Total).
+		Int64("merged", m.progress.Keys).Msg("merge with region")
+	if err := m.run(ctx); err != nil {
+		return err
+	}
+	p.behind = false
+	p.counters.mergesDone.Add(1)
+	p.cfg.Log.Info().Str("peer", p.name).Int64("keys", m.progress.Keys).Int64("bytes", m.progress.Bytes).
+		Dur("took", time.Since(m.progress.Began)).Stringer("upto", upto[mustOrigin(m.offer.Origin)]).Msg("merge is over")
+	return p.view.load(ctx, p.region.frontier)
+}
+
+// mustOrigin reads an origin that was checked.
+func mustOrigin(text string) crdtmeta.Origin {
+	origin, _ := crdtmeta.ParseOrigin(text)
+	return origin
+}
+
+var errMerged = errors.New("the merge is over")
+
+func (m *merging) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, m.frames.closeSoon)
+	defer stop()
+	defer m.merges(nil, "")
+	group.Go(func() error { return m.receive(ctx) })
+	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error {
+		if err := m.work(ctx); err != nil {
+			return err
+		}
+		return errMerged
+	})
+	if err := group.Wait(); !errors.Is(err, errMerged) {
+		return err
+	}
+	return nil
+}
+
+// receive puts the parts of pieces together.
+func (m *merging) receive(ctx context.Context) error {
+	var raw []byte
+	for {
+		f, err := m.frames.read()
+		if err != nil {
+			return err
+		}
+		switch f.verb() {
+		case verbKeys:
+			part, err := expand(f.text(2), f.bytes(4), m.cfg.FrameBytes)
+			if err != nil {
+				return err
+			}
+			if raw = append(raw, part...); len(raw) > m.cfg.EntryBytes {
+				return fmt.Errorf("%w: states larger than %d bytes", errProtocol, m.cfg.EntryBytes)
+			}
+			if f.text(3) == statePartMore {
+				continue
+			}
+			place, err := decodeJSON[mergePlace](f, 1)
+			if err != nil {
+				return err
+			}
+			p := piece{place: place, bytes: len(raw)}
+			if len(raw) > 0 {
+				if p.vector, p.keys, err = parseStates(raw); err == nil {
+					_, err = crdtmeta.DecodeFrontier([]byte(p.vector))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			raw = nil
+			select {
+			case m.pieces <- p:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case verbBeat:
+			b, err := f.asBeat()
+			if err != nil {
+				return err
+			}
+			m.clock.incoming(b, time.Now())
+			m.heard(b)
+		case verbError:
+			return f.asError()
+		default:
+			return fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+		}
+	}
+}
+
+func (m *merging) beat(ctx context.Context) error {
+	for ctx.Err() == nil {
+		self, err := m.region.origin(ctx)
+		if err == nil && self != m.self {
+			return fmt.Errorf("our own region began epoch %s", self.Epoch)
+		}
+		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, time.Now())); err != nil {
+			return err
+		}
+		sleep(ctx, m.cfg.BeatInterval)
+	}
+	return ctx.Err()
+}
+
+// next waits for a piece.
+func (m *merging) next(ctx context.Context) (piece, error) {
+	select {
+	case p := <-m.pieces:
+		m.progress.Bytes += int64(p.bytes)
+		return p, nil
+	case <-ctx.Done():
+		return piece{}, ctx.Err()
+	}
+}
+
+// work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
+func (m *merging) work(ctx context.Context) error {
+	m.show("")
+	if m.progress.Phase != phaseOwn {
+		if err := m.takeTheirs(ctx); err != nil {
+			return err
+		}
+		m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, 0, 0
+	}
+	if err := m.takeOwn(ctx); err != nil {
+		return err
+	}
+	return m.call(ctx, "", "\x80", nil)
+}
+
+func (m *merging) takeTheirs(ctx context.Context) error {
+	for range mergeAhead {
+		if err := m.frames.write(verbNext); err != nil {
+			return err
+		}
+	}
+	for {
+		p, err := m.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := m.take(ctx, p, func() {
+			m.progress.Phase, m.progress.DB, m.progress.Cursor, m.progress.Until = p.place.Phase, p.place.DB, p.place.Cursor, p.place.Until
+		}); err != nil || p.place.End {
+			return err
+		}
+		if err := m.frames.write(verbNext); err != nil {
+			return err
+		}
+	}
+}
+
+// take merges one piece; moved notes the progress with the last part of it.
+func (m *merging) take(ctx context.Context, p piece, moved func()) error {
+	for len(p.keys) > m.size {
+		first, rest := p.keys[:m.size], p.keys[m.size:]
+		m.progress.Keys += int64(len(first))
+		if err := m.call(ctx, m.progress.text(), p.vector, first); err != nil {
+			return err
+		}
+		p.keys = rest
+	}
+	m.progress.Keys += int64(len(p.keys))
+	moved()
+	if len(p.keys) == 0 {
+		return nil
+	}
+	return m.call(ctx, m.progress.text(), p.vector, p.keys)
+}
+
+// takeOwn asks for what the other region has of our keys in databases that were emptied there, or in all of them.
+func (m *merging) takeOwn(ctx context.Context) error {
+	databases, err := m.databases(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := map[int]bool{}
+	for _, db := range m.offer.Flushed {
+		wanted[db] = true
+	}
+	for _, db := range databases {
+		if db < m.progress.DB || !(m.progress.Mode == mergeWhole || wanted[db] || wanted[-1]) {
+			continue
+		}
+		if db > m.progress.DB {
+			m.progress.DB, m.progress.Cursor = db, 0
+		}
+		for {
+			cursor, err := m.ownPage(ctx, db)
+			if err != nil {
+				return err
+			}
+			if m.progress.Cursor = cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// ownPage does so for one page of SCAN.
+func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error) {
+	names, cursor, err := m.scanPage(ctx, db, m.progress.Cursor)
+	if err != nil {
+		return 0, err
+	}
+	var keys []keyState
+	for _, name := range names {
+		if strings.HasPrefix(name, m.cfg.Prefix) {
+			key, ok := crdtmeta.KeyOf(m.cfg.Prefix, name)
+			if !ok {
+				continue
+			}
+			name = key
+		}
+		keys = append(keys, keyState{db: strconv.Itoa(db), key: name})
+	}
+	if len(keys) == 0 {
+		return cursor, nil
+	}
+	codec, payload := compress(appendNames(keys), m.cfg.CompressFrom)
+	if err := m.frames.write(verbAsk, codec, payload); err != nil {
+		return 0, err
+	}
+	for {
+		p, err := m.next(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if p.place.Phase != phaseOwn {
+			continue // a piece asked for ahead, behind the end
+		}
+		if err := m.take(ctx, p, func() {}); err != nil || p.place.End {
+			return cursor, err
+		}
+	}
+}
+
+// call hands keys to the engine, again and again while it cannot take them. It rests as long as the call took: clients come
+// first. Calls that take long make the next ones smaller.
+func (m *merging) call(ctx context.Context, progress, vector string, keys []keyState) error {
+	delay := m.cfg.RetryMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		held, err := m.engine.merge(ctx, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
+		took := time.Since(began)
+		if err == nil && !held {
+			m.adapt(len(keys), took)
+			m.show("")
+			sleep(ctx, min(took, m.cfg.ChunkTime*4))
+			return ctx.Err()
+		}
+		cause := "paused"
+		if err != nil {
+			if cause = plain(err); classify(err) == failureUnarmed {
+				if err := m.armed.run(ctx); err != nil {
+					cause = plain(err)
+				}
+			}
+		}
+		m.show(cause)
+		sleep(ctx, delay)
+		delay = min(2*delay, m.cfg.RetryMax)
+	}
+	return ctx.Err()
+}
+
+// adapt aims at calls of twice the time that a batch of the log may take: what they bring is older.
+func (m *merging) adapt(sent int, took time.Duration) {
+	switch goal := 2 * m.cfg.ChunkTime; {
+	case took > goal:
+		m.size = max(1, min(m.size, sent)/2)
+	case took < goal/2 && sent >= m.size:
+		m.size = min(2*m.size, 2*mergeBatch)
+	}
+}
+
+func (m *merging) show(cause string) {
+	m.merges(&MergeStatus{
+		Mode: m.progress.Mode, Phase: m.progress.Phase, Keys: m.progress.Keys, Total: max(m.offer.Total, m.progress.Keys),
+		Bytes: m.progress.Bytes, Began: m.progress.Began,
+	}, cause)
+}

@@ -1,0 +1,280 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"strconv"
+	"time"
+
+	"anabranch/crdtmeta"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// mergeServer gives a peer the state of keys.
+type mergeServer struct {
+	*server
+	frames *frameConn
+	peer   hello
+	source *mergeSource
+	clock  peerClock
+	asks   chan frame
+}
+
+// openMerge takes MERGE and says what it is going to be.
+func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello, request frame) (session, error) {
+	wanted, err := decodeJSON[mergeRequest](request, 1)
+	if err != nil {
+		return nil, refuse(codeProtocol, "%v", err)
+	}
+	info, err := s.readHistory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The position is read before the first key, so that whatever changes later comes with the log.
+	position, err := s.engine.position(ctx)
+	if err != nil {
+		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	upto, err := crdtmeta.DecodePosition([]byte(position))
+	if err != nil {
+		return nil, fmt.Errorf("%w: position: %w", errReply, err)
+	}
+	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
+	if wanted.Origin != "" && wanted.Origin != offer.Origin {
+		offer.Restart = true
+	} else if wanted.Origin == "" && wanted.Mode == mergeWhole {
+		offer.Since = upto[info.origin]
+	}
+	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
+	if place.Phase == phaseOwn {
+		place.Phase = phaseLog
+	}
+	if err := s.describe(ctx, &offer, wanted.Mode); err != nil {
+		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	m := &mergeServer{
+		server: s, frames: frames, peer: caller, asks: make(chan frame, 4),
+		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
+	}
+	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
+	if err := frames.write(verbMerging, encodeJSON(offer)); err != nil {
+		return nil, err
+	}
+	s.counters.mergesServed.Add(1)
+	s.cfg.Log.Info().Str("peer", caller.Name).Str("mode", wanted.Mode).Stringer("since", offer.Since).Str("phase", place.Phase).
+		Int64("keys", offer.Total).Msg("peer merges our keys")
+	return m, nil
+}
+
+// describe adds to the offer how much there is, and which databases were emptied.
+func (s *server) describe(ctx context.Context, offer *mergeOffer, mode string) error {
+	flushed, err := s.cfg.Redis.HGetAll(ctx, s.keys.flushed).Result()
+	if err != nil {
+		return err
+	}
+	for text, at := range flushed {
+		db, err := strconv.Atoi(text)
+		t, wrong := crdtmeta.ParseTime(at)
+		if err != nil || wrong != nil {
+			return fmt.Errorf("%s: field %.20q: %w", s.keys.flushed, text, errFormat)
+		}
+		if t > offer.Since {
+			offer.Flushed = append(offer.Flushed, db)
+		}
+	}
+	noted, err := s.cfg.Redis.ZCount(ctx, s.keys.gc, "("+offer.Since.String(), "+inf").Result()
+	if err != nil {
+		return err
+	}
+	length, err := s.cfg.Redis.XLen(ctx, s.keys.log).Result()
+	if err != nil {
+		return err
+	}
+	offer.Total = noted + length
+	if mode != mergeWhole {
+		return nil
+	}
+	databases, err := s.databases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, db := range databases {
+		size, err := s.databaseSize(ctx, db)
+		if err != nil {
+			return err
+		}
+		offer.Total += size
+	}
+	return nil
+}
+
+func (s *Syncer) databaseSize(ctx context.Context, db int) (int64, error) {
+	conn := s.cfg.Redis.Conn()
+	defer conn.Close()
+	if err := conn.Select(ctx, db).Err(); err != nil {
+		return 0, err
+	}
+	defer conn.Select(context.WithoutCancel(ctx), 0) // it goes back to a pool
+	return conn.DBSize(ctx).Result()
+}
+
+// run answers until the peer has all, or the link or ctx ends.
+func (m *mergeServer) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, m.frames.closeSoon)
+	defer stop()
+	group.Go(func() error { return m.receive(ctx) })
+	group.Go(func() error { return m.answer(ctx) })
+	group.Go(func() error { return m.beat(ctx) })
+	return group.Wait()
+}
+
+func (m *mergeServer) receive(ctx context.Context) error {
+	for {
+		f, err := m.frames.read()
+		if err != nil {
+			return err
+		}
+		switch f.verb() {
+		case verbNext, verbAsk:
+			select {
+			case m.asks <- f:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case verbBeat:
+			b, err := f.asBeat()
+			if err != nil {
+				return err
+			}
+			m.clock.incoming(b, time.Now())
+		case verbError:
+			return f.asError()
+		default:
+			return fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+		}
+	}
+}
+
+// answer gives one piece for each request.
+func (m *mergeServer) answer(ctx context.Context) error {
+	for {
+		var err error
+		select {
+		case f := <-m.asks:
+			if f.verb() == verbNext {
+				err = m.giveNext(ctx)
+			} else {
+				err = m.giveAsked(ctx, f)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (m *mergeServer) giveNext(ctx context.Context) error {
+	keys, err := m.source.batch(ctx)
+	if err != nil {
+		return err
+	}
+	raw := []byte(nil)
+	if len(keys) > 0 {
+		vector, first, err := m.states(ctx, keys)
+		if err != nil {
+			return err
+		}
+		m.source.took(len(first))
+		raw = appendStates(nil, vector, present(first))
+	}
+	return m.give(m.source.place, raw)
+}
+
+// present leaves out names that stand for nothing: their key comes by itself.
+func present(keys []keyState) []keyState {
+	kept := make([]keyState, 0, len(keys))
+	for _, key := range keys {
+		if key.state == "+" {
+			continue
+		}
+		if key.db[0] == '-' {
+			key.db = key.db[1:]
+		}
+		kept = append(kept, key)
+	}
+	return kept
+}
+
+// giveAsked answers for all names of the request, in several pieces if need be: each but the last is marked as more to come.
+func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
+	raw, err := expand(f.text(1), f.bytes(2), m.cfg.FrameBytes)
+	if err != nil {
+		return err
+	}
+	keys, err := parseNames(raw)
+	if err != nil {
+		return err
+	}
+	for len(keys) > 0 {
+		vector, first, err := m.states(ctx, keys)
+		if err != nil {
+			return err
+		}
+		keys = keys[len(first):]
+		if err := m.give(mergePlace{Phase: phaseOwn, End: len(keys) == 0}, appendStates(nil, vector, first)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// states asks the engine, and arms it if it must be.
+func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
+	vector, first, err := m.engine.states(ctx, mergeBytes, keys)
+	if err != nil && classify(err) == failureUnarmed {
+		if err := m.armed.run(ctx); err != nil {
+			return "", nil, err
+		}
+		return "", nil, refuse(codeEpoch, "region '%s' was armed anew", m.cfg.Region.Name)
+	}
+	return vector, first, err
+}
+
+// give sends one piece, cut into frames.
+func (m *mergeServer) give(place mergePlace, raw []byte) error {
+	where := encodeJSON(place)
+	for len(raw) > m.cfg.BatchBytes {
+		codec, payload := compress(raw[:m.cfg.BatchBytes], m.cfg.CompressFrom)
+		if err := m.frames.write(verbKeys, where, codec, statePartMore, payload); err != nil {
+			return err
+		}
+		raw = raw[m.cfg.BatchBytes:]
+	}
+	codec, payload := compress(raw, m.cfg.CompressFrom)
+	return m.frames.write(verbKeys, where, codec, statePartLast, payload)
+}
+
+// beat is a sign of life, and ends the link when our epoch does.
+func (m *mergeServer) beat(ctx context.Context) error {
+	begun := crdtmeta.Origin{}
+	for ctx.Err() == nil {
+		info, err := m.readHistory(ctx)
+		if err != nil {
+			return err
+		}
+		if !begun.IsZero() && info.origin != begun {
+			return refuse(codeEpoch, "region '%s' began epoch %s", m.cfg.Region.Name, info.origin.Epoch)
+		}
+		begun = info.origin
+		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, time.Now())); err != nil {
+			return err
+		}
+		sleep(ctx, m.cfg.BeatInterval)
+	}
+	return ctx.Err()
+}
