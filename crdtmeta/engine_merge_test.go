@@ -206,3 +206,29 @@ func (m *merging) step(p *play) bool {
 	}
 	return false
 }
+
+// What a new region has taken, and goes on with, comes back to where it was taken from as what it is.
+func TestAWholeMergeMakesTheSameData(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	for _, command := range [][]string{
+		{"RPUSH", "l", "x", "y", "z"}, {"SET", "k", "v"}, {"HSET", "h", "f", "1"}, {"SADD", "s", "m"}, {"ZADD", "z", "1", "m"},
+		{"XADD", "x", "1-1", "f", "v"}, {"XGROUP", "CREATE", "x", "g", "0"}, {"PFADD", "p", "m"}, {"SET", "timed", "v", "PXAT", "9000000000000"},
+	} {
+		a.do(t, command...)
+	}
+	keys := []string{"l", "k", "h", "s", "z", "x", "p", "timed"}
+	b.merge(t, a.id, "whole", a.position(t), a.states(t, 0, keys))
+	requireEqual(t, nodes)
+	b.run(t, "RPUSH", "l", "new")
+	b.run(t, "SET", "k", "w", "XX", "KEEPTTL")
+	b.run(t, "HSET", "h", "g", "2")
+	b.run(t, "SADD", "s", "n")
+	b.run(t, "ZADD", "z", "2", "n")
+	b.run(t, "XADD", "x", "2-1", "f", "v")
+	a.merge(t, b.id, "changes", b.position(t), b.states(t, 0, keys))
+	requireEqual(t, nodes)
+	if n := a.do(t, "LLEN", "l").Int(); n != 4 {
+		t.Errorf("the list has %d elements, want 4", n)
+	}
+}

@@ -20,6 +20,23 @@ var nemesisSeed = flag.Uint64("nemesis-seed", 0, "seed of the random test, 0 for
 // proxies are stopped and started, and Redis is killed (with its data on disk). In the end all regions hold the same,
 // and every counter is exact.
 func TestRandomTroubleLosesAndDoublesNothing(t *testing.T) {
+	randomTrouble(t, func(*Config) {})
+}
+
+// The same with a log so short that regions fall behind it all the time, and merge.
+func TestRandomTroubleAmongMergesLosesAndDoublesNothing(t *testing.T) {
+	merges := randomTrouble(t, func(cfg *Config) {
+		cfg.BacklogBytes, cfg.KeepTime, cfg.Grace = 2<<10, time.Millisecond, 200*time.Millisecond
+		cfg.TrimInterval = 20 * time.Millisecond
+	})
+	t.Logf("%d merges", merges)
+	if merges == 0 {
+		t.Error("nothing was merged")
+	}
+}
+
+func randomTrouble(t *testing.T, change func(*Config)) (merges int64) {
+	t.Helper()
 	seed := *nemesisSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -38,7 +55,7 @@ func TestRandomTroubleLosesAndDoublesNothing(t *testing.T) {
 				peers[r][other.name] = []string{link.addr}
 			}
 		}
-		r.run(peers[r])
+		r.run(peers[r], change)
 	}
 	ctx := context.Background()
 	increments, trouble := 0, map[string]int{}
@@ -70,7 +87,8 @@ func TestRandomTroubleLosesAndDoublesNothing(t *testing.T) {
 			_ = r.Resume(ctx, AllRegions)
 		case "restart":
 			r.stop()
-			r.run(peers[r])
+			merges += r.counters.mergesDone.Load()
+			r.run(peers[r], change)
 		case "kill":
 			r.server.Kill()
 			r.server.Restart()
@@ -97,6 +115,10 @@ func TestRandomTroubleLosesAndDoublesNothing(t *testing.T) {
 			t.Errorf("%s differs from %s:\n%s\n%s", r.name, regions[0].name, got, want)
 		}
 	}
+	for _, r := range regions {
+		merges += r.counters.mergesDone.Load()
+	}
+	return merges
 }
 
 // data is all that a client sees.

@@ -262,6 +262,27 @@ do
     end
   end
 
+  -- put_back gives a key whose data a passed TTL hides here what both sides know, as the other one has it.
+  local function put_back(S, rec, cells)
+    if #S.rec.w == 0 and #rec.w == 1 and is_known(rec.w[1]) then S.rec.w[1] = {'', 0, 0, rec.w[1][4], false} end
+    for field, b in pairs_(cells) do
+      if not S.cells[field] and #b.w == 1 and is_known(b.w[1]) then S.cells[field] = {w = {{'', 0, 0, b.w[1][4], true}}} end
+    end
+  end
+
+  -- say_evicted removes, by an effect, keys whose data is gone although nothing says why: that is to be said before the other
+  -- region's effects are here, which it has not seen.
+  local function say_evicted(argv)
+    for i = 6, #argv, 3 do
+      E.select(tonumber_(argv[i]))
+      local S = E.open(argv[i + 1])
+      if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
+    end
+    if op == 0 then return end
+    E.finish()
+    E.begin(0)
+  end
+
   -- lead_by keeps with a record that its key is ahead of the frontier. Keys of one call are ahead by the same, most of them.
   local vectors
   local function lead_by(rec, vector)
@@ -326,6 +347,8 @@ do
       rec, cells = {w = {{o, at, n, cells, true}}}, {}
     end
     E.lift(S, true)
+    if S.absent and S.rec.b then put_back(S, rec, cells) end
+    S.absent = nil
     local had, their_b = known_to_all(S), rec.b
     for field, b in pairs_(cells) do fill(S.cells[field], b) end
     fill(S.rec, rec)
@@ -392,12 +415,6 @@ do
     if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[2] == 'whole'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
-    local frontier, highest = E.read_frontier(), 0
-    for _, at in pairs_(theirs) do
-      if at > highest then highest = at end
-    end
-    if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
-    if highest >= t then t = highest + 1 end
     -- Everything is read before the first of it changes anything.
     local states = {}
     for i = 6, #argv, 3 do
@@ -405,6 +422,14 @@ do
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
     end
+    say_evicted(argv)
+    E.select(0)
+    local frontier, highest = E.read_frontier(), 0
+    for _, at in pairs_(theirs) do
+      if at > highest then highest = at end
+    end
+    if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
+    if highest >= t then t = highest + 1 end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
     for i = 6, #argv, 3 do
