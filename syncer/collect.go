@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,7 @@ type collector struct {
 	large     map[string]*largeKey // by the name in crdt:gc
 	waits     heldBack
 	published crdtmeta.Frontier // what crdt:collected says
+	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	mu     sync.Mutex    // guards cursor, and what moves it
@@ -113,7 +116,7 @@ func (c *collector) collect(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := c.publishCollected(ctx, known.effects); err != nil {
+	if published, err := c.publishCollected(ctx, known.effects); !published {
 		return err
 	}
 	c.settledAt.Store(int64(known.until))
@@ -210,13 +213,18 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 	if err != nil {
 		return nil, err
 	}
+	if c.apart, err = c.quarantine(ctx, known.ids); err != nil {
+		return nil, err
+	}
 	var others []int
 	for _, name := range c.cfg.peerNames() {
 		id := known.ids[name]
 		if id == 0 {
 			id = neverMet
 		}
-		others = append(others, id)
+		if !slices.Contains(c.apart, formatID(id)) {
+			others = append(others, id)
+		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
 		c.waits.note(name, alone.CoversAll(c.oldestUnstable()), time.Now())
 	}
@@ -236,20 +244,22 @@ func (c *collector) oldestUnstable() crdtmeta.Frontier {
 // neverMet is an id that no region has.
 const neverMet = -1
 
-// publishCollected keeps the vector of all that may be collected from now on: what it covers has no metadata any more.
-func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Frontier) error {
+// publishCollected keeps the vector of all that may be collected from now on: what it covers has no metadata any more. It answers
+// false when a region was let in again meanwhile.
+func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Frontier) (published bool, err error) {
 	if c.published.CoversAll(effects) {
-		return nil
+		return true, nil
 	}
-	var fields []any
+	args := []any{strings.Join(c.apart, " ")}
 	for origin, t := range effects {
-		fields = append(fields, origin.String(), t.String())
+		args = append(args, origin.String(), t.String())
 	}
-	err := c.cfg.Redis.HSet(ctx, c.keys.collected, fields...).Err()
-	if err == nil {
-		c.published = effects
+	done, err := collectedPublish.Run(ctx, c.cfg.Redis, []string{c.keys.collected, c.keys.quarantined}, args...).Int()
+	if err != nil || done == 0 {
+		return false, err
 	}
-	return err
+	c.published = effects
+	return true, nil
 }
 
 // visitLog visits the keys of all entries that are settled.

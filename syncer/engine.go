@@ -59,6 +59,11 @@ func (e engine) expire(ctx context.Context, limit int) (int, error) {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncExpire, 0, limit).Int()
 }
 
+// hold keeps clients from writing; "" lets them go on.
+func (e engine) hold(ctx context.Context, why string) error {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncHold, 0, why).Err()
+}
+
 // info reads what the engine says of itself: names and values.
 func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()

@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined string
 }
 
 func newKeys(prefix string) keys {
@@ -25,5 +25,9 @@ func newKeys(prefix string) keys {
 		count:     prefix + "count",
 		merges:    prefix + "merges",
 		flushed:   prefix + "flushed",
+		held:      prefix + "held",
+		alive:     prefix + "alive",
+
+		quarantined: prefix + "quarantined",
 	}
 }

@@ -29,7 +29,7 @@ func (s *Syncer) lead(ctx context.Context) {
 	for _, name := range s.cfg.peerNames() {
 		status := newLinkStatus(name, &l.news)
 		l.links = append(l.links, status)
-		p := &puller{Syncer: s, linkStatus: status, view: l.view, addrs: s.cfg.Peers[name]}
+		p := &puller{Syncer: s, linkStatus: status, view: l.view, collector: l.collector, addrs: s.cfg.Peers[name]}
 		tasks.Go(func() { p.run(ctx) })
 	}
 	tasks.Go(func() { l.publishing(ctx) })

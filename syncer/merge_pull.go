@@ -36,24 +36,75 @@ type piece struct {
 
 const mergeAhead = 2 // pieces asked for ahead of the one at work
 
-// mergeWanted says whether a merge with that region is due: one that was begun is not over, or the log did not serve.
-func (p *puller) mergeWanted(ctx context.Context) (progress mergeProgress, wanted bool, err error) {
+// mergeWanted says whether a merge with that region is due: one that was begun is not over, or the log does not serve.
+func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host welcome) (progress mergeProgress, wanted bool, err error) {
 	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(p.id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return mergeProgress{}, p.behind, nil
+		wanted = p.behind
 	case err != nil:
 		return progress, false, err
+	default:
+		wanted = true
+		if err := json.Unmarshal([]byte(text), &progress); err != nil {
+			return progress, false, fmt.Errorf("%s: %w", p.keys.merges, err)
+		}
 	}
-	if err := json.Unmarshal([]byte(text), &progress); err != nil {
-		return progress, false, fmt.Errorf("%s: %w", p.keys.merges, err)
+	frontier, err := p.region.frontier(ctx)
+	if err != nil {
+		return progress, false, err
 	}
-	return progress, true, nil
+	missed, err := missedFor(self, frontier, host.Collected)
+	if err != nil {
+		return progress, false, err
+	}
+	switch {
+	case missed:
+		if err := p.quarantineSelf(ctx); err != nil {
+			return progress, false, err
+		}
+		if progress.Mode != mergeWhole {
+			progress = wholeMerge()
+		}
+		wanted = true
+	case progress.Mode == mergeWhole:
+	case len(frontier.Of(host.ID, host.Shard)) == 0 && host.Born == bornData:
+		info, err := p.region.history(ctx)
+		if err != nil {
+			return progress, false, err
+		}
+		// That region has data from before Anabranch, which no log tells of. One that began with data of its own has the same.
+		if info.born != bornData {
+			progress, wanted = wholeMerge(), true
+		}
+	default:
+		err = p.release(ctx)
+	}
+	return progress, wanted, err
+}
+
+func wholeMerge() mergeProgress {
+	return mergeProgress{Mode: mergeWhole, Phase: phaseScan, Began: time.Now()}
+}
+
+// missedFor says that a region has collected metadata of effects that we have not seen. Of these there may be removals that no
+// log and no companion tells of any more.
+func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[string]crdtmeta.Time) (bool, error) {
+	for name, t := range collected {
+		origin, err := crdtmeta.ParseOrigin(name)
+		if err != nil {
+			return false, refuse(codeProtocol, "what was collected: %v", err)
+		}
+		if origin != self && frontier[origin] < t {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
 func (p *puller) beginMerge(ctx context.Context, host welcome) (mergeProgress, error) {
-	begun := mergeProgress{Mode: mergeWhole, Phase: phaseScan, Began: time.Now()}
+	begun := wholeMerge()
 	frontier, err := p.region.frontier(ctx)
 	if err != nil {
 		return begun, err
@@ -130,6 +181,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		Int64("merged", m.progress.Keys).Msg("merge with region")
 	if err := m.run(ctx); err != nil {
 		return err
+	}
+	if err := p.merged(ctx, progress.Mode); err != nil {
+		return fmt.Errorf("redis: %w", err)
 	}
 	p.behind = false
 	p.counters.mergesDone.Add(1)

@@ -124,10 +124,15 @@ type welcome struct {
 	Origin string                   `json:"origin"`
 	Tail   crdtmeta.Time            `json:"tail"`   // newest log entry
 	Epochs map[string]crdtmeta.Time `json:"epochs"` // the newest epochs and when they began, at most maxEpochsShown
+	Born   string                   `json:"born"`   // "data" or "empty": what the region began with
+	// Collected is, by origin, what has no metadata there any more. Who lacks some of it must merge everything.
+	Collected map[string]crdtmeta.Time `json:"collected"`
 }
 
-// maxEpochsShown keeps a WELCOME small. Only the server needs all epochs.
+// maxEpochsShown keeps a WELCOME small, below welcomeBytes. Only the server needs all epochs.
 const maxEpochsShown = 16
+
+const welcomeBytes = 256 << 10
 
 // decodeJSON reads an identity. Unknown fields are allowed: a later version may say more.
 func decodeJSON[T any](f frame, i int) (value T, err error) {

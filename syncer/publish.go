@@ -68,10 +68,13 @@ func (l *leader) publish(ctx context.Context) error {
 	}
 	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
 	fields = append(fields, ownField, encodeJSON(own))
-	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status}, fields...).Err()
+	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status, l.keys.alive}, fields...).Err()
 }
 
+// The engine reads the sign of life when it is armed for another life of the server (docs/engine.md, 3).
 var statusReplace = newScript(`
+local time = redis.call('TIME')
+redis.call('SET', KEYS[2], time[1] .. string.format('%03d', math.floor(time[2] / 1000)))
 redis.call('DEL', KEYS[1])
 return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 

@@ -16,7 +16,10 @@ import (
 type puller struct {
 	*Syncer
 	*linkStatus
-	view  *view
+	view *view
+
+	collector *collector
+
 	addrs []string
 	next  int // address of the next attempt
 
@@ -78,7 +81,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if err != nil {
 		return false, err
 	}
-	progress, wanted, err := p.mergeWanted(ctx)
+	progress, wanted, err := p.mergeWanted(ctx, self, host)
 	if err != nil {
 		return false, fmt.Errorf("redis: %w", err)
 	}
@@ -109,6 +112,7 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmet
 		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
 	}))
 	if err == nil {
+		frames.allow(welcomeBytes)
 		host, err = p.hearWelcome(ctx, frames)
 	}
 	return self, host, err

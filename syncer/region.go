@@ -25,7 +25,14 @@ type selfRecord struct {
 	Region int    `msgpack:"region"`
 	Name   string `msgpack:"name"`
 	Origin string `msgpack:"origin"`
+	Born   string `msgpack:"born"`
 }
+
+// What a region began with.
+const (
+	bornData  = "data"  // clients had data in its Redis before Anabranch came
+	bornEmpty = "empty" // or it is not known
+)
 
 // origin returns the origin in force, or zero when the engine was never armed.
 func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
@@ -36,18 +43,34 @@ func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
 	if err != nil {
 		return crdtmeta.Origin{}, err
 	}
-	return r.parseSelf(body)
+	origin, _, err := r.parseSelf(body)
+	return origin, err
 }
 
-func (r region) parseSelf(body []byte) (crdtmeta.Origin, error) {
+func (r region) parseSelf(body []byte) (origin crdtmeta.Origin, born string, err error) {
 	var self selfRecord
 	if err := msgpack.Unmarshal(body, &self); err != nil {
-		return crdtmeta.Origin{}, fmt.Errorf("%s: %w", r.keys.self, err)
+		return origin, "", fmt.Errorf("%s: %w", r.keys.self, err)
 	}
 	if self.Region != r.me.ID {
-		return crdtmeta.Origin{}, fmt.Errorf("%w: id %d, we are %d", errOwnData, self.Region, r.me.ID)
+		return origin, "", fmt.Errorf("%w: id %d, we are %d", errOwnData, self.Region, r.me.ID)
 	}
-	return crdtmeta.ParseOrigin(self.Origin)
+	origin, err = crdtmeta.ParseOrigin(self.Origin)
+	return origin, self.Born, err
+}
+
+// collected returns what may have been collected here, by origin.
+func (r region) collected(ctx context.Context) (crdtmeta.Frontier, error) {
+	hash, err := r.rdb.HGetAll(ctx, r.keys.collected).Result()
+	if err != nil {
+		return nil, err
+	}
+	delete(hash, cursorField)
+	f, err := crdtmeta.ParseFrontier(hash)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.keys.collected, err)
+	}
+	return f, nil
 }
 
 // frontier returns what of other regions is applied here.
@@ -94,6 +117,7 @@ func (r region) contexts(ctx context.Context) (map[crdtmeta.Origin]crdtmeta.Fron
 // logInfo is the shape of the log at one moment.
 type logInfo struct {
 	history
+	born   string
 	length int64 // entries kept
 	added  int64 // entries that ever were
 }
@@ -112,7 +136,7 @@ func (r region) history(ctx context.Context) (logInfo, error) {
 		return info, fmt.Errorf("%w: %d parts of a region", errFormat, len(parts))
 	}
 	body, _ := parts[0].(string)
-	if info.origin, err = r.parseSelf([]byte(body)); err != nil {
+	if info.origin, info.born, err = r.parseSelf([]byte(body)); err != nil {
 		return info, err
 	}
 	epochs, _ := parts[1].([]any)

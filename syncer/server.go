@@ -150,7 +150,16 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	if err != nil {
 		return nil, err
 	}
+	collected, err := s.region.collected(ctx)
+	if err != nil {
+		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	texts := make(map[string]crdtmeta.Time, len(collected))
+	for origin, t := range collected {
+		texts[origin.String()] = t
+	}
 	err = frames.write(verbWelcome, protocolVersion, encodeJSON(welcome{
+		Born: info.born, Collected: texts,
 		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
 		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
 	}))
@@ -172,6 +181,9 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	applied, err := crdtmeta.DecodeFrontier(request.bytes(1))
 	if err != nil {
 		return nil, refuse(codeProtocol, "%s: %v", verbPull, err)
+	}
+	if err := s.admitAgain(ctx, caller, applied); err != nil {
+		return nil, err
 	}
 	shipment, err := newShipment(s, frames, caller, applied)
 	if err != nil {

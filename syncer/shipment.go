@@ -186,6 +186,9 @@ func (p *shipment) beat(ctx context.Context) error {
 		if err := p.sameEpoch(info); err != nil {
 			return err
 		}
+		if err := p.stillAdmitted(ctx); err != nil {
+			return err
+		}
 		p.observe(info)
 		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier}, time.Now())
 		if err := p.frames.writeBeat(b); err != nil {

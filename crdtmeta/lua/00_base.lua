@@ -16,7 +16,7 @@ local LOG, SELF, EPOCHS = PREFIX .. 'log', PREFIX .. 'self', PREFIX .. 'epochs'
 local FRONTIER, CONTEXT, TTLS = PREFIX .. 'frontier', PREFIX .. 'context', PREFIX .. 'ttl'
 local COUNT, CONFLICTS, PAUSED = PREFIX .. 'count', PREFIX .. 'conflicts', PREFIX .. 'paused'
 local NEWEST, GC, AHEAD = PREFIX .. 'newest', PREFIX .. 'gc', PREFIX .. 'ahead'
-local MERGES, FLUSHED = PREFIX .. 'merges', PREFIX .. 'flushed'
+local MERGES, FLUSHED, HELD, ALIVE = PREFIX .. 'merges', PREFIX .. 'flushed', PREFIX .. 'held', PREFIX .. 'alive'
 local SCRATCH, WAKE = PREFIX .. 'scratch', PREFIX .. 'wake'
 local TAGGED = PREFIX .. '0{'
 local TICKS = 2048             -- sequence numbers per millisecond in a time t
@@ -29,6 +29,7 @@ local call, try, mpack, munpack, unpack_, byte, char, find, sub, match, format, 
 
 -- Set by arming; gone with the server's life, which is the point.
 local armed          -- content of crdt:self that we are armed for
+local held           -- why clients may not write now, or nil
 local checked = 0    -- ms at which crdt:self was last compared
 local origin         -- our origin
 local last_t = 0     -- t of the newest log entry

@@ -18,6 +18,7 @@ do
     E.short = more == '!'
     local refused = E.resume(tonumber(number))
     if refused then return refused end
+    if held then return {err = 'CRDTHELD ' .. held} end
     local home = db
     local replies, r = {}, 0
     local i, n = 2, #argv
@@ -47,6 +48,34 @@ do
     end
     if more == '+' then open = true else E.finish() end
     return replies
+  end
+
+  -- has_data says whether clients had put data into this Redis before it was armed for the first time.
+  local function has_data()
+    for _, d in pairs_(E.databases()) do
+      E.select(d)
+      if H.DBSIZE() > 0 then
+        E.select(0)
+        return true
+      end
+    end
+    E.select(0)
+    return false
+  end
+
+  -- hold keeps clients from writing, or lets them go on (nil).
+  local function hold(why)
+    held = why
+    if why then call('SET', HELD, why) else call('DEL', HELD) end
+  end
+
+  -- FCALL anabranch_hold why: "" lets clients write again.
+  local function hold_call(keys, argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    hold(argv[1] ~= '' and argv[1] or nil)
+    E.finish()
+    return {ok = 'OK'}
   end
 
   -- arm makes the library accept writes for this server's life. A server whose run id or replication id is not the one
@@ -82,6 +111,7 @@ do
       last_effect = kind ~= 't' and E.entry_time(entry[1]) or 0
       if kind ~= 'f' then break end
     end
+    held = call('GET', HELD) or nil
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
       armed, origin = raw, self.origin
       return origin
@@ -92,6 +122,10 @@ do
     origin = format('%d.%d.%s', id, shard, epoch)
     local time = call('TIME')
     local at = (time[1] * 1000 + floor(time[2] / 1000)) * TICKS
+    local alive, trust = tonumber_(call('GET', ALIVE)), tonumber_(argv[9])
+    if self and alive and trust and at / TICKS - alive > trust and not held then
+      hold('this region was away for ' .. floor((at / TICKS - alive) / 1000) .. ' s: it takes writes again once another region says that it has missed nothing')
+    end
     if at <= last_t then at = last_t + 1 end
     local old, ended = '', 0
     if self then
@@ -99,7 +133,8 @@ do
       call('HSET', FRONTIER, old, format('%.0f', ended))
       if last_effect > 0 then call('HSET', NEWEST, old, format('%.0f', last_effect)) end
     end
-    armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
+    local born = self and self.born or (not self and has_data() and 'data' or 'empty')
+    armed = mpack({born = born, format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
@@ -138,5 +173,6 @@ do
   redis.register_function('anabranch_refill_1', function_of(E.refill))
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_hold_1', callback = hold_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,6 +38,10 @@ type Config struct {
 
 	// HideConflictValues keeps values of clients out of the ledger of conflicts.
 	HideConflictValues bool
+
+	// TrustFor is how long the region may have been away, without a sign of life from its leader, and still take writes before
+	// another region says that it has missed nothing. 0: for ever.
+	TrustFor time.Duration
 
 	// Prefix of the keys that belong to Anabranch. Default "crdt:".
 	Prefix string
@@ -128,4 +133,12 @@ func (c Config) options() (*redis.Options, error) {
 	opts.ClientName = ControlName
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts, nil
+}
+
+// trustMillis is TrustFor as the engine takes it.
+func (c Config) trustMillis() string {
+	if c.TrustFor <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(c.TrustFor.Milliseconds(), 10)
 }

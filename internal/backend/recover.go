@@ -45,7 +45,7 @@ func notArmed(text string) bool {
 
 // notExecuted knows the errors with which Redis refuses a function before it begins.
 func notExecuted(text string) bool {
-	for _, code := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ", "LOADING ", "BUSY ", "MASTERDOWN "} {
+	for _, code := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ", "LOADING ", "BUSY ", "MASTERDOWN ", "CRDTHELD "} {
 		if strings.HasPrefix(text, code) {
 			return true
 		}
