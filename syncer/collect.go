@@ -32,6 +32,7 @@ type collector struct {
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
+	whole  sync.Mutex    // held during a merge of everything
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc
@@ -213,7 +214,7 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 	if err != nil {
 		return nil, err
 	}
-	if c.apart, err = c.quarantine(ctx, known.ids); err != nil {
+	if c.apart, err = c.quarantine(ctx, known, frontier); err != nil {
 		return nil, err
 	}
 	var others []int

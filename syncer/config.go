@@ -51,6 +51,7 @@ type Config struct {
 	CollectInterval time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
 	Grace           time.Duration // 5 min from when every region has seen something until its metadata may go
 	QuarantineAfter time.Duration // 24 h that a region may hold collection back before it goes on without it
+	RelayAfter      time.Duration // 5 s without a link to a region before its effects are taken from another one
 	KeepTime        time.Duration // 60 s of log stay although every peer has them, for one whose Redis fails over and loses them
 	PausePoll       time.Duration // 10 ms between looks whether a paused region was resumed
 	WaitPoll        time.Duration // 100 ms between attempts of an entry whose context has not arrived
@@ -100,6 +101,7 @@ func (c Config) withDefaults() Config {
 		{&c.TrimInterval, 2 * time.Second},
 		{&c.Grace, 5 * time.Minute},
 		{&c.QuarantineAfter, 24 * time.Hour},
+		{&c.RelayAfter, 5 * time.Second},
 		{&c.KeepTime, 60 * time.Second},
 		{&c.PausePoll, 10 * time.Millisecond},
 		{&c.WaitPoll, 100 * time.Millisecond},

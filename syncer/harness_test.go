@@ -107,7 +107,7 @@ func (r *testRegion) config(peers map[string][]string) Config {
 		Arm: r.arm, Log: zerolog.New(r.logs).With().Timestamp().Logger(),
 		LeaseTime: 600 * time.Millisecond, BeatInterval: 100 * time.Millisecond, SilenceLimit: 2 * time.Second,
 		RetryMin: 10 * time.Millisecond, RetryMax: 200 * time.Millisecond, StatusInterval: 100 * time.Millisecond,
-		TrimInterval: 100 * time.Millisecond,
+		TrimInterval: 100 * time.Millisecond, RelayAfter: 500 * time.Millisecond,
 	}
 }
 

@@ -15,7 +15,9 @@ type heldBack struct {
 }
 
 // heldBackAfter is how far behind a region may be before anybody is told: links always lag a little.
-const heldBackAfter = 30 * time.Second
+var heldBackAfter = heldBackTime
+
+const heldBackTime = 30 * time.Second
 
 // note takes down whether a region has seen what has waited longest.
 func (h *heldBack) note(name string, seen bool, now time.Time) {

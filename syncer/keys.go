@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry string
 }
 
 func newKeys(prefix string) keys {
@@ -29,5 +29,6 @@ func newKeys(prefix string) keys {
 		alive:     prefix + "alive",
 
 		quarantined: prefix + "quarantined",
+		reentry:     prefix + "reentry",
 	}
 }

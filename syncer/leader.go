@@ -27,9 +27,12 @@ func (s *Syncer) lead(ctx context.Context) {
 	}
 	var tasks sync.WaitGroup // every task ends with ctx
 	for _, name := range s.cfg.peerNames() {
-		status := newLinkStatus(name, &l.news)
-		l.links = append(l.links, status)
-		p := &puller{Syncer: s, linkStatus: status, view: l.view, collector: l.collector, addrs: s.cfg.Peers[name]}
+		l.links = append(l.links, newLinkStatus(name, &l.news))
+	}
+	for _, status := range l.links {
+		p := &puller{
+			Syncer: s, linkStatus: status, view: l.view, collector: l.collector, downFor: l.downFor, addrs: s.cfg.Peers[status.name],
+		}
 		tasks.Go(func() { p.run(ctx) })
 	}
 	tasks.Go(func() { l.publishing(ctx) })
@@ -37,6 +40,15 @@ func (s *Syncer) lead(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.collector.run(ctx) })
 	tasks.Wait()
+}
+
+// downFor is how long a region has been out of reach.
+func (l *leader) downFor(id int) time.Duration {
+	now, longest := time.Now(), time.Duration(0)
+	for _, link := range l.links {
+		longest = max(longest, link.downFor(id, now))
+	}
+	return longest
 }
 
 // prepare waits until the region's Redis answers and notes our own name and id. It is false when ctx ended first.

@@ -64,6 +64,7 @@ func (l *link) receive(ctx context.Context) error {
 			if b, err = f.asBeat(); err == nil {
 				l.clock.incoming(b, time.Now())
 				l.heard(b)
+				err = l.compare(ctx, b.frontier)
 			}
 		case verbState:
 			err = l.receiveState(&state, f)

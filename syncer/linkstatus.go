@@ -20,6 +20,7 @@ const (
 	StateStalled     State = "stalled"      // our Redis does not take what waits; see Error
 	StateRefused     State = "refused"      // that region does not take us, or we not it; see Error
 	StateMergeNeeded State = "merge-needed" // its log no longer holds what we lack: a merge is about to begin
+	StateApart       State = "quarantined"  // that region was away for too long: its log is of no use until it has merged everything
 	StateMerge       State = "merge"        // taking the state of keys in the place of its log
 )
 
@@ -43,12 +44,13 @@ type linkStatus struct {
 	tail   crdtmeta.Time // newest entry of the peer's log, when it last said
 	behind time.Time     // since when we know that something waits there
 	wire   *timedConn    // of the link that is up
+	lastUp time.Time     // when there was a link, or the beginning
 }
 
 func newLinkStatus(name string, news *signal) *linkStatus {
 	return &linkStatus{
 		name: name, clock: &peerClock{}, news: news,
-		status: PeerStatus{Name: name, State: StateProbe, Since: time.Now()},
+		status: PeerStatus{Name: name, State: StateProbe, Since: time.Now()}, lastUp: time.Now(),
 	}
 }
 
@@ -63,6 +65,16 @@ func (s *linkStatus) set(state State, cause string) bool {
 		s.news.notify()
 	}
 	return changed
+}
+
+// downFor is how long there has been no link to the region with this id; 0 when there is one, or the id is another's.
+func (s *linkStatus) downFor(id int, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.ID != id || s.status.State.up() {
+		return 0
+	}
+	return now.Sub(s.lastUp)
 }
 
 func (s *linkStatus) met(id int) {
@@ -89,6 +101,9 @@ func (s *linkStatus) disconnected(addr string, state State, err error) bool {
 	if s.wire != nil {
 		s.status.BytesReceived += s.wire.received.Load()
 		s.wire = nil
+	}
+	if s.status.State.up() {
+		s.lastUp = time.Now()
 	}
 	cause := plain(err)
 	s.status.LastError = cause
@@ -128,7 +143,7 @@ func (s *linkStatus) heard(b beat) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tail, s.added = b.tail, b.added
-	s.status.Heard = time.Now()
+	s.status.Heard, s.status.Apart = time.Now(), b.apart
 }
 
 func (s *linkStatus) applied(entries int, origin crdtmeta.Origin, t crdtmeta.Time) {

@@ -59,7 +59,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		return progress, false, err
 	}
 	switch {
-	case missed:
+	case missed || host.Apart:
 		if err := p.quarantineSelf(ctx); err != nil {
 			return progress, false, err
 		}
@@ -78,7 +78,10 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 			progress, wanted = wholeMerge(), true
 		}
 	default:
-		err = p.release(ctx)
+		if wanted && progress.Mode == "" {
+			progress, err = p.beginMerge(ctx, self, host)
+		}
+		err = errors.Join(err, p.release(ctx))
 	}
 	return progress, wanted, err
 }
@@ -103,7 +106,7 @@ func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[s
 }
 
 // beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
-func (p *puller) beginMerge(ctx context.Context, host welcome) (mergeProgress, error) {
+func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome) (mergeProgress, error) {
 	begun := wholeMerge()
 	frontier, err := p.region.frontier(ctx)
 	if err != nil {
@@ -116,7 +119,7 @@ func (p *puller) beginMerge(ctx context.Context, host welcome) (mergeProgress, e
 	for origin, t := range frontier.Of(host.ID, host.Shard) {
 		begun.Mode, begun.Phase = mergeChanges, phaseLog
 		// What that region had of third ones at that place is named by entries below it, so we must have all of that, too.
-		if origin.String() == host.Origin && coversThird(frontier, contexts[origin], host.ID, p.cfg.Region.ID) {
+		if origin.String() == host.Origin && coversOthers(frontier, contexts[origin], origin, self) {
 			begun.Since = t
 		}
 	}
@@ -124,13 +127,10 @@ func (p *puller) beginMerge(ctx context.Context, host welcome) (mergeProgress, e
 	return begun, nil
 }
 
-func coversThird(frontier, context crdtmeta.Frontier, ids ...int) bool {
-	for origin, t := range context {
-		third := true
-		for _, id := range ids {
-			third = third && origin.Region != id
-		}
-		if third && frontier[origin] < t {
+// coversOthers says whether a frontier covers a record but for two origins.
+func coversOthers(frontier, record crdtmeta.Frontier, one, two crdtmeta.Origin) bool {
+	for origin, t := range record {
+		if origin != one && origin != two && frontier[origin] < t {
 			return false
 		}
 	}
@@ -139,12 +139,6 @@ func coversThird(frontier, context crdtmeta.Frontier, ids ...int) bool {
 
 // merge takes the state of keys until this region has all that the other one had when the connection began.
 func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome, progress mergeProgress) error {
-	if progress.Mode == "" {
-		var err error
-		if progress, err = p.beginMerge(ctx, host); err != nil {
-			return fmt.Errorf("redis: %w", err)
-		}
-	}
 	err := frames.write(verbMerge, encodeJSON(mergeRequest{
 		Mode: progress.Mode, Origin: progress.Origin, Since: progress.Since, Phase: progress.Phase,
 		DB: progress.DB, Cursor: progress.Cursor, Until: progress.Until,
@@ -157,6 +151,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	if err != nil {
 		return err
 	}
+	p.behind = true
 	m := &merging{puller: p, frames: frames, self: self, progress: progress, pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
@@ -166,9 +161,6 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return fmt.Errorf("%w: %s: %w", errProtocol, verbMerging, errors.Join(err, errFormat))
 	}
 	if m.offer.Restart {
-		if progress, err = p.beginMerge(ctx, host); err != nil {
-			return fmt.Errorf("redis: %w", err)
-		}
 		if err := p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err(); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
@@ -182,7 +174,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	if err := m.run(ctx); err != nil {
 		return err
 	}
-	if err := p.merged(ctx, progress.Mode); err != nil {
+	if err := p.release(ctx); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	p.behind = false

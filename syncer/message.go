@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"anabranch/crdtmeta"
 )
@@ -21,7 +22,7 @@ const protocolVersion = 3
 //	                          ◄──  STREAM after index          or ERROR
 //	                          ◄──  LOG codec index payload      …
 //	ACK frontier              ──►  …
-//	BEAT now echo held tail added frontier  ◄──► each second
+//	BEAT now echo held tail added frontier apart  ◄──► each second
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
 //	                          ◄──  MESSAGE command channel text
@@ -113,6 +114,8 @@ type hello struct {
 	ExpectName string `json:"expect_name"`
 	ExpectID   int    `json:"expect_id"` // 0 when the puller never met that region
 	Window     int    `json:"window_bytes"`
+
+	Reentry crdtmeta.Time `json:"reentry"` // when the puller's region was last let out of quarantine, in its own time
 }
 
 // welcome is the server's side of it.
@@ -127,6 +130,7 @@ type welcome struct {
 	Born   string                   `json:"born"`   // "data" or "empty": what the region began with
 	// Collected is, by origin, what has no metadata there any more. Who lacks some of it must merge everything.
 	Collected map[string]crdtmeta.Time `json:"collected"`
+	Apart     bool                     `json:"apart"` // the caller's region is in quarantine there
 }
 
 // maxEpochsShown keeps a WELCOME small, below welcomeBytes. Only the server needs all epochs.
@@ -158,10 +162,11 @@ type beat struct {
 	tail     crdtmeta.Time
 	added    int64 // entries that the sender's log ever had
 	frontier crdtmeta.Frontier
+	apart    []string // ids of regions that are in quarantine at the sender
 }
 
 func (c *frameConn) writeBeat(b beat) error {
-	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil))
+	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "))
 }
 
 func (f frame) asBeat() (b beat, err error) {
@@ -173,5 +178,6 @@ func (f frame) asBeat() (b beat, err error) {
 	}
 	b = beat{now: numbers[0], echo: numbers[1], held: numbers[2], tail: crdtmeta.Time(numbers[3]), added: numbers[4]}
 	b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6))
+	b.apart = strings.Fields(f.text(7))
 	return b, err
 }

@@ -19,6 +19,7 @@ type puller struct {
 	view *view
 
 	collector *collector
+	downFor   func(id int) time.Duration // how long a region has been out of reach
 
 	addrs []string
 	next  int // address of the next attempt
@@ -50,7 +51,9 @@ func (p *puller) run(ctx context.Context) {
 		}
 		p.lost(addr, streamed, err)
 		if err == nil || p.behind && !known {
-			continue // a merge is over, or must begin: at once
+			retry.Reset()
+			sleep(ctx, p.cfg.RetryMin) // a merge is over, or must begin
+			continue
 		}
 		if streamed && time.Since(began) >= steadyAfter {
 			retry.Reset()
@@ -86,8 +89,19 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 		return false, fmt.Errorf("redis: %w", err)
 	}
 	if wanted {
+		if progress.Mode == mergeWhole {
+			// One at a time: when it is over, this region has missed nothing of what others have.
+			if !p.collector.whole.TryLock() {
+				return false, errOtherMerge
+			}
+			defer p.collector.whole.Unlock()
+		}
 		p.connected(addr, frames.conn)
 		return true, p.merge(ctx, frames, self, host, progress)
+	}
+	// Its log says what it has done without knowing what others did, and what is not known any more.
+	if apart, _, err := p.inQuarantine(ctx, p.id); err != nil || apart {
+		return false, errors.Join(err, errApart)
 	}
 	l, err := p.pull(ctx, frames, self, host)
 	if err != nil {
@@ -107,8 +121,12 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmet
 		return self, host, refuse(codeNotReady, "our own region has no epoch yet")
 	}
 	me := p.cfg.Region
+	reentry, err := p.reentry(ctx)
+	if err != nil {
+		return self, host, fmt.Errorf("redis: %w", err)
+	}
 	err = frames.write(verbHello, protocolVersion, encodeJSON(hello{
-		Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
+		Reentry: reentry, Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
 		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
 	}))
 	if err == nil {
@@ -214,6 +232,11 @@ func (l *link) hearStream() error {
 	return nil
 }
 
+var (
+	errApart      = errors.New("that region is in quarantine")
+	errOtherMerge = errors.New("this region is merging everything from another one")
+)
+
 func (p *puller) applierLimits() applierLimits {
 	return applierLimits{
 		chunkEntries: p.cfg.ChunkEntries,
@@ -230,6 +253,9 @@ func (p *puller) applierLimits() applierLimits {
 func (p *puller) lost(addr string, streamed bool, err error) {
 	state := StateProbe
 	var refusal *peerError
+	if errors.Is(err, errApart) {
+		state = StateApart
+	}
 	if errors.As(err, &refusal) {
 		switch refusal.code {
 		case codeBehind:

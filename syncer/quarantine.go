@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -18,10 +19,13 @@ import (
 // heldQuarantine is what clients are told meanwhile, behind the code CRDTHELD.
 const heldQuarantine = "this region was away for too long: it takes writes again when it has merged what it has missed; reads are served"
 
+// heldMerged begins what the engine says instead when everything is merged.
+const heldMerged = "merged everything"
+
 // quarantineSelf keeps clients from writing.
 func (p *puller) quarantineSelf(ctx context.Context) error {
 	why, err := p.heldWhy(ctx)
-	if err != nil || why == heldQuarantine {
+	if err != nil || why == heldQuarantine || strings.HasPrefix(why, heldMerged) {
 		return err
 	}
 	if err := p.engine.hold(ctx, heldQuarantine); err != nil {
@@ -43,27 +47,15 @@ func (s *Syncer) heldWhy(ctx context.Context) (string, error) {
 	return why, err
 }
 
-// release lets clients write again: a region has told us that we have missed nothing. Quarantine ends only with a merge.
+// release lets clients write again: a region has told us that we have missed nothing, or everything is merged. After quarantine
+// the log so far must not be told to anybody: what it says was seen is not what its effects meet now. The others merge what this
+// region has written, since nothing else is left to them.
 func (p *puller) release(ctx context.Context) error {
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == "" || why == heldQuarantine {
 		return err
 	}
-	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
-	return p.engine.hold(ctx, "")
-}
-
-// merged ends what a merge was for. After quarantine the log so far must not be told to anybody: what it says was seen is not
-// what its effects meet now. The others merge what this region has written, since nothing else is left to them.
-func (p *puller) merged(ctx context.Context, mode string) error {
-	if mode != mergeWhole {
-		return nil
-	}
-	why, err := p.heldWhy(ctx)
-	if err != nil || why == "" {
-		return err
-	}
-	if why == heldQuarantine {
+	if strings.HasPrefix(why, heldMerged) {
 		info, err := p.region.history(ctx)
 		if err != nil {
 			return err
@@ -74,69 +66,111 @@ func (p *puller) merged(ctx context.Context, mode string) error {
 		if err := p.cfg.Redis.XTrimMinID(ctx, p.keys.log, info.last.ID()).Err(); err != nil {
 			return err
 		}
+		if err := p.cfg.Redis.Set(ctx, p.keys.reentry, info.last.String(), 0).Err(); err != nil {
+			return err
+		}
 	}
-	p.cfg.Log.Info().Str("peer", p.name).Msg("this region is out of quarantine")
+	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
 	return p.engine.hold(ctx, "")
 }
 
-// quarantine takes regions that have been away for too long out of the stability rule, so that collection goes on without
-// them. It answers the ids of those that are.
-func (c *collector) quarantine(ctx context.Context, ids map[string]int) ([]string, error) {
-	for name, since := range c.waits.list(time.Now()) {
-		id := ids[name]
-		if id == 0 || time.Since(since) < c.cfg.QuarantineAfter {
+// quarantine decides which regions have been away for too long, notes them with how much of their logs is applied here, and
+// answers the ids of those that are left out of the stability rule: those of which all others say the same. Unless all agree,
+// one region would collect what another one still takes from the region that was away.
+func (c *collector) quarantine(ctx context.Context, known membership, frontier crdtmeta.Frontier) (apart []string, err error) {
+	now := time.Now()
+	for name, since := range c.waits.list(now) {
+		id := known.ids[name]
+		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter {
 			continue
 		}
-		added, err := c.cfg.Redis.SAdd(ctx, c.keys.quarantined, id).Result()
+		var applied crdtmeta.Time
+		for _, t := range frontier.Of(id, c.cfg.Shard) {
+			applied = max(applied, t)
+		}
+		added, err := c.cfg.Redis.HSetNX(ctx, c.keys.quarantined, formatID(id), applied.String()).Result()
 		if err != nil {
 			return nil, err
 		}
-		if added > 0 {
-			c.cfg.Log.Error().Str("region", name).Dur("away", time.Since(since)).
+		if added {
+			c.cfg.Log.Error().Str("region", name).Dur("away", now.Sub(since)).
 				Msg("region is in quarantine: metadata is collected without it, and it will have to merge everything")
 		}
 	}
-	members, err := c.cfg.Redis.SMembers(ctx, c.keys.quarantined).Result()
-	slices.Sort(members)
-	return members, err
+	ours, err := c.cfg.Redis.HKeys(ctx, c.keys.quarantined).Result()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ours {
+		agreed := true
+		for _, link := range c.links {
+			if other := link.snapshot(now); !slices.Contains(ours, formatID(other.ID)) && !slices.Contains(other.Apart, id) {
+				agreed = false
+			}
+		}
+		if agreed {
+			apart = append(apart, id)
+		}
+	}
+	slices.Sort(apart)
+	return apart, nil
 }
 
-// admitAgain takes a region out of quarantine when it has all that was collected here. What is collected from then on, waits
-// for it again: publishCollected sees to it that no round that began before goes on.
-func (s *server) admitAgain(ctx context.Context, caller hello, applied crdtmeta.Frontier) error {
-	quarantined, err := s.cfg.Redis.SRem(ctx, s.keys.quarantined, caller.ID).Result()
-	if err != nil || quarantined == 0 {
+// inQuarantine says whether a region is in quarantine here, and how much of its log had been applied when it was put there.
+func (s *Syncer) inQuarantine(ctx context.Context, id int) (in bool, applied crdtmeta.Time, err error) {
+	text, err := s.cfg.Redis.HGet(ctx, s.keys.quarantined, formatID(id)).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, 0, nil
+	}
+	if err == nil {
+		applied, err = crdtmeta.ParseTime(text)
+	}
+	return err == nil, applied, err
+}
+
+// admitAgain takes a region out of quarantine when it has merged everything since it was put there. What is collected from then
+// on waits for it again: publishCollected sees to it that no round that began before goes on.
+func (s *server) admitAgain(ctx context.Context, caller hello) error {
+	in, applied, err := s.inQuarantine(ctx, caller.ID)
+	if err != nil || !in {
 		return err
 	}
-	collected, err := s.region.collected(ctx)
-	if err != nil {
-		return err
+	if caller.Reentry <= applied {
+		return refuse(codeEpoch, "region '%s' is in quarantine", caller.Name)
 	}
-	for origin, t := range collected {
-		if origin.String() != caller.Origin && applied[origin] < t {
-			if err := s.cfg.Redis.SAdd(ctx, s.keys.quarantined, caller.ID).Err(); err != nil {
-				return err
-			}
-			return refuse(codeEpoch, "region '%s' is in quarantine, and lacks %s up to %d", caller.Name, origin, t)
-		}
+	if err := s.cfg.Redis.HDel(ctx, s.keys.quarantined, formatID(caller.ID)).Err(); err != nil {
+		return err
 	}
 	s.cfg.Log.Info().Str("region", caller.Name).Msg("region is out of quarantine")
 	return nil
 }
 
-// stillAdmitted ends the stream of a region that was put into quarantine meanwhile: it is to say again what it has.
+// stillAdmitted ends the stream of a region that was put into quarantine meanwhile.
 func (p *shipment) stillAdmitted(ctx context.Context) error {
-	in, err := p.cfg.Redis.SIsMember(ctx, p.keys.quarantined, p.peer.ID).Result()
+	in, _, err := p.inQuarantine(ctx, p.peer.ID)
 	if err == nil && in {
 		err = refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)
 	}
 	return err
 }
 
-// collectedPublish keeps the vector of all that may be collected, unless a region was let in again since it was computed.
+// reentry is when this region was last let out of quarantine, in its own time.
+func (s *Syncer) reentry(ctx context.Context) (crdtmeta.Time, error) {
+	text, err := s.cfg.Redis.Get(ctx, s.keys.reentry).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return crdtmeta.ParseTime(text)
+}
+
+// collectedPublish keeps the vector of all that may be collected, unless a region that it leaves out was let in again since it
+// was computed.
 var collectedPublish = newScript(`
-local members = redis.call('SMEMBERS', KEYS[2])
-table.sort(members)
-if table.concat(members, ' ') ~= ARGV[1] then return 0 end
+for id in string.gmatch(ARGV[1], '%d+') do
+  if redis.call('HEXISTS', KEYS[2], id) == 0 then return 0 end
+end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return 1`)

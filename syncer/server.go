@@ -158,8 +158,12 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	for origin, t := range collected {
 		texts[origin.String()] = t
 	}
+	apart, applied, err := s.inQuarantine(ctx, caller.ID)
+	if err != nil {
+		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
 	err = frames.write(verbWelcome, protocolVersion, encodeJSON(welcome{
-		Born: info.born, Collected: texts,
+		Born: info.born, Collected: texts, Apart: apart && caller.Reentry <= applied,
 		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
 		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
 	}))
@@ -178,14 +182,14 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	default:
 		return nil, refuse(codeProtocol, "expected %s or %s", verbPull, verbMerge)
 	}
-	applied, err := crdtmeta.DecodeFrontier(request.bytes(1))
+	frontier, err := crdtmeta.DecodeFrontier(request.bytes(1))
 	if err != nil {
 		return nil, refuse(codeProtocol, "%s: %v", verbPull, err)
 	}
-	if err := s.admitAgain(ctx, caller, applied); err != nil {
+	if err := s.admitAgain(ctx, caller); err != nil {
 		return nil, err
 	}
-	shipment, err := newShipment(s, frames, caller, applied)
+	shipment, err := newShipment(s, frames, caller, frontier)
 	if err != nil {
 		return nil, err
 	}

@@ -189,8 +189,12 @@ func (p *shipment) beat(ctx context.Context) error {
 		if err := p.stillAdmitted(ctx); err != nil {
 			return err
 		}
+		apart, err := p.cfg.Redis.HKeys(ctx, p.keys.quarantined).Result()
+		if err != nil {
+			return fmt.Errorf("reading who is in quarantine: %w", err)
+		}
 		p.observe(info)
-		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier}, time.Now())
+		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart}, time.Now())
 		if err := p.frames.writeBeat(b); err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ type PeerStatus struct {
 	AckedEntries int64         `json:"unacked_entries"` // and how many entries of it not
 
 	Merge *MergeStatus `json:"merge,omitempty"` // of a merge that is under way
+	Apart []string     `json:"apart,omitempty"` // ids of regions that are in quarantine there
 
 	Connects        int64 `json:"connects"`
 	BytesReceived   int64 `json:"bytes_received"` // on the wire

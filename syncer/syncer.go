@@ -162,6 +162,7 @@ type counters struct {
 	keysExpired     atomic.Int64
 	entriesTrimmed  atomic.Int64
 	mergesRequested atomic.Int64 // streams that a merge was needed for
+	relays          atomic.Int64 // merges begun for effects that their origin could not give
 	mergesServed    atomic.Int64 // merges that a peer began here
 	mergesDone      atomic.Int64 // merges that this region has finished
 	messagesDropped atomic.Int64 // published messages that were too large or too many

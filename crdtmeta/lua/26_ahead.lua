@@ -76,8 +76,9 @@ do
   function E.catch_up(frontier)
     E.select(0)
     local all = call('HGETALL', AHEAD)
+    E.some_ahead = false
     for i = 1, #all, 2 do
-      if not E.beyond(munpack(all[i + 1]), frontier) then call('HDEL', AHEAD, all[i]) end
+      if E.beyond(munpack(all[i + 1]), frontier) then E.some_ahead = true else call('HDEL', AHEAD, all[i]) end
     end
   end
 

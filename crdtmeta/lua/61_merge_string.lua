@@ -93,7 +93,7 @@ do
     remote.nth = (remote.nth or 0) + 1
     local run = remote.runs[remote.nth]
     for q = 1, #run, 4 do
-      if not (E.merged and M.skips(run[q])) then
+      if not (E.some_ahead and M.skips(run[q])) then
         M.touch(run[q])
         merge_set(run[q], run[q + 1])
       end

@@ -198,7 +198,6 @@ do
     local applied, highest, newest = 0, 0, nil
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
-    E.merged = call('EXISTS', AHEAD) == 1
 
     local function keep_position()
       frontier[o] = at
@@ -278,7 +277,7 @@ do
                 if M.late and (effect ~= 'a' or body[p + 1] ~= 'x') then M.settle_entries(db, k) end
                 if k then
                   if remote.wide then remote.seen = M.context_of(k) end
-                  skip = E.merged and M.skips(k)
+                  skip = E.some_ahead and M.skips(k)
                 end
               end
               if skip then p = p + SIZE[effect] else p = effects[effect](body, p) end
@@ -300,7 +299,7 @@ do
     if dirty then keep_position() end
     E.stats.applied_entries = E.stats.applied_entries + done
     E.stats.applied_effects = E.stats.applied_effects + applied
-    if E.merged and done > 0 then E.catch_up(frontier) end
+    if E.some_ahead and done > 0 then E.catch_up(frontier) end
     if applied > 0 and highest >= t then t = highest + 1 end
     M.record(applied > 0 and frontier)
     return {format('%.0f', at), done, status, detail}

@@ -158,8 +158,18 @@ do
     return false
   end
 
+  -- ended says of a HyperLogLog that a side has all of it and no cell: there it has lost a clash of types that every region knows.
+  local function ended(cell, seen)
+    for o, at in pairs_(cell.j) do
+      if not seen(o, at) then return false end
+    end
+    return next_(cell.j) ~= nil
+  end
+
   -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
   local function joined_registers(a, b)
+    if not a and ended(b, mine) or not b and ended(a, yours) then return E.no_registers() end
+    a, b = a or E.no_registers(), b or E.no_registers()
     local over, kept = unseen(b.e, mine), not unseen(a.e, yours)
     local w, j = {}, {}
     if not over then w, j = a.w, a.j end
@@ -193,7 +203,7 @@ do
   -- joined_cell merges one cell; either side may be missing.
   local function joined_cell(k, field, a, b, all_mine, all_yours)
     local letter = sub(field, 1, 1)
-    if field == 'p' then return joined_registers(a or E.no_registers(), b or E.no_registers()) end
+    if field == 'p' then return joined_registers(a, b) end
     a, b = a or {w = {}}, b or {w = {}}
     if sub(field, 1, 2) == 'xg' then return joined_group(a, b, all_mine, all_yours) end
     if sub(field, 1, 2) == 'xl' then return a end
@@ -296,6 +306,7 @@ do
       local here = db
       E.select(0)
       call('HSET', AHEAD, vectors[text], mpack(vector))
+      E.some_ahead = true
       E.select(here)
     end
     rec.v = vectors[text]
@@ -335,7 +346,8 @@ do
     if type_(rec) == 'table' and rec.v then vector = E.union(E.union({}, theirs), rec.v) end
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
-      if whole then return false end
+      -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
+      if whole then return (o == origin and not held) or (ahead ~= nil and at <= (ahead[o] or 0)) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
@@ -442,8 +454,9 @@ do
     if progress ~= '' then
       call('HSET', MERGES, from, progress)
     else
-      call('HDEL', MERGES, from)
+      if whole then call('DEL', MERGES) else call('HDEL', MERGES, from) end
       take_position(frontier, upto, contexts)
+      if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
     end
     M.record(frontier)

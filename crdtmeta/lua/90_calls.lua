@@ -64,7 +64,7 @@ do
   end
 
   -- hold keeps clients from writing, or lets them go on (nil).
-  local function hold(why)
+  function E.hold(why)
     held = why
     if why then call('SET', HELD, why) else call('DEL', HELD) end
   end
@@ -73,7 +73,7 @@ do
   local function hold_call(keys, argv)
     local refused = E.begin(0)
     if refused then return refused end
-    hold(argv[1] ~= '' and argv[1] or nil)
+    E.hold(argv[1] ~= '' and argv[1] or nil)
     E.finish()
     return {ok = 'OK'}
   end
@@ -111,7 +111,7 @@ do
       last_effect = kind ~= 't' and E.entry_time(entry[1]) or 0
       if kind ~= 'f' then break end
     end
-    held = call('GET', HELD) or nil
+    held, E.some_ahead = call('GET', HELD) or nil, call('EXISTS', AHEAD) == 1
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
       armed, origin = raw, self.origin
       return origin
@@ -124,7 +124,7 @@ do
     local at = (time[1] * 1000 + floor(time[2] / 1000)) * TICKS
     local alive, trust = tonumber_(call('GET', ALIVE)), tonumber_(argv[9])
     if self and alive and trust and at / TICKS - alive > trust and not held then
-      hold('this region was away for ' .. floor((at / TICKS - alive) / 1000) .. ' s: it takes writes again once another region says that it has missed nothing')
+      E.hold('this region was away for ' .. floor((at / TICKS - alive) / 1000) .. ' s: it takes writes again once another region says that it has missed nothing')
     end
     if at <= last_t then at = last_t + 1 end
     local old, ended = '', 0

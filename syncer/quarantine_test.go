@@ -1,0 +1,68 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// soon puts a region that is away into quarantine at once, and collects without a period of grace to speak of.
+func soon(cfg *Config) {
+	cfg.QuarantineAfter, cfg.Grace, cfg.KeepTime, cfg.BacklogBytes = time.Second, 200*time.Millisecond, time.Millisecond, 32<<10
+}
+
+// A region that stays away does not hold collection back for ever. When it comes back, what was deleted meanwhile stays deleted,
+// what it has written itself is kept, and its removals are void.
+func TestRegionInQuarantineComesBackWithoutDeletedKeysAndWithItsOwn(t *testing.T) {
+	heldBackAfter = 0
+	t.Cleanup(func() { heldBackAfter = heldBackTime })
+	regions := mesh(t, 3, soon)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	for i := range 50 {
+		a.write(fmt.Sprintf("SET gone%d v", i), fmt.Sprintf("SADD set%d x y", i), fmt.Sprintf("SET kept%d v", i))
+	}
+	c.write("INCRBY counter 3")
+	synced(t, regions...)
+	c.stop()
+	c.write("SET own 1", "SADD set1 mine", "INCRBY counter 4", "DEL kept1", "SREM set2 y", "SET kept2 changed")
+	for i := range 50 {
+		a.write(fmt.Sprintf("DEL gone%d", i))
+		b.write(fmt.Sprintf("SREM set%d x", i))
+	}
+	a.write("INCRBY counter 100")
+	eventually(t, "c is in quarantine", func() bool { return a.rdb.HExists(ctx, a.keys.quarantined, formatID(c.id)).Val() })
+	eventually(t, "the tombstones are gone", func() bool {
+		left := 0
+		for _, r := range []*testRegion{a, b} {
+			for _, key := range r.rdb.Keys(ctx, "crdt:0{gone*").Val() {
+				left += len(key)
+			}
+		}
+		return left == 0
+	})
+	c.run(peersOf(c, regions), soon)
+	eventually(t, "c takes no writes", func() bool {
+		err := c.tryWrite("SET x 1")
+		return err != nil && strings.HasPrefix(err.Error(), "CRDTHELD") || c.counters.mergesDone.Load() > 0
+	})
+	eventually(t, "c is back", func() bool {
+		return c.counters.mergesDone.Load() > 0 && c.tryWrite("SET back 1") == nil
+	})
+	eventually(t, "nobody is in quarantine", func() bool {
+		return a.rdb.HLen(ctx, a.keys.quarantined).Val()+b.rdb.HLen(ctx, b.keys.quarantined).Val() == 0
+	})
+	synced(t, regions...)
+	sameData(t, a, b, c)
+	if a.get("gone7") != "" || a.get("own") != "1" || a.get("kept1") != "v" || a.get("kept2") != "changed" || a.get("counter") != "107" || b.get("back") != "1" {
+		t.Errorf("gone7 %q own %q kept1 %q kept2 %q counter %q back %q", a.get("gone7"), a.get("own"), a.get("kept1"), a.get("kept2"), a.get("counter"), b.get("back"))
+	}
+	members := a.rdb.SMembers(ctx, "set1").Val()
+	slices.Sort(members)
+	if fmt.Sprint(members) != "[mine y]" {
+		t.Errorf("set1 is %v", members)
+	}
+}

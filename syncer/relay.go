@@ -1,0 +1,46 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"anabranch/crdtmeta"
+)
+
+// What a region lacks and its origin cannot give, another region that has it can, by a merge of the keys that changed there:
+//
+//   - effects of an epoch that has ended, which its region has lost (orphans): a fail-over, or an old snapshot, took them;
+//   - effects of a region that is out of reach here, but not there.
+
+// errRelay ends a stream for a merge with the same region.
+var errRelay = errors.New("another region's effects are to be had there")
+
+// compare looks for such effects in what a peer has.
+func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
+	ours := l.view.snapshot()
+	for origin, t := range theirs {
+		if t <= ours[origin] || origin == l.self {
+			continue
+		}
+		ended := origin.Region == l.self.Region
+		for other := range ours {
+			ended = ended || other.Region == origin.Region && other.Shard == origin.Shard && other.Counter() > origin.Counter()
+		}
+		if !ended && (origin.Region == l.id || l.downFor(origin.Region) < l.cfg.RelayAfter) {
+			continue
+		}
+		paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(origin.Region)).Result()
+		if err != nil || paused {
+			continue
+		}
+		// What we believe may be old: another proxy may have led meanwhile.
+		if err := l.view.load(ctx, l.region.frontier); err != nil || t <= l.view.at(origin) {
+			continue
+		}
+		l.behind = true
+		l.counters.relays.Add(1)
+		return fmt.Errorf("%w: %s up to %d, here up to %d", errRelay, origin, t, l.view.at(origin))
+	}
+	return nil
+}
