@@ -201,6 +201,7 @@ do
 
   -- head is what is equal of a key besides its value.
   local function head(letter, said, is)
+    if said == 0 and not is then return letter .. '0:' end
     return letter .. format('%.0f', said) .. (is and format(' Redis %.0f', is) or '') .. ':'
   end
 
@@ -208,6 +209,14 @@ do
     local names = {}
     for j = i + 2, i + n - 1 do names[j - i - 1] = E.companion(argv[j]) end
     return names, call('MGET', unpack_(names))
+  end
+
+  -- plain_text is the value of a string that a plain SET wrote and whose TTL is as it should be, unless there is more to it. Most
+  -- strings are like that, and one question is enough.
+  local function plain_text(k, raw, native)
+    if native ~= -1 or not raw or byte(raw, 1) ~= 1 then return nil end
+    local v = try('GETRANGE', k, 0, CHUNK)
+    return type_(v) == 'string' and #v <= CHUNK and sub(v, 1, 4) ~= 'HYLL' and v or nil
   end
 
   -- page answers one hash of all keys that it got to, how many these are, and which of them (from 1) are not in the hash because
@@ -221,7 +230,11 @@ do
       local native = call('PEXPIRETIME', k)
       local part = '-'
       work = work + 2
-      if native ~= -2 then
+      local plain = plain_text(k, raws[j], native)
+      if plain then
+        part = 'k0:' .. pair(plain, '')
+        work = work + #plain / 1024
+      elseif native ~= -2 then
         local rec, _, form = record_of(names[j], raws[j])
         local said, is = deadlines(native, rec, form)
         if not (form and said > 0 and said <= now) then
