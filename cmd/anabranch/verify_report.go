@@ -92,7 +92,7 @@ type jsonRegion struct {
 
 type jsonSummary struct {
 	Kind      string           `json:"kind"`
-	Regions   int              `json:"regions"`
+	Regions   int              `json:"region-count"`
 	Keys      int64            `json:"keys"`
 	Different map[string]int64 `json:"different"`
 	Undecided int64            `json:"undecided"`

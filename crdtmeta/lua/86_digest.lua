@@ -348,7 +348,7 @@ do
       if all[j] ~= origin then origins[#origins + 1] = all[j] end
     end
     all[#all + 1] = origin
-    all[#all + 1] = format('%.0f', op > 0 and t or last_effect)
+    all[#all + 1] = format('%.0f', op > 0 and t or last_t)
     return all, origins
   end
 
