@@ -8,7 +8,8 @@
 do
   local H = E.handlers
   local CHUNK = 16384           -- bytes of a string that are hashed at once
-  local ELEMENTS = 500          -- a value with more elements is read in parts, each with so many
+  local ELEMENTS = 500          -- a value with more elements is read in parts
+  local STEP = 250              -- elements of a part
   local BYTES = 262144          -- so is one that takes more
   local WORK = 3000             -- units of work of a call, of a microsecond or two; keys behind it are left out
   local MOST = 1000             -- keys in a call
@@ -162,12 +163,12 @@ do
   local function extent(k, letter)
     if letter == 'k' then
       local length = call('STRLEN', k)
-      return length == 0 and 1 or floor((length + CHUNK - 1) / CHUNK), length > CHUNK, 32
+      return length == 0 and 1 or floor((length + CHUNK - 1) / CHUNK), length > CHUNK, 16
     end
     if letter == 'o' then return 1, false, 1 end
     local size, bytes = call(SIZE[letter], k), call('MEMORY', 'USAGE', k) or 0
     local room = floor(BYTES / 2 * size / (bytes + 1))
-    room = room < 1 and 1 or room > ELEMENTS and ELEMENTS or room
+    room = room < 1 and 1 or room > STEP and STEP or room
     return size, size > ELEMENTS or (bytes > BYTES and size > 1), room
   end
 
