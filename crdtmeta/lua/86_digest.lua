@@ -305,12 +305,12 @@ do
     return false
   end
 
-  -- stranger says of a key with data whether the metadata says that it has none, or another type.
+  -- stranger says of a key with data that it does not fit the record: a string where there is none by that, or another type in
+  -- the place of a string. Elements that every region knows have no cells, so of them nothing can be said.
   local function stranger(rec, letter, form)
     if not rec then return letter ~= 'k' end -- a plain SET
-    if rec.y or rec.p then return false end
-    if E.live(rec) then return letter ~= 'k' end
-    return form == 's' and not rec.b
+    if rec.y or rec.p or rec.b then return false end
+    return E.live(rec) ~= (letter == 'k') and (E.live(rec) or form == 's')
   end
 
   -- one answers for one key what it shows and what is known about it: state, head, sums, a token that changes with every effect
