@@ -30,7 +30,8 @@ var layers = map[string][]string{
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
-	"cmd/anabranch":          {"crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"verify":                 {"crdtmeta", "internal/resp"},
+	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

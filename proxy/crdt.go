@@ -86,6 +86,19 @@ func (s *session) crdtExplain(args [][]byte) {
 	s.ops = append(s.ops, backend.Op{Kind: backend.OpFree, Discard: s.silent(), Argc: 2, Count: 1, Bytes: op})
 }
 
+// crdtDigest asks the engine what regions are compared by. It shares its call with no write, which would wait for it.
+func (s *session) crdtDigest(args [][]byte) {
+	op := resp.AppendBulkString(nil, "XCRDT.DIGEST")
+	for _, arg := range args[2:] {
+		op = resp.AppendBulk(op, arg)
+	}
+	digest := backend.Op{Kind: backend.OpFree, Discard: s.silent(), Alone: true, Argc: len(args) - 1, Count: 1, Bytes: op}
+	if s.replay != nil {
+		digest.DB = s.replay.db
+	}
+	s.ops = append(s.ops, digest)
+}
+
 func (s *session) crdtInfo([][]byte) {
 	ctx, cancel := s.controlContext()
 	defer cancel()
@@ -176,6 +189,7 @@ func (s *session) crdtConflicts(args [][]byte) {
 func (s *session) crdtHelp([][]byte) {
 	s.replyHelp("CRDT",
 		"CONFLICTS [<count>]", "    Return the newest resolved conflicts with the losing values.",
+		"DIGEST (PAGE|KEYS|<cursor>) <key> [<key> ...]", "    Return digests of what this region shows, as 'anabranch verify' compares them.",
 		"EXPLAIN <key>", "    Tell what the metadata of a key says.",
 		"INFO", "    Return the CRDT section of INFO.",
 		"PAUSE (<region>|ALL)", "    Stop taking effects from a region.",

@@ -87,6 +87,7 @@ func init() {
 		"CRDT PEERS":     {blocks: true, run: (*session).crdtPeers},
 		"CRDT INFO":      {blocks: true, run: (*session).crdtInfo},
 		"CRDT STATUS":    {blocks: true, run: (*session).crdtStatus},
+		"CRDT DIGEST":    {run: (*session).crdtDigest},
 		"CRDT EXPLAIN":   {run: (*session).crdtExplain},
 		"CRDT CONFLICTS": {blocks: true, run: (*session).crdtConflicts},
 		"CRDT HELP":      {run: (*session).crdtHelp},

@@ -4,6 +4,7 @@ package translate
 var crdtCommands = rows{
 	{Name: "CRDT", Arity: -2, Class: Local, subcommands: rows{
 		{Name: "CRDT CONFLICTS", Arity: -2, Class: Local, flags: "noscript"},
+		{Name: "CRDT DIGEST", Arity: -4, Class: Local, flags: "readonly admin noscript", keys: keys(span(3, -1, reads))},
 		{Name: "CRDT EXPLAIN", Arity: 3, Class: Local, flags: "readonly noscript", keys: keys(at(2, reads))},
 		{Name: "CRDT HELP", Arity: 2, Class: Local, flags: "loading stale"},
 		{Name: "CRDT INFO", Arity: 2, Class: Local, flags: "noscript loading stale"},
@@ -12,7 +13,7 @@ var crdtCommands = rows{
 		{Name: "CRDT PEERS", Arity: 2, Class: Local, flags: "noscript loading stale"},
 		{Name: "CRDT RESUME", Arity: 3, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT STATUS", Arity: 2, Class: Local, flags: "noscript loading stale"},
-		{Name: "CRDT VERIFY", Arity: -2, Class: Refused, flags: "admin noscript", Later: true, Reason: noVerify},
+		{Name: "CRDT VERIFY", Arity: -2, Class: Refused, flags: "admin noscript", Reason: noVerify},
 		{Name: "CRDT WAIT", Arity: 4, Class: Local, flags: "noscript"},
 	}},
 }

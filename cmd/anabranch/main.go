@@ -18,7 +18,7 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1 // it was tried and did not work, or a check failed
-	exitUsage   = 2 // a flag, variable or file is wrong; nothing was started
+	exitUsage   = 2 // a flag, variable or file is wrong; nothing was started. Of verify also: the comparison is not complete
 )
 
 // A subcommand gets its arguments and the streams to use. It returns nil, a *usageError, or a failure.
@@ -33,6 +33,7 @@ func subcommands() []subcommand {
 		{"serve", "run the proxy in front of this region's Redis", runServe},
 		{"status", "show the links to the other regions; fails when one is unhealthy", runStatus},
 		{"conflicts", "show what was written concurrently, and what won", runConflicts},
+		{"verify", "compare all regions, and name the keys that differ", runVerify},
 		{"demo", "start two regions on this machine and show how writes merge", runDemo},
 		{"version", "print the version", runVersion},
 		{"help", "show this text", runHelp},
@@ -44,6 +45,12 @@ type usageError struct{ reason error }
 
 func (e *usageError) Error() string { return e.reason.Error() }
 func (e *usageError) Unwrap() error { return e.reason }
+
+// incompleteError is a comparison that did not come to its end: exit code 2.
+type incompleteError struct{ reason error }
+
+func (e *incompleteError) Error() string { return e.reason.Error() }
+func (e *incompleteError) Unwrap() error { return e.reason }
 
 // errSilent ends the program with status 1 when everything worth saying has been printed.
 var errSilent = errors.New("failed")
@@ -84,6 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func exitCode(err error, name string, stderr io.Writer) int {
 	var usage *usageError
+	var incomplete *incompleteError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return exitOK
@@ -91,6 +99,9 @@ func exitCode(err error, name string, stderr io.Writer) int {
 		return exitFailure
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "anabranch %s: %v\n\"anabranch %s --help\" lists the flags\n", name, usage.reason, name)
+		return exitUsage
+	case errors.As(err, &incomplete):
+		fmt.Fprintf(stderr, "anabranch %s: %v\n", name, err)
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "anabranch %s: %v\n", name, err)

@@ -94,6 +94,24 @@ func TestOwnCommandsComeWithAll(t *testing.T) {
 	}
 }
 
+// CRDT DIGEST reads keys and belongs to administrators, so it needs the right to both.
+func TestDigestsNeedTheRightToTheirKeys(t *testing.T) {
+	v := NewVocabulary(nil)
+	for rules, want := range map[string]bool{
+		"+@all ~*": true, "+@all": false, "+@all ~a*": false, "+@all ~k* ~l": true, "+@all -@admin ~*": false, "+@all -@read ~*": false, "+@all %W~*": false,
+	} {
+		user, err := (&User{name: "u", selectors: []*selector{{}}, vocabulary: v}).With(strings.Fields(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := [][]byte{[]byte("CRDT"), []byte("DIGEST"), []byte("KEYS"), []byte("k"), []byte("l")}
+		cmd := translate.Classify(translate.Lookup(args[0]), args).Command
+		if got := user.Check(cmd, args).Reason == Allowed; got != want {
+			t.Errorf("%s: CRDT DIGEST allowed: %v", rules, got)
+		}
+	}
+}
+
 func TestLogCountsSimilarDenials(t *testing.T) {
 	var log Log
 	now := time.Unix(1000, 0)

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"anabranch/verify"
+)
+
+const (
+	watchRate  = 5000            // keys a second, unless --rate says otherwise
+	watchPause = time.Second     // between two comparisons
+	watchRetry = 5 * time.Second // after a region could not be asked
+)
+
+// runVerify is `anabranch verify`.
+func runVerify(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := pflag.NewFlagSet("verify", pflag.ContinueOnError)
+	flags.SortFlags = false
+	regions := flags.StringArray("region", nil, "NAME=HOST:PORT or NAME=redis://[user:password@]host:port: client port of a proxy; once for each region")
+	asJSON := flags.Bool("json", false, "one JSON object a line: differences and undecided keys, then a summary")
+	watch := flags.Bool("watch", false, "compare again and again until it is stopped, and name each difference once")
+	rate := flags.Int("rate", 0, fmt.Sprintf("keys a second at most; 0 for as many as possible, with --watch %d", watchRate))
+	patience := flags.Duration("patience", verify.DefaultPatience, "how long a key that keeps changing, or whose effects do not arrive, is looked at")
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {
+		fmt.Fprint(stdout, "usage: anabranch verify --region NAME=ADDRESS --region NAME=ADDRESS [flags]\n\n"+
+			"Compares the keys of all regions, under traffic as well, and names those that differ with the\n"+
+			"reason. Effects that are on their way make no difference. The exit code is 0 when all keys are\n"+
+			"equal, 1 when some differ, and 2 when the comparison is not complete: a region does not answer,\n"+
+			"or keys could not be decided. Nothing is changed. The users need CRDT, SCAN, EXISTS and INFO.\n\n")
+		writeFlags(stdout, flags, false)
+	}
+	if err := parseFlags(flags, args); err != nil {
+		return err
+	}
+	cfg := verify.Config{Rate: *rate, Patience: *patience}
+	if *watch && *rate == 0 {
+		cfg.Rate = watchRate
+	}
+	for _, text := range *regions {
+		region, err := regionOf(text)
+		if err != nil {
+			return &usageError{err}
+		}
+		cfg.Regions = append(cfg.Regions, region)
+	}
+	verifier, err := verify.New(cfg)
+	if err != nil {
+		return &usageError{err}
+	}
+	defer verifier.Close()
+	var report verifyReport = &verifyText{out: stdout}
+	if *asJSON {
+		report = &verifyJSON{out: stdout}
+	}
+	if *watch {
+		return watchRegions(ctx, verifier, report, stderr)
+	}
+	summary, err := verifier.Run(ctx, report)
+	if err == nil {
+		err = report.finish(summary, len(cfg.Regions))
+	}
+	switch {
+	case err != nil:
+		return &incompleteError{err}
+	case summary.Differences() > 0:
+		return errSilent
+	case summary.Undecided > 0:
+		return &incompleteError{fmt.Errorf("%d keys could not be decided", summary.Undecided)}
+	}
+	return nil
+}
+
+// verifyReport shows what is found, and at the end what it came to.
+type verifyReport interface {
+	verify.Report
+	finish(summary verify.Summary, regions int) error
+}
+
+// watchRegions compares until ctx ends. A region that does not answer is said and tried again.
+func watchRegions(ctx context.Context, verifier *verify.Verifier, report verifyReport, stderr io.Writer) error {
+	differ := false
+	for {
+		pause := watchPause
+		summary, err := verifier.Run(ctx, report)
+		differ = differ || summary.Differences() > 0
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(stderr, "anabranch verify: %v; the comparison begins anew in %v\n", err, watchRetry)
+			pause = watchRetry
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			if differ {
+				return errSilent
+			}
+			return nil
+		}
+	}
+}
+
+// regionOf reads NAME=ADDRESS.
+func regionOf(text string) (verify.Region, error) {
+	name, addr, found := strings.Cut(text, "=")
+	if !found || name == "" || addr == "" {
+		return verify.Region{}, errors.New("--region: expected NAME=HOST:PORT or NAME=redis://[user:password@]host:port")
+	}
+	return verify.Region{Name: name, Dial: func(ctx context.Context) (net.Conn, error) {
+		client, err := dialProxy(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		return client.conn, nil
+	}}, nil
+}
