@@ -88,6 +88,9 @@ func randomTrouble(t *testing.T, change func(*Config)) (merges int64) {
 		case "restart":
 			r.stop()
 			merges += r.counters.mergesDone.Load()
+			for range 20 {
+				write()
+			}
 			r.run(peers[r], change)
 		case "kill":
 			r.server.Kill()

@@ -163,7 +163,10 @@ do
     for o, at in pairs_(cell.j) do
       if not seen(o, at) then return false end
     end
-    return next_(cell.j) ~= nil
+    for i = 1, #cell.w do
+      if not seen(cell.w[i][1], cell.w[i][2]) then return false end
+    end
+    return #cell.w > 0
   end
 
   -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
