@@ -27,13 +27,8 @@ func (s *session) withoutCompanions(ctx context.Context, text string) string {
 		if keys == 0 {
 			return ""
 		}
-		expires, _ := strconv.ParseInt(parts[2], 10, 64)
-		if parts[1] == "0" {
-			// Of all our keys only the lease expires.
-			ours, _ := s.server.cfg.Backend.Client().Exists(ctx, s.server.classifier.Prefix()+"lease").Result()
-			expires = max(0, expires-ours)
-		}
-		return fmt.Sprintf("db%s:keys=%d,expires=%d,%s", parts[1], keys, expires, parts[3])
+		// None of our keys expires, or it could be evicted.
+		return fmt.Sprintf("db%s:keys=%d,expires=%s,%s", parts[1], keys, parts[2], parts[3])
 	})
 }
 

@@ -245,12 +245,15 @@ func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Front
 	for origin, t := range effects {
 		fields = append(fields, origin.String(), t.String())
 	}
-	err := c.cfg.Redis.HSet(ctx, c.keys.collected, fields...).Err()
+	err := collectedSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, fields...).Err()
 	if err == nil {
 		c.published = effects
 	}
 	return err
 }
+
+// collectedSet runs also when memory is short, which is when collection is needed most.
+var collectedSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 
 // visitLog visits the keys of all entries that are settled.
 func (c *collector) visitLog(ctx context.Context, known look) error {
@@ -309,7 +312,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 		return false, err
 	}
 	c.cursor = last
-	return last == until, c.cfg.Redis.HSet(ctx, c.keys.collected, cursorField, last.String()).Err()
+	return last == until, collectedSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, last.String()).Err()
 }
 
 // gather adds the keys of one entry, and tells the size of it in bytes. One that Anabranch did not write has no keys.
