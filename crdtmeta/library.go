@@ -29,6 +29,7 @@ const (
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen
+	FuncEvicted = "anabranch_evicted_1" // keys that Redis has evicted become DEL effects
 
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients
 	FuncMonitor   = "anabranch_monitor_1"   // somebody wants to see what scripts call

@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -23,5 +23,7 @@ func newKeys(prefix string) keys {
 		gc:        prefix + "gc",
 		collected: prefix + "collected",
 		count:     prefix + "count",
+		ttl:       prefix + "ttl",
+		scratch:   prefix + "scratch",
 	}
 }

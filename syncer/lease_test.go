@@ -77,8 +77,8 @@ func TestLeaseOfADeadLeaderEndsThoughTheClockGoesBack(t *testing.T) {
 	for text, want := range map[string]bool{
 		fmt.Sprintf("dead %d 3000", now+3*3600_000): true,
 		fmt.Sprintf("dead %d 3000", now-1):          true,
-		"dead": true,
-		fmt.Sprintf("alive %d 60000", now+50_000): false,
+		"dead":                                      true,
+		fmt.Sprintf("alive %d 60000", now+50_000):   false,
 	} {
 		r.rdb.Set(ctx, "crdt:lease", text, 0)
 		if ours, err := next.take(ctx); err != nil || ours != want {

@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"anabranch/crdtmeta"
 )
@@ -47,7 +46,7 @@ func (l *leader) trim(ctx context.Context) error {
 	if !begun {
 		return nil
 	}
-	since := min(crdtmeta.TimeAt(time.Now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
+	since := min(crdtmeta.TimeAt(l.redisClock.now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
 	cut = min(cut, keepFrom(info.history, bytes, since, int64(l.cfg.KeepBytes)))
 	if cut <= info.first {
 		return nil

@@ -132,6 +132,7 @@ do
   redis.register_function('anabranch_apply_1', function_of(E.apply))
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_evicted_1', callback = function_of(E.evicted), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
   redis.register_function('anabranch_refill_1', function_of(E.refill))
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}

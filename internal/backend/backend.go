@@ -36,6 +36,8 @@ type Backend struct {
 	suspicions chan struct{}
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
+
+	unsafePolicy atomic.Bool // the server may evict companions
 }
 
 type laneKey struct{ db, proto, index int }
@@ -47,6 +49,7 @@ type Server struct {
 	ReplicationID string
 	Origin        string // of the epoch in force (docs/engine.md, section 1)
 	Databases     int    // 0: unknown
+	Policy        string // maxmemory-policy at the last takeover
 }
 
 // New checks the configuration. It dials nothing.
