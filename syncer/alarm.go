@@ -25,7 +25,7 @@ func (l *leader) alarms(v vitals, last crdtmeta.Time, peers []PeerStatus) alarms
 	for _, peer := range peers {
 		drift := time.Duration(peer.DriftMillis) * time.Millisecond
 		if drift.Abs() > l.cfg.DriftLimit {
-			found["clock of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v of this one's", peer.Name, driftText(drift))
+			found["clock of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
 		}
 	}
 	return found
