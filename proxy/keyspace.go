@@ -35,7 +35,7 @@ func (s *session) withoutCompanions(ctx context.Context, text string) string {
 // countKeys asks the engine, which counts companions.
 func (s *session) countKeys(ctx context.Context, db int) (count int64, err error) {
 	err = s.inDatabase(ctx, db, func(conn *redis.Conn) error {
-		counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncFree, 0, db, 1, "DBSIZE").Int64Slice()
+		counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncRead, 0, strconv.Itoa(db)+"?", 1, "DBSIZE").Int64Slice()
 		if err != nil || len(counts) != 1 {
 			return fmt.Errorf("DBSIZE of database %d: %v, %w", db, counts, err)
 		}

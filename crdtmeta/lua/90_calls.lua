@@ -49,6 +49,41 @@ do
     return replies
   end
 
+  -- What may run on a server that takes no writes. Scripts run up to their first one.
+  local READS = {
+    DBSIZE = true, RANDOMKEY = true, ['XCRDT.EXPLAIN'] = true, ['XCRDT.AS'] = true, SCRIPT = true,
+    EVAL = true, EVAL_RO = true, EVALSHA = true, EVALSHA_RO = true, FCALL = true, FCALL_RO = true,
+  }
+
+  -- read answers what needs no write, and all else with the words with which Redis refuses it: "3?MISCONF …" is database 3 and these.
+  local function read(keys, argv)
+    E.init()
+    local number, refusal = match(argv[1], '^(%d+)%?(.*)$')
+    if not number then return MALFORMED end
+    if open then
+      E.select(tonumber_(number)) -- the entry of a transaction that was cut off waits for somebody who may write
+    else
+      local refused = E.begin(tonumber_(number))
+      if refused then return refused end
+    end
+    E.frozen, E.short = {err = refusal}, nil
+    local home, replies, r, i, n = db, {}, 0, 2, #argv
+    while i <= n do
+      local count = tonumber_(argv[i])
+      r = r + 1
+      if not count or count < 1 or i + count > n then
+        replies[r] = MALFORMED
+        break
+      end
+      local name = upper(argv[i + 1])
+      replies[r] = READS[name] and run(H[name], argv, i + 1, count) or E.frozen
+      if db ~= home then E.select(home) end
+      i = i + 1 + count
+    end
+    E.frozen = nil
+    return replies
+  end
+
   -- arm makes the library accept writes for this server's life. A server whose run id or replication id is not the one
   -- that the epoch belongs to may have lost writes: a new epoch starts.
   local function arm(keys, argv)
@@ -128,6 +163,7 @@ do
 
   redis.register_function('anabranch_write_1', write)
   redis.register_function{function_name = 'anabranch_free_1', callback = write, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_read_1', callback = read, flags = {'no-writes'}}
   redis.register_function{function_name = 'anabranch_arm_1', callback = arm, flags = {'allow-oom'}}
   redis.register_function('anabranch_apply_1', function_of(E.apply))
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
