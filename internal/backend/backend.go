@@ -37,6 +37,7 @@ type Backend struct {
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
 
+	replica      atomic.Bool // the server said that it is one, at the last check
 	unsafePolicy atomic.Bool // the server may evict companions
 }
 

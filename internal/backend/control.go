@@ -26,6 +26,7 @@ func (b *Backend) watch(ctx context.Context) error {
 	var said string
 	for ctx.Err() == nil {
 		err := b.check(ctx)
+		b.replica.Store(errors.Is(err, ErrNotPrimary))
 		wait := b.cfg.HealthInterval
 		switch {
 		case err == nil, b.Ready() && isBusy(err):
