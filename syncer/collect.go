@@ -291,8 +291,8 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if ctx.Err() != nil || c.cursor >= until {
 		return true, nil
 	}
-	count := max(readMin, c.count)
-	entries, err := c.cfg.Redis.Do(ctx, "XRANGE", c.keys.log, "("+c.cursor.ID(), until.ID(), "COUNT", count).Slice()
+	count := max(1, c.count)
+	entries, err := readBetween(ctx, c.cfg.Redis, c.keys.log, c.cursor.ID(), until.ID(), int64(count))
 	if err != nil {
 		return false, fmt.Errorf("reading the log: %w", err)
 	}
@@ -304,7 +304,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 		}
 		last, bytes = t, bytes+size
 	}
-	if len(entries) < count {
+	if len(entries) < count && bytes < readBytesGoal {
 		last = until
 	}
 	c.count = min(readMax, readBytesGoal*len(entries)/(bytes+1))
