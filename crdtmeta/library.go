@@ -21,6 +21,7 @@ const (
 
 	FuncWrite  = "anabranch_write_1"  // commands with Redis's denyoom flag
 	FuncFree   = "anabranch_free_1"   // the other commands; runs over maxmemory too
+	FuncRead   = "anabranch_read_1"   // of these, what needs no write, where the server takes none
 	FuncArm    = "anabranch_arm_1"    // takeover
 	FuncApply  = "anabranch_apply_1"  // remote log entries
 	FuncExpire = "anabranch_expire_1" // due TTLs become DEL effects
@@ -32,6 +33,7 @@ const (
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen
+	FuncEvicted = "anabranch_evicted_1" // keys that Redis has evicted become DEL effects
 
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients
 	FuncMonitor   = "anabranch_monitor_1"   // somebody wants to see what scripts call

@@ -3,6 +3,8 @@ package proxy
 import (
 	"fmt"
 	"strings"
+
+	"anabranch/crdtmeta"
 )
 
 // Why a parameter of the server behind us is not set through a proxy.
@@ -38,7 +40,7 @@ func (s *session) configSet(args [][]byte) {
 		}
 		why, kept := keptParameters[name]
 		switch {
-		case name == "maxmemory-policy" && strings.HasPrefix(strings.ToLower(value), "allkeys-"):
+		case name == "maxmemory-policy" && isPolicy(value) && !crdtmeta.KeepsMetadata(value):
 			why = whyEviction
 		case name == "requirepass":
 			aboutUsers = true
@@ -60,6 +62,9 @@ func (s *session) configSet(args [][]byte) {
 	}
 	s.pass(0, s.silent(), 1, s.scan.Raw)
 }
+
+// isPolicy tells a policy from a word that Redis itself refuses.
+func isPolicy(value string) bool { return strings.Contains(value, "-") }
 
 // isSet reports whether a parameter has a value already.
 func (s *session) isSet(name, value string) bool {

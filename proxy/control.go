@@ -57,6 +57,7 @@ type Peer struct {
 	State      PeerState
 	Lag        time.Duration // age of the oldest effect of that region that is not applied here; 0 when none is known
 	LagEffects int64         // effects known to wait there
+	Drift      time.Duration // the clock of that region's Redis minus the one of ours; 0 when unknown
 	Connected  time.Time     // since when the link is up; zero when it is down
 	LastError  string        // why the link was last lost or refused; empty when it never was
 	AckedTime  time.Time     // up to this time of our log that region has applied everything

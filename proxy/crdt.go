@@ -140,6 +140,7 @@ func (s *session) crdtPeers([][]byte) {
 			{"state", string(peer.State)},
 			{"lag-ms", strconv.FormatInt(peer.Lag.Milliseconds(), 10)},
 			{"lag-effects", strconv.FormatInt(peer.LagEffects, 10)},
+			{"drift-ms", strconv.FormatInt(peer.Drift.Milliseconds(), 10)},
 			{"connected-at", millis(peer.Connected)},
 			{"acked-at", millis(peer.AckedTime)},
 			{"last-error", peer.LastError},

@@ -27,20 +27,15 @@ func (s *session) withoutCompanions(ctx context.Context, text string) string {
 		if keys == 0 {
 			return ""
 		}
-		expires, _ := strconv.ParseInt(parts[2], 10, 64)
-		if parts[1] == "0" {
-			// Of all our keys only the lease expires.
-			ours, _ := s.server.cfg.Backend.Client().Exists(ctx, s.server.classifier.Prefix()+"lease").Result()
-			expires = max(0, expires-ours)
-		}
-		return fmt.Sprintf("db%s:keys=%d,expires=%d,%s", parts[1], keys, expires, parts[3])
+		// None of our keys expires, or it could be evicted.
+		return fmt.Sprintf("db%s:keys=%d,expires=%s,%s", parts[1], keys, parts[2], parts[3])
 	})
 }
 
 // countKeys asks the engine, which counts companions.
 func (s *session) countKeys(ctx context.Context, db int) (count int64, err error) {
 	err = s.inDatabase(ctx, db, func(conn *redis.Conn) error {
-		counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncFree, 0, db, 1, "DBSIZE").Int64Slice()
+		counts, err := conn.Do(ctx, "FCALL", crdtmeta.FuncRead, 0, strconv.Itoa(db)+"?", 1, "DBSIZE").Int64Slice()
 		if err != nil || len(counts) != 1 {
 			return fmt.Errorf("DBSIZE of database %d: %v, %w", db, counts, err)
 		}

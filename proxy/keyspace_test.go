@@ -11,7 +11,7 @@ import (
 func TestInfoKeyspaceLeavesOutCompanions(t *testing.T) {
 	r := start(t, nil)
 	w := r.dial()
-	redistest.Dial(t, r.redis.Addr).Must("SET", "crdt:lease", "me", "PX", "60000")
+	redistest.Dial(t, r.redis.Addr).Must("SET", "crdt:lease", "me 0 3000")
 	keyspace := func() string {
 		reply := w.do("INFO keyspace")
 		_, lines, _ := strings.Cut(reply, "# Keyspace\r\n")

@@ -21,7 +21,13 @@ for _, name in ipairs(page[2]) do
 end
 return page[1] .. " " .. removed'
 
-if redis-cli "$@" EXISTS "${prefix}lease" | grep -qx 1; then
+# The lease says until when its holder has it, by Redis's clock in ms, and how long it can be.
+lease=$(redis-cli "$@" EVAL '
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ends, length = string.match(redis.call("GET", KEYS[1]) or "", "^%S+ (%d+) (%d+)$")
+return ends and tonumber(ends) > now and tonumber(ends) <= now + length and 1 or 0' 1 "${prefix}lease")
+if [ "$lease" = 1 ]; then
 	echo "an anabranch serve still runs in front of this Redis (or ended less than some seconds ago); stop it first" >&2
 	exit 1
 fi

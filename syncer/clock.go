@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// peerClock measures the round trip and the difference between two wall clocks from heartbeats, as NTP does: a beat
-// carries the time of the last beat that its sender received, and how long ago that was.
+// peerClock measures the round trip and the difference between the clocks of two regions' Redis servers from heartbeats, as NTP
+// does: a beat carries the time of the last beat that its sender received, and how long ago that was. All times come from regionClock.
 type peerClock struct {
 	mu       sync.Mutex
 	lastNow  int64     // the peer's clock in its newest beat, ms
@@ -15,6 +15,11 @@ type peerClock struct {
 	drift    time.Duration // peer's clock minus ours
 	measured bool
 }
+
+const (
+	roundTripMost = 10 * time.Second // a link on which a beat takes longer counts as silent anyway
+	clockJump     = time.Second      // a difference like that is news and no noise
+)
 
 // outgoing fills the clock fields of a beat that is sent now.
 func (p *peerClock) outgoing(b beat, now time.Time) beat {
@@ -37,8 +42,11 @@ func (p *peerClock) incoming(b beat, now time.Time) {
 	}
 	// Milliseconds are cut off on both sides, so a fast link can seem to answer before it was asked.
 	rtt := max(0, now.UnixMilli()-b.echo-b.held)
+	if rtt > roundTripMost.Milliseconds() {
+		return // a clock was set meanwhile, here or there
+	}
 	sample := time.Duration(b.now+rtt/2-now.UnixMilli()) * time.Millisecond
-	if !p.measured {
+	if !p.measured || (sample-p.drift).Abs() > clockJump {
 		p.measured = true
 		p.rtt, p.drift = time.Duration(rtt)*time.Millisecond, sample
 		return

@@ -263,6 +263,9 @@ func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Front
 	return true, nil
 }
 
+// collectedSet runs also when memory is short, which is when collection is needed most.
+var collectedSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
+
 // visitLog visits the keys of all entries that are settled.
 func (c *collector) visitLog(ctx context.Context, known look) error {
 	return c.walk(ctx, known.until, func(keys map[string]int, _ crdtmeta.Time) error { return c.visit(ctx, known, keys) })
@@ -299,8 +302,8 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if ctx.Err() != nil || c.cursor >= until {
 		return true, nil
 	}
-	count := max(readMin, c.count)
-	entries, err := c.cfg.Redis.Do(ctx, "XRANGE", c.keys.log, "("+c.cursor.ID(), until.ID(), "COUNT", count).Slice()
+	count := max(1, c.count)
+	entries, err := readBetween(ctx, c.cfg.Redis, c.keys.log, c.cursor.ID(), until.ID(), int64(count))
 	if err != nil {
 		return false, fmt.Errorf("reading the log: %w", err)
 	}
@@ -312,7 +315,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 		}
 		last, bytes = t, bytes+size
 	}
-	if len(entries) < count {
+	if len(entries) < count && bytes < readBytesGoal {
 		last = until
 	}
 	c.count = min(readMax, readBytesGoal*len(entries)/(bytes+1))
@@ -320,7 +323,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 		return false, err
 	}
 	c.cursor = last
-	return last == until, c.cfg.Redis.HSet(ctx, c.keys.collected, cursorField, last.String()).Err()
+	return last == until, collectedSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, last.String()).Err()
 }
 
 // gather adds the keys of one entry, and tells the size of it in bytes. One that Anabranch did not write has no keys.

@@ -88,12 +88,17 @@ func (c *collector) noteKeys(ctx context.Context, keys map[string]int, t crdtmet
 	if len(keys) == 0 {
 		return nil
 	}
-	members := make([]redis.Z, 0, len(keys))
+	names := make([]any, 0, len(keys)+1)
+	names = append(names, t.String())
 	for name := range keys {
-		members = append(members, redis.Z{Score: float64(t), Member: name})
+		names = append(names, name)
 	}
-	return c.cfg.Redis.ZAddArgs(ctx, c.keys.gc, redis.ZAddArgs{GT: true, Members: members}).Err()
+	return noteNames.Run(ctx, c.cfg.Redis, []string{c.keys.gc}, names...).Err()
 }
+
+var noteNames = newScript(`
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'GT', ARGV[1], ARGV[i]) end
+return 0`)
 
 // visitNoted visits the keys of crdt:gc whose time has come. Large ones that must rest first stay there.
 func (c *collector) visitNoted(ctx context.Context, known look) error {

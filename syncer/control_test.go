@@ -167,6 +167,7 @@ func TestInfoAndStatusNameEveryField(t *testing.T) {
 		"crdt_config_version", "crdt_slots", "crdt_replid", "crdt_clock", "crdt_ovc", "crdt_sync_full", "crdt_sync_partial_ok",
 		"crdt_sync_partial-err", "crdt_merge_reqs", "crdt_effect_reqs", "crdt_ovc_filtered_effect_reqs", "crdt_gc_pending",
 		"crdt_gc_attempted", "crdt_gc_collected", "crdt_gc_gvc_min", "crdt_stale_released_with_merge", "crdt_peer0", "crdt_replica0",
+		"crdt_alarms", "crdt_stamps_ahead", "crdt_keys_evicted",
 	} {
 		if values[name] == "" {
 			t.Errorf("%s is missing", name)

@@ -96,6 +96,57 @@ func TestClockMeasuresDriftAndRoundTrip(t *testing.T) {
 	})
 }
 
+// A clock that is set by hours shows at once, and the next beats do not remember the old one.
+func TestDriftFollowsAClockThatJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const delay = 20 * time.Millisecond
+		var ours, theirs peerClock
+		drift := time.Duration(0)
+		there := func() time.Time { return time.Now().Add(drift) }
+		exchange := func() {
+			b := ours.outgoing(beat{}, time.Now())
+			time.Sleep(delay)
+			theirs.incoming(b, there())
+			b = theirs.outgoing(beat{}, there())
+			time.Sleep(delay)
+			ours.incoming(b, time.Now())
+			time.Sleep(time.Second)
+		}
+		for _, drift = range []time.Duration{0, 2 * time.Hour, -3 * time.Hour, 0} {
+			for range 4 {
+				exchange()
+			}
+			rtt, measured := ours.state()
+			if (rtt-2*delay).Abs() > 2*time.Millisecond || (measured-drift).Abs() > 2*time.Millisecond {
+				t.Errorf("clock set to %v: round trip %v, drift %v", drift, rtt, measured)
+			}
+		}
+	})
+}
+
+// Stamps are made by Redis's clock, so that is what drift is about, and not the clock of the machine that the proxy runs on.
+func TestRegionClockFollowsRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c regionClock
+		ask := func(offset, rtt time.Duration) {
+			asked := time.Now()
+			time.Sleep(rtt)
+			c.take(asked, asked.Add(offset+rtt/2), time.Now())
+		}
+		for _, offset := range []time.Duration{0, 2 * time.Hour, -3 * time.Hour, 30 * time.Second} {
+			ask(offset, time.Millisecond)
+			if got := time.Until(c.now()); (got - offset).Abs() > clockNoise {
+				t.Errorf("Redis is %v ahead, known as %v", offset, got)
+			}
+		}
+		before := time.Until(c.now())
+		ask(30*time.Second+50*time.Millisecond, 400*time.Millisecond)
+		if got := time.Until(c.now()); got != before {
+			t.Errorf("an answer that took long moved the clock from %v to %v", before, got)
+		}
+	})
+}
+
 func TestFailedAttemptsBackOffAndAreLoggedOnce(t *testing.T) {
 	unused := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer unused.Close()
@@ -126,7 +177,7 @@ func TestFailedAttemptsBackOffAndAreLoggedOnce(t *testing.T) {
 		if n := logs.count("no link to region"); n != 1 {
 			t.Errorf("logged %d times", n)
 		}
-		if status := p.snapshot(time.Now()); status.State != StateProbe || status.Error != "connection refused" {
+		if status := p.snapshot(time.Now(), time.Now()); status.State != StateProbe || status.Error != "connection refused" {
 			t.Errorf("status %+v", status)
 		}
 	})

@@ -60,6 +60,13 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_clock", info.last)
 	f.add("crdt_ovc", vectorText(frontier, info))
 	f.add("crdt_leader", own.Leader)
+	f.add("crdt_alarms", len(own.Alarms))
+	for i, text := range own.Alarms {
+		f.add("crdt_alarm"+strconv.Itoa(i), text)
+	}
+	f.add("crdt_writes_refused", own.Refuses)
+	f.add("crdt_stamps_ahead", own.StampsAhead)
+	f.add("crdt_keys_evicted", own.KeysEvicted)
 	f.add("crdt_backlog_entries", info.length)
 	f.add("crdt_backlog_bytes", own.LogBytes)
 	f.add("crdt_backlog_size", own.LogLimit)
@@ -144,6 +151,12 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	f.add("log_entries", own.LogEntries)
 	f.add("log_bytes", own.LogBytes)
 	f.add("minutes_of_partition_left", backlogText(own.BacklogMinutes))
+	if own.Refuses != "" {
+		f.add("writes", "refused by Redis: "+own.Refuses)
+	}
+	for _, text := range own.Alarms {
+		f.add("alarm", text)
+	}
 	if len(own.HeldBackBy) > 0 {
 		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
 	}
@@ -169,6 +182,9 @@ func (p PeerStatus) line() string {
 	}
 	if p.Addr != "" {
 		text += ", link to " + p.Addr
+	}
+	if drift := time.Duration(p.DriftMillis) * time.Millisecond; drift.Abs() >= time.Second {
+		text += ", its clock is " + driftText(drift)
 	}
 	if p.WaitsFor != "" {
 		text += ", waits for " + p.WaitsFor

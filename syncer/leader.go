@@ -9,10 +9,10 @@ import (
 // leader is the work of the one proxy that holds the lease.
 type leader struct {
 	*Syncer
-	view    *view
-	news    signal // a link changed its state
-	links   []*linkStatus
-	drifted map[string]bool // peers whose clock is known to be off, so that it is logged once
+	view   *view
+	news   signal // a link changed its state
+	links  []*linkStatus
+	raised alarms // those that were logged
 
 	backlog   backlog
 	collector *collector
@@ -20,7 +20,7 @@ type leader struct {
 
 // lead pulls from all peers, independently of each other, and keeps house, until ctx ends.
 func (s *Syncer) lead(ctx context.Context) {
-	l := &leader{Syncer: s, view: newView(), drifted: map[string]bool{}}
+	l := &leader{Syncer: s, view: newView()}
 	l.collector = newCollector(l)
 	if !l.prepare(ctx) {
 		return
@@ -39,6 +39,10 @@ func (s *Syncer) lead(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	evictions := &evictions{}
+	tasks.Go(func() {
+		l.every(ctx, l.cfg.StatusInterval, func(ctx context.Context) error { return evictions.look(ctx, l) })
+	})
 	tasks.Wait()
 }
 

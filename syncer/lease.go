@@ -2,6 +2,8 @@ package syncer
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -9,6 +11,9 @@ import (
 
 // lease is the key that makes one proxy of the region its leader. Two leaders at once, after a pause of a process or a
 // fail-over of Redis, do double work and no harm: the engine checks every position.
+//
+// The key has no time to live, since Redis may evict keys that have one, those that end soonest first. It says itself until when it
+// holds: the holder, that time by Redis's clock in ms, and the length, with a blank between.
 type lease struct {
 	rdb    *redis.Client
 	key    string
@@ -16,16 +21,24 @@ type lease struct {
 	length time.Duration
 }
 
-// A lease that got lost with Redis's memory is simply taken again.
-var leaseTake = newScript(`
-local holder = redis.call('GET', KEYS[1])
+// A lease that got lost with Redis's memory is simply taken again. One that ends later than it can was taken before Redis's
+// clock went back: waiting for its end could take hours.
+var leaseTake = newScript(leaseRead + `
+local ends = now + ARGV[2]
 if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. string.format('%.0f', ends) .. ' ' .. ARGV[2])
 return 1`)
 
-var leaseDrop = newScript(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+var leaseDrop = newScript(leaseRead + `
+if holder == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`)
+
+// leaseRead finds out who holds the lease now.
+const leaseRead = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local holder, until_, length = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+) (%d+)$')
+if holder and (tonumber(until_) <= now or tonumber(until_) > now + length) then holder = nil end`
 
 // take acquires or renews the lease and says whether it is ours.
 func (l lease) take(ctx context.Context) (bool, error) {
@@ -64,7 +77,8 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		attempt, stop := context.WithTimeout(ctx, interval)
 		ours, err := l.take(attempt)
 		stop()
-		if err == nil && ours {
+		// Where Redis takes no writes at all, nobody else can have taken the lease either.
+		if err == nil && ours || refusesAll(err) {
 			renewed = time.Now()
 		}
 		if err == nil && !ours || time.Since(renewed) >= l.length {
@@ -78,6 +92,20 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		defer stop()
 		_ = l.drop(farewell) // if it fails, the lease runs out by itself
 	}
+}
+
+// refusesAll knows the errors with which the right server refuses every write for a while.
+func refusesAll(err error) bool {
+	var said redis.Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	for _, code := range []string{"MISCONF ", "NOREPLICAS ", "BUSY "} {
+		if strings.HasPrefix(said.Error(), code) {
+			return true
+		}
+	}
+	return false
 }
 
 // sleep waits, but not beyond the end of ctx.

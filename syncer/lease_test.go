@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -62,7 +63,29 @@ func TestPausedProxyComesBackAfterItsLeaseWasTaken(t *testing.T) {
 		t.Error("the first holder renewed what is not its own any more")
 	}
 	_ = first.drop(ctx)
-	if holder := r.rdb.Get(ctx, "crdt:lease").Val(); holder != "two" {
-		t.Errorf("dropped the lease of another one: %q", holder)
+	if text := r.rdb.Get(ctx, "crdt:lease").Val(); !strings.HasPrefix(text, "two ") {
+		t.Errorf("dropped the lease of another one: %q", text)
+	}
+}
+
+// A clock that goes back by hours must not keep a dead leader in office for so long.
+func TestLeaseOfADeadLeaderEndsThoughTheClockGoesBack(t *testing.T) {
+	r := newRegions(t, 1)[0]
+	ctx := context.Background()
+	next := lease{rdb: r.rdb, key: "crdt:lease", holder: "next", length: 10 * time.Second}
+	now := r.rdb.Time(ctx).Val().UnixMilli()
+	for text, want := range map[string]bool{
+		fmt.Sprintf("dead %d 3000", now+3*3600_000): true,
+		fmt.Sprintf("dead %d 3000", now-1):          true,
+		"dead":                                      true,
+		fmt.Sprintf("alive %d 60000", now+50_000):   false,
+	} {
+		r.rdb.Set(ctx, "crdt:lease", text, 0)
+		if ours, err := next.take(ctx); err != nil || ours != want {
+			t.Errorf("lease %q: taken %v, %v", text, ours, err)
+		}
+	}
+	if ttl := r.rdb.PTTL(ctx, "crdt:lease").Val(); ttl != -1 {
+		t.Errorf("the lease has a TTL (%v), so it can be evicted", ttl)
 	}
 }

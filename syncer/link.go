@@ -62,7 +62,7 @@ func (l *link) receive(ctx context.Context) error {
 		case verbBeat:
 			var b beat
 			if b, err = f.asBeat(); err == nil {
-				l.clock.incoming(b, time.Now())
+				l.clock.incoming(b, l.redisClock.now())
 				l.heard(b)
 				err = l.compare(ctx, b.frontier)
 			}
@@ -153,7 +153,7 @@ func (l *link) beat(ctx context.Context) error {
 		if err := l.sameSelf(ctx); err != nil {
 			return err
 		}
-		if err := l.frames.writeBeat(l.clock.outgoing(beat{frontier: l.acknowledgement()}, time.Now())); err != nil {
+		if err := l.frames.writeBeat(l.clock.outgoing(beat{frontier: l.acknowledgement()}, l.redisClock.now())); err != nil {
 			return err
 		}
 		sleep(ctx, l.cfg.BeatInterval)

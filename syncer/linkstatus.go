@@ -182,8 +182,8 @@ func (s *linkStatus) report(a *applier) {
 	}
 }
 
-// snapshot is the status with the lag of this moment.
-func (s *linkStatus) snapshot(now time.Time) PeerStatus {
+// snapshot is the status with the lag of this moment. regionNow is what the region's clock shows.
+func (s *linkStatus) snapshot(now, regionNow time.Time) PeerStatus {
 	rtt, drift := s.clock.state()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,11 +193,14 @@ func (s *linkStatus) snapshot(now time.Time) PeerStatus {
 	if s.wire != nil {
 		status.BytesReceived += s.wire.received.Load()
 	}
-	peerNow := now.Add(drift)
+	peerNow := regionNow.Add(drift)
 	switch {
 	case s.oldest > 0:
-		s.behind = now
-		status.LagMillis = max(0, peerNow.UnixMilli()-s.oldest.Millis())
+		if s.behind.IsZero() {
+			s.behind = now
+		}
+		// Stamps may be ahead of the clock of the region that made them, but what has waited here has waited.
+		status.LagMillis = max(now.Sub(s.behind).Milliseconds(), peerNow.UnixMilli()-s.oldest.Millis())
 	case s.tail > s.at && status.LagEntries > 0:
 		if s.behind.IsZero() {
 			s.behind = now

@@ -58,6 +58,9 @@ return {}`)
 
 // learn notes a region's name and id, or refuses when one of them belongs to another region.
 func (m members) learn(ctx context.Context, name string, id int) error {
+	if known, err := m.load(ctx); err == nil && known.ids[name] == id && known.names[id] == name {
+		return nil // nothing to write, so it also works where Redis takes no writes
+	}
 	packed, err := msgpack.Marshal(memberRecord{Name: name})
 	if err != nil {
 		return err

@@ -255,7 +255,7 @@ func (m *merging) receive(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			m.clock.incoming(b, time.Now())
+			m.clock.incoming(b, m.redisClock.now())
 			m.heard(b)
 		case verbError:
 			return f.asError()
@@ -271,7 +271,7 @@ func (m *merging) beat(ctx context.Context) error {
 		if err == nil && self != m.self {
 			return fmt.Errorf("our own region began epoch %s", self.Epoch)
 		}
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, time.Now())); err != nil {
+		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, m.redisClock.now())); err != nil {
 			return err
 		}
 		sleep(ctx, m.cfg.BeatInterval)

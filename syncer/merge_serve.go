@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"strconv"
-	"time"
 
 	"anabranch/crdtmeta"
 
@@ -149,7 +148,7 @@ func (m *mergeServer) receive(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			m.clock.incoming(b, time.Now())
+			m.clock.incoming(b, m.redisClock.now())
 		case verbError:
 			return f.asError()
 		default:
@@ -271,7 +270,7 @@ func (m *mergeServer) beat(ctx context.Context) error {
 			return refuse(codeEpoch, "region '%s' began epoch %s", m.cfg.Region.Name, info.origin.Epoch)
 		}
 		begun = info.origin
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, time.Now())); err != nil {
+		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, m.redisClock.now())); err != nil {
 			return err
 		}
 		sleep(ctx, m.cfg.BeatInterval)

@@ -58,6 +58,7 @@ func (l *link) performApply(ctx context.Context, act action) error {
 	entries, bytes, err := l.work.replied(now, act, answer, now.Sub(began))
 	l.inbox.release(bytes)
 	l.applied(entries, act.origin, answer.frontier)
+	l.noteAhead(act.apply[:min(entries, len(act.apply))])
 	if entries > 0 {
 		l.view.raise(act.origin, answer.frontier)
 		if err := l.frames.write(verbAck, l.acknowledgement().AppendMsgpack(nil)); err != nil {

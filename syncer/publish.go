@@ -44,30 +44,38 @@ func (l *leader) publish(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	own := RegionStatus{
-		Leader: l.cfg.RunID, At: now, Origin: info.origin.String(), Clock: info.last,
-		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
-		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
-		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
-	}
-	var fields []any
+	refuses := l.refusal(ctx)
+	var peers []PeerStatus
 	lacking := 0.0 // part of the log that the slowest peer lacks
 	for _, link := range l.links {
-		peer := link.snapshot(now)
+		peer := link.snapshot(now, l.redisClock.now())
 		if ack, said := all[peer.ID]; said {
 			peer.AckedTime = ackedOf(ack, info)
 		}
 		peer.AckedEntries = info.added - indexAt(peer.AckedTime, info)
 		lacking = max(lacking, min(1, float64(peer.AckedEntries)/float64(max(1, info.length))))
-		l.alarm(peer)
+		peers = append(peers, peer)
+	}
+	found := l.alarms(l.vitals(ctx), info.last, peers)
+	l.raise(found)
+	own := RegionStatus{
+		Leader: l.cfg.RunID, At: l.redisClock.now().Round(0), Origin: info.origin.String(), Clock: info.last,
+		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
+		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
+		KeysEvicted: l.counters.keysEvicted.Load(), StampsAhead: l.counters.stampsAhead.Load(),
+		Refuses: refuses, Alarms: found.texts(),
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
+	}
+	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
+	l.latest.Store(&published{own, peers})
+	fields := []any{ownField, encodeJSON(own)}
+	for _, peer := range peers {
 		field := peer.Name
 		if peer.ID != 0 {
 			field = formatID(peer.ID)
 		}
 		fields = append(fields, field, encodeJSON(peer))
 	}
-	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
-	fields = append(fields, ownField, encodeJSON(own))
 	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status, l.keys.alive}, fields...).Err()
 }
 
@@ -91,14 +99,4 @@ func ackedOf(ack crdtmeta.Frontier, info logInfo) crdtmeta.Time {
 		return min(at, began)
 	}
 	return at
-}
-
-// alarm logs a clock that is too far from ours, once per change.
-func (l *leader) alarm(peer PeerStatus) {
-	drift := time.Duration(peer.DriftMillis) * time.Millisecond
-	off := drift.Abs() > l.cfg.DriftLimit
-	if off != l.drifted[peer.Name] {
-		l.drifted[peer.Name] = off
-		l.cfg.Log.Warn().Str("peer", peer.Name).Dur("drift", drift).Bool("too_far", off).Msg("clock of region")
-	}
 }

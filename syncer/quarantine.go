@@ -104,7 +104,7 @@ func (c *collector) quarantine(ctx context.Context, known membership, frontier c
 	for _, id := range ours {
 		agreed := true
 		for _, link := range c.links {
-			if other := link.snapshot(now); !slices.Contains(ours, formatID(other.ID)) && !slices.Contains(other.Apart, id) {
+			if other := link.snapshot(now, now); !slices.Contains(ours, formatID(other.ID)) && !slices.Contains(other.Apart, id) {
 				agreed = false
 			}
 		}

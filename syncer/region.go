@@ -152,7 +152,7 @@ func (r region) history(ctx context.Context) (logInfo, error) {
 
 // Of the oldest entry only the beginning is sent: that is enough to recognise the very first one. The newest entry is
 // left out, because it may be large and this is asked often.
-var readRegion = newScript(`
+var readRegion = newReader(`
 local self = redis.call('GET', KEYS[1])
 if not self then return nil end
 local stream = redis.pcall('XINFO', 'STREAM', KEYS[3])

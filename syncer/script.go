@@ -8,3 +8,8 @@ import "github.com/redis/go-redis/v9"
 func newScript(source string) *redis.Script {
 	return redis.NewScript("#!lua flags=allow-oom\n" + source)
 }
+
+// newReader makes a script that changes nothing. It runs wherever reads do: on a server that is full, cannot save, or is read-only.
+func newReader(source string) *redis.Script {
+	return redis.NewScript("#!lua flags=no-writes\n" + source)
+}

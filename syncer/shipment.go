@@ -59,7 +59,10 @@ func (p *shipment) begin(ctx context.Context) error {
 	if err := p.plausible(ctx, p.applied); err != nil {
 		return err
 	}
-	if err := p.storeAck(ctx, p.applied); err != nil {
+	switch err := p.storeAck(ctx, p.applied); {
+	case refusesAll(err):
+		p.storeLater()
+	case err != nil:
 		return err
 	}
 	if info, err = p.readHistory(ctx); err != nil {
@@ -194,7 +197,7 @@ func (p *shipment) beat(ctx context.Context) error {
 			return fmt.Errorf("reading who is in quarantine: %w", err)
 		}
 		p.observe(info)
-		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart}, time.Now())
+		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart}, p.redisClock.now())
 		if err := p.frames.writeBeat(b); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func (p *shipment) receive(ctx context.Context) error {
 		case verbBeat:
 			var b beat
 			if b, err = f.asBeat(); err == nil {
-				p.clock.incoming(b, time.Now())
+				p.clock.incoming(b, p.redisClock.now())
 				err = p.take(ctx, b.frontier)
 			}
 		case verbState:
@@ -61,11 +61,16 @@ func (p *shipment) take(ctx context.Context, applied crdtmeta.Frontier) error {
 	p.mu.Lock()
 	p.applied = applied
 	p.mu.Unlock()
+	p.storeLater()
+	return nil
+}
+
+// storeLater has the newest acknowledgement stored.
+func (p *shipment) storeLater() {
 	select {
 	case p.fresh <- struct{}{}:
 	default: // a store that has not begun will take this one
 	}
-	return nil
 }
 
 // plausible refuses the acknowledgement of what was never written: it would let the log be trimmed in the future.
@@ -96,10 +101,16 @@ func (p *shipment) storeAcks(ctx context.Context) error {
 		p.mu.Lock()
 		applied := p.applied
 		p.mu.Unlock()
-		if err := p.storeAck(ctx, applied); err != nil {
+		pause := ackPause
+		switch err := p.storeAck(ctx, applied); {
+		case refusesAll(err):
+			// Nothing is trimmed either while Redis takes no writes. The peer need not wait for that to end.
+			pause = p.cfg.BeatInterval
+			p.storeLater()
+		case err != nil:
 			return err
 		}
-		sleep(ctx, ackPause)
+		sleep(ctx, pause)
 	}
 }
 

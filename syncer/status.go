@@ -2,8 +2,6 @@ package syncer
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sort"
 	"time"
 
@@ -66,6 +64,12 @@ type RegionStatus struct {
 	EntriesTrimmed int64         `json:"entries_trimmed"`
 	KeysExpired    int64         `json:"keys_expired"`
 
+	KeysEvicted int64 `json:"keys_evicted"` // keys that Redis evicted and that are removed everywhere
+	StampsAhead int64 `json:"stamps_ahead"` // entries applied since this proxy leads whose stamps were too far ahead of our clock
+
+	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
+	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
+
 	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
 	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when
@@ -85,34 +89,20 @@ func (s *Syncer) PeerStatuses(ctx context.Context) ([]PeerStatus, error) {
 
 // Statuses returns what the leader last published about this region and the others. Leader is empty when there is none.
 func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerStatus, err error) {
-	hash, err := s.cfg.Redis.HGetAll(ctx, s.keys.status).Result()
+	own, found, err := s.published(ctx)
 	if err != nil {
 		return own, nil, err
 	}
 	ids, names, err := s.pausedNow(ctx)
-	if err != nil {
+	if err != nil && own.Refuses == "" {
 		return own, nil, err
 	}
-	if body, found := hash[ownField]; found {
-		if err := json.Unmarshal([]byte(body), &own); err != nil {
-			return own, nil, fmt.Errorf("%s: %w", s.keys.status, err)
-		}
-	}
-	fresh := time.Since(own.At) < staleAfter*s.cfg.StatusInterval+s.cfg.LeaseTime
+	fresh := s.isFresh(own)
+	why := "no proxy of this region leads at the moment"
 	if !fresh {
-		own.Leader = ""
-	}
-	found := map[string]PeerStatus{}
-	for field, body := range hash {
-		var peer PeerStatus
-		if field == ownField {
-			continue
-		}
-		if err := json.Unmarshal([]byte(body), &peer); err != nil {
-			return own, nil, fmt.Errorf("%s: field %.40q: %w", s.keys.status, field, err)
-		}
-		if newer, twice := found[peer.Name]; !twice || newer.ID == 0 {
-			found[peer.Name] = peer
+		own.Leader, own.Refuses = "", s.refusal(ctx)
+		if own.Refuses != "" {
+			why += "; its Redis takes no writes: " + own.Refuses
 		}
 	}
 	for _, name := range s.cfg.peerNames() {
@@ -122,7 +112,7 @@ func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerSt
 		}
 		if !fresh {
 			peer.State, peer.Addr, peer.Connected = StateProbe, "", time.Time{}
-			peer.Error = "no proxy of this region leads at the moment"
+			peer.Error = why
 		}
 		if held := ids[peer.ID] && peer.ID != 0 || names[name]; held && peer.State.up() {
 			peer.State = StatePaused // also when nothing waits, so that the engine never had to say so

@@ -15,13 +15,15 @@ import (
 // Syncer is one proxy's part in the exchange between regions. Its methods may be called from any goroutine, also before
 // and after Run.
 type Syncer struct {
-	cfg      Config
-	keys     keys
-	region   region
-	engine   engine
-	members  members
-	acks     *acks
-	counters counters
+	cfg        Config
+	keys       keys
+	region     region
+	engine     engine
+	members    members
+	acks       *acks
+	counters   counters
+	redisClock regionClock
+	latest     atomic.Pointer[published] // what this proxy, as the leader, last found out
 
 	pauses  signal // a region was paused or resumed through this proxy
 	leading atomic.Bool
@@ -67,6 +69,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		server := &server{Syncer: s}
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
+	group.Go(func() error { s.watchClock(ctx); return nil })
 	group.Go(func() error {
 		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime}
 		l.hold(ctx, s.lead, func(leading bool) {
@@ -160,6 +163,8 @@ type counters struct {
 	entriesSent     atomic.Int64
 	entriesSkipped  atomic.Int64 // log entries that are none of ours
 	keysExpired     atomic.Int64
+	keysEvicted     atomic.Int64
+	stampsAhead     atomic.Int64 // entries applied whose stamps were too far ahead of the region's clock
 	entriesTrimmed  atomic.Int64
 	mergesRequested atomic.Int64 // streams that a merge was needed for
 	relays          atomic.Int64 // merges begun for effects that their origin could not give

@@ -32,7 +32,7 @@ func (l *leader) trim(ctx context.Context) error {
 		return err
 	}
 	limit := int64(l.cfg.BacklogBytes)
-	since := min(crdtmeta.TimeAt(time.Now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
+	since := min(crdtmeta.TimeAt(l.redisClock.now().Add(-l.cfg.KeepTime).UnixMilli()), reached)
 	cut = max(min(cut, since), overflow(info.history, bytes, limit))
 	if cut <= info.first {
 		return nil

@@ -97,7 +97,7 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		document.Error = err.Error()
 	}
-	document.HeldBackBy = own.HeldBackBy
+	document.HeldBackBy, document.WritesRefused, document.Alarms = own.HeldBackBy, own.Refuses, own.Alarms
 	for _, peer := range peers {
 		document.Peers = append(document.Peers, statusOf(peer, time.Now()))
 	}

@@ -42,6 +42,7 @@ func (c *control) Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer
 			State:      proxy.PeerState(s.State),
 			Lag:        time.Duration(s.LagMillis) * time.Millisecond,
 			LagEffects: s.LagEntries,
+			Drift:      time.Duration(s.DriftMillis) * time.Millisecond,
 			Connected:  s.Connected,
 			LastError:  s.LastError,
 		}

@@ -31,7 +31,8 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch status [flags]\n\nPrints what this region's links to the other regions do. The exit code is 0 when all are\n"+
-			"healthy or paused, 1 when one is not or the proxy does not answer.\n\n")
+			"healthy or paused, 1 when one is not, Redis refuses writes, a clock or the eviction policy\n"+
+			"alarms, or the proxy does not answer.\n\n")
 		writeFlags(stdout, flags, false)
 	}
 	if err := parseFlags(flags, args); err != nil {
@@ -111,7 +112,7 @@ func peersOf(reply resp.Value) []peerStatus {
 	for _, row := range rowsOf(reply) {
 		peers = append(peers, peerStatus{
 			Name: row["name"], ID: int(number(row["id"])), Addr: row["addr"], State: row["state"],
-			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), LastError: row["last-error"],
+			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), DriftMillis: number(row["drift-ms"]), LastError: row["last-error"],
 		})
 	}
 	return peers
@@ -124,6 +125,12 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	if document.Error != "" {
 		fmt.Fprintf(out, "the state of the links is unknown: %s\n", document.Error)
 		return nil
+	}
+	if document.WritesRefused != "" {
+		fmt.Fprintf(out, "Redis refuses writes: %s\n", document.WritesRefused)
+	}
+	for _, alarm := range document.Alarms {
+		fmt.Fprintf(out, "alarm: %s\n", alarm)
 	}
 	if len(document.Peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peers are configured")

@@ -19,6 +19,9 @@ type statusDocument struct {
 	Error    string       `json:"error,omitempty"`
 	Peers    []peerStatus `json:"peers"`
 
+	WritesRefused string   `json:"writes_refused,omitempty"` // the error with which Redis refuses writes at the moment
+	Alarms        []string `json:"alarms,omitempty"`         // what somebody should look at: clocks, eviction
+
 	HeldBackBy map[string]time.Time `json:"collection_held_back_by,omitempty"` // regions for which metadata is kept, and since when
 }
 
@@ -30,6 +33,7 @@ type peerStatus struct {
 	State            string     `json:"state"`
 	LagMillis        int64      `json:"lag_ms"`
 	LagEffects       int64      `json:"lag_effects"`
+	DriftMillis      int64      `json:"drift_ms"`          // that region's clock minus this one's
 	ConnectedSeconds int64      `json:"connected_seconds"` // 0 when there is no connection
 	AckedUntil       *time.Time `json:"acked_until,omitempty"`
 	LastError        string     `json:"last_error,omitempty"`
@@ -38,7 +42,7 @@ type peerStatus struct {
 func statusOf(peer proxy.Peer, now time.Time) peerStatus {
 	s := peerStatus{
 		Name: peer.Name, ID: peer.ID, Addr: peer.Addr, State: string(peer.State),
-		LagMillis: peer.Lag.Milliseconds(), LagEffects: peer.LagEffects, LastError: peer.LastError,
+		LagMillis: peer.Lag.Milliseconds(), LagEffects: peer.LagEffects, DriftMillis: peer.Drift.Milliseconds(), LastError: peer.LastError,
 	}
 	if !peer.Connected.IsZero() {
 		s.ConnectedSeconds = int64(now.Sub(peer.Connected).Seconds())
@@ -57,9 +61,9 @@ var healthyStates = []string{
 
 func (p peerStatus) healthy() bool { return slices.Contains(healthyStates, p.State) }
 
-// healthy says whether the region is served and every link is.
+// healthy says whether the region is served, nothing alarms, and every link is up.
 func (d statusDocument) healthy() bool {
-	if !d.Ready || d.Error != "" {
+	if !d.Ready || d.Error != "" || d.WritesRefused != "" || len(d.Alarms) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(d.Peers, func(p peerStatus) bool { return !p.healthy() })

@@ -183,6 +183,7 @@ do
     if command.write and not h and not PLAIN[name] then
       return failure("ERR '" .. string.lower(name) .. "' is not available through Anabranch")
     end
+    if E.frozen and command.write then return failure(E.frozen.err) end
     if current.short and command.denyoom then return failure("OOM command not allowed when used memory > 'maxmemory'.") end
     if reserved(argv) then return failure("ERR key names starting with '" .. PREFIX .. "' are reserved") end
     local reply = confined and (name == 'SORT' or name == 'SORT_RO') and E.sort_refusal(argv)
@@ -337,6 +338,7 @@ do
     if only_reads and flags and not flags['no-writes'] then
       return {err = 'ERR Can not execute a script with write flag using *_ro command.'}
     end
+    if E.frozen and flags and not flags['no-writes'] then return E.frozen end
     if E.short and flags and not flags['allow-oom'] and not flags['no-writes'] then
       return {err = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"}
     end

@@ -36,7 +36,7 @@ do
       call('UNLINK', k)
       E.drop_cells(S)
       E.save(S)
-    else
+    elseif next_(given) or not M.remove_most(S) then
       M.full(S, false, function()
         M.forget(S, given)
         E.set_ttl(rec, r.o, r.t, r.op, -1)

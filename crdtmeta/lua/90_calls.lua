@@ -11,14 +11,52 @@ do
     return {err = 'ERR anabranch: ' .. tostring_(reply)}
   end
 
+  -- What may run on a server that takes no writes. Scripts run up to their first one.
+  local READS = {
+    DBSIZE = true, RANDOMKEY = true, ['XCRDT.EXPLAIN'] = true, ['XCRDT.AS'] = true, SCRIPT = true,
+    EVAL = true, EVAL_RO = true, EVALSHA = true, EVALSHA_RO = true, FCALL = true, FCALL_RO = true,
+  }
+
+  -- read answers what needs no write, and all else with the words with which Redis refuses it: "3?MISCONF …" is database 3 and these.
+  local function read(keys, argv)
+    E.init()
+    local number, refusal = match(argv[1], '^(%d+)%?(.*)$')
+    if not number then return MALFORMED end
+    if open then
+      E.select(tonumber_(number)) -- the entry of a transaction that was cut off waits for somebody who may write
+    else
+      local refused = E.begin(tonumber_(number))
+      if refused then return refused end
+    end
+    E.frozen, E.short = {err = refusal}, nil
+    local home, replies, r, i, n = db, {}, 0, 2, #argv
+    while i <= n do
+      local count = argv[i] == 'M' and 1 or tonumber_(argv[i])
+      r = r + 1
+      if not count or count < 1 or i + count > n then
+        replies[r] = MALFORMED
+        break
+      end
+      local name = argv[i] ~= 'M' and upper(argv[i + 1])
+      replies[r] = READS[name] and run(H[name], argv, i + 1, count) or E.frozen
+      if db ~= home then E.select(home) end
+      i = i + 1 + count
+    end
+    E.frozen = nil
+    return replies
+  end
+
   local function write(keys, argv)
     -- "3+" says: database 3, and more calls of the same MULTI/EXEC follow. "3!" says that memory is short.
     local number, more = tonumber(argv[1]), nil
     if not number then number, more = string.match(argv[1], '^(%d+)([+!])$') end
+    if held then
+      argv[1] = number .. '?CRDTHELD ' .. held
+      return read(keys, argv)
+    end
     E.short = more == '!'
     local refused = E.resume(tonumber(number))
     if refused then return refused end
-    if held then return {err = 'CRDTHELD ' .. held} end
     local home = db
     local replies, r = {}, 0
     local i, n = 2, #argv
@@ -163,10 +201,12 @@ do
 
   redis.register_function('anabranch_write_1', write)
   redis.register_function{function_name = 'anabranch_free_1', callback = write, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_read_1', callback = read, flags = {'no-writes'}}
   redis.register_function{function_name = 'anabranch_arm_1', callback = arm, flags = {'allow-oom'}}
   redis.register_function('anabranch_apply_1', function_of(E.apply))
   redis.register_function{function_name = 'anabranch_expire_1', callback = function_of(E.expire), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_evicted_1', callback = function_of(E.evicted), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_states_1', callback = function_of(E.states), flags = {'allow-oom'}}
   redis.register_function('anabranch_merge_1', function_of(E.merge_states))

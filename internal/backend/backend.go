@@ -36,6 +36,9 @@ type Backend struct {
 	suspicions chan struct{}
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
+
+	replica      atomic.Bool // the server said that it is one, at the last check
+	unsafePolicy atomic.Bool // the server may evict companions
 }
 
 type laneKey struct{ db, proto, index int }
@@ -47,6 +50,7 @@ type Server struct {
 	ReplicationID string
 	Origin        string // of the epoch in force (docs/engine.md, section 1)
 	Databases     int    // 0: unknown
+	Policy        string // maxmemory-policy at the last takeover
 }
 
 // New checks the configuration. It dials nothing.

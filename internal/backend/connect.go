@@ -188,7 +188,7 @@ func (l *Lane) refusePending(seg *segment) {
 			out = seg.literalOf(e)
 		case !e.discard:
 			for range e.count {
-				out = resp.AppendError(out, errNotSent)
+				out = resp.AppendError(out, l.backend.notSent(seg.kind))
 			}
 		}
 		e.caller.Out.Deliver(out)
@@ -198,6 +198,23 @@ func (l *Lane) refusePending(seg *segment) {
 			e.caller.settle(int64(e.count))
 		}
 	}
+}
+
+// notSent says of a command of some kind that there is nobody to send it to. Where a primary has become a replica, a write is told
+// what Redis would tell it, which many client libraries know how to deal with.
+func (b *Backend) notSent(kind OpKind) string {
+	if kind != OpRead && b.replica.Load() {
+		return errReplica
+	}
+	return errNotSent
+}
+
+// ReplicaRefusal is Redis's error for writes where the server is a replica, and empty elsewhere.
+func (b *Backend) ReplicaRefusal() string {
+	if b.replica.Load() {
+		return errReplica
+	}
+	return ""
 }
 
 // shut ends the lane for good.

@@ -26,6 +26,7 @@ func (b *Backend) watch(ctx context.Context) error {
 	var said string
 	for ctx.Err() == nil {
 		err := b.check(ctx)
+		b.replica.Store(errors.Is(err, ErrNotPrimary))
 		wait := b.cfg.HealthInterval
 		switch {
 		case err == nil, b.Ready() && isBusy(err):
@@ -109,6 +110,7 @@ func (b *Backend) check(ctx context.Context) error {
 		}
 		return err
 	}
+	b.watchPolicy(now.Policy)
 	known := b.Server()
 	if b.lastReady.Load() != 0 && now.RunID == known.RunID && now.ReplicationID == known.ReplicationID {
 		return nil
@@ -144,7 +146,7 @@ func (b *Backend) Arm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.checkPolicy(ctx); err != nil {
+	if err := b.checkPolicy(ctx, server.Policy); err != nil {
 		return err
 	}
 	server.Databases = b.countDatabases(ctx)
@@ -194,6 +196,7 @@ func (b *Backend) identify(ctx context.Context) (Server, error) {
 		Version:       infoField(general.Val(), "redis_version"),
 		RunID:         infoField(general.Val(), "run_id"),
 		ReplicationID: infoField(replication.Val(), "master_replid"),
+		Policy:        infoField(memory.Val(), "maxmemory_policy"),
 	}, nil
 }
 
@@ -204,22 +207,6 @@ func infoField(text, name string) string {
 		}
 	}
 	return ""
-}
-
-// checkPolicy refuses a server that may evict companions. Managed services often forbid CONFIG; then nobody can tell.
-func (b *Backend) checkPolicy(ctx context.Context) error {
-	policy, err := b.client.ConfigGet(ctx, "maxmemory-policy").Result()
-	if err != nil {
-		if IsReply(err) {
-			b.cfg.Log.Warn().Err(err).Msg("CONFIG GET is not allowed: make sure that maxmemory-policy is not allkeys-*")
-			return nil
-		}
-		return err
-	}
-	if name := policy["maxmemory-policy"]; strings.HasPrefix(name, "allkeys-") {
-		return fmt.Errorf("%w (maxmemory-policy is %s)", ErrEvictionPolicy, name)
-	}
-	return nil
 }
 
 func (b *Backend) countDatabases(ctx context.Context) int {

@@ -22,6 +22,7 @@ const (
 	errLostWrite = "ERR backend connection lost; the command may or may not have been executed"
 	errLostRead  = "ERR backend connection lost"
 	errNotSent   = "LOADING Anabranch has no connection to its Redis; the command was not executed"
+	errReplica   = "READONLY You can't write against a read only replica."
 	errNotArmed  = "LOADING Anabranch is taking over its Redis; the command was not executed"
 
 	// Redis's words for a command; for a function it has others.

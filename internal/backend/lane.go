@@ -94,7 +94,7 @@ func (l *Lane) Submit(c *Caller, ops []Op) (room bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.down {
-		refuse(c, ops)
+		l.refuse(c, ops)
 		return true
 	}
 	if c.lane != l {
@@ -189,7 +189,7 @@ func (l *Lane) recycle(seg *segment) {
 }
 
 // refuse answers ops that nobody can take. Nothing of the caller is under way, so the answers are in order.
-func refuse(c *Caller, ops []Op) {
+func (l *Lane) refuse(c *Caller, ops []Op) {
 	var out []byte
 	for i := range ops {
 		op := &ops[i]
@@ -199,7 +199,7 @@ func refuse(c *Caller, ops []Op) {
 			out = append(out, op.Bytes...)
 		default:
 			for range op.Count {
-				out = resp.AppendError(out, errNotSent)
+				out = resp.AppendError(out, l.backend.notSent(op.Kind))
 			}
 		}
 	}

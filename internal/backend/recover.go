@@ -22,7 +22,13 @@ func (l *Lane) refused(text string) {
 	}
 	if l.seg.alone && l.seg.kind == OpWrite && strings.HasPrefix(text, "OOM ") {
 		// A script that writes nothing, or only removes, runs although memory is short.
-		l.seg.rewrite(l.db, l.heads[OpWrite])
+		l.seg.rewrite(l.db)
+		l.hold()
+		return
+	}
+	if (l.seg.alone || l.seg.kind == OpFree) && l.seg.isCall() && !l.seg.reads && takesNoWrites(text) {
+		// There may be commands in it that only read, and scripts that do.
+		l.seg.onlyReads(l.db, text)
 		l.hold()
 		return
 	}
@@ -39,13 +45,18 @@ func isSuspicious(text string) bool {
 	return strings.HasPrefix(text, "READONLY ") || strings.HasPrefix(text, "LOADING ")
 }
 
+// takesNoWrites knows the errors of a server that goes on answering reads.
+func takesNoWrites(text string) bool {
+	return strings.HasPrefix(text, "MISCONF ") || strings.HasPrefix(text, "NOREPLICAS ")
+}
+
 func notArmed(text string) bool {
 	return strings.HasPrefix(text, "CRDTTAKEOVER") || strings.HasPrefix(text, "ERR Function not found")
 }
 
 // notExecuted knows the errors with which Redis refuses a function before it begins.
 func notExecuted(text string) bool {
-	for _, code := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ", "LOADING ", "BUSY ", "MASTERDOWN ", "CRDTHELD "} {
+	for _, code := range []string{"OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ", "LOADING ", "BUSY ", "MASTERDOWN "} {
 		if strings.HasPrefix(text, code) {
 			return true
 		}
@@ -102,7 +113,7 @@ func (l *Lane) recover() {
 	ctx, cancel := context.WithTimeout(l.backend.lifetime, l.backend.cfg.Hold)
 	defer cancel()
 	l.held[0].tries++
-	if l.held[0].tries > maxTries || l.arm(ctx) != nil {
+	if l.held[0].tries > maxTries || !l.held[0].reads && l.arm(ctx) != nil {
 		l.failHeld(errNotArmed)
 		l.deliverDirty()
 		return

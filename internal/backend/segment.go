@@ -28,6 +28,7 @@ type segment struct {
 	seq     uint64 // position in the lane's order
 	buf     []byte
 	start   int          // where the bytes to send begin in buf
+	head    int          // bytes of the beginning of a call
 	args    int          // arguments of the call so far
 	replies int          // replies that Redis will send; in a call, the elements of its one reply
 	counted int          // commands of callers
@@ -39,6 +40,7 @@ type segment struct {
 	alone   bool // holds a script
 	flushed bool // last of its flush
 	tries   int  // how often the engine refused it
+	reads   bool // a call that was refused and is sent again for what in it only reads
 }
 
 // entry says whose the next replies are.
@@ -62,7 +64,8 @@ func (s *segment) isCall() bool { return s.kind == OpWrite || s.kind == OpFree }
 func (s *segment) reset(kind OpKind, seq uint64, head []byte, prefix string) {
 	s.kind, s.seq, s.prefix = kind, seq, prefix
 	s.start, s.args, s.replies, s.counted, s.tries = 0, 0, 0, 0, 0
-	s.sealed, s.alone, s.flushed, s.tx = false, false, false, nil
+	s.sealed, s.alone, s.flushed, s.reads, s.tx = false, false, false, false, nil
+	s.head = len(head)
 	s.run.Reset(keptBytes)
 	s.buf = s.buf[:0]
 	s.literal = s.literal[:0]
@@ -170,12 +173,24 @@ func (s *segment) endRun() {
 // callArgs counts FCALL, function, numkeys, database.
 const callArgs = 4
 
+// onlyReads makes a call one that carries out what in it needs no write, and answers all else with Redis's refusal.
+func (s *segment) onlyReads(db int, refusal string) {
+	s.reads = true
+	s.setHead(callOf(crdtmeta.FuncRead, strconv.Itoa(db)+"?"+refusal))
+}
+
+// setHead gives a call another beginning.
+func (s *segment) setHead(head []byte) {
+	ops := append([]byte(nil), s.buf[countRoom+s.head:]...)
+	s.buf = append(append(s.buf[:countRoom], head...), ops...)
+	s.head = len(head)
+}
+
 // rewrite makes the call of a script one that runs although memory is short. The engine then refuses the commands in it that
 // need more.
-func (s *segment) rewrite(db int, old []byte) {
-	ops := append([]byte(nil), s.buf[countRoom+len(old):]...)
+func (s *segment) rewrite(db int) {
 	s.kind = OpFree
-	s.buf = append(append(s.buf[:countRoom], callHead(OpFree, db, shortOfMemory)...), ops...)
+	s.setHead(callHead(OpFree, db, shortOfMemory))
 }
 
 func appendArgc(dst []byte, argc int) []byte {

@@ -276,8 +276,12 @@ func callHead(kind OpKind, db int, mode string) []byte {
 	if kind == OpFree {
 		function = crdtmeta.FuncFree
 	}
-	var head []byte
-	for _, arg := range []string{"FCALL", function, "0", strconv.Itoa(db) + mode} {
+	return callOf(function, strconv.Itoa(db)+mode)
+}
+
+// callOf returns the same for a function and its first argument.
+func callOf(function, first string) (head []byte) {
+	for _, arg := range []string{"FCALL", function, "0", first} {
 		head = resp.AppendBulkString(head, arg)
 	}
 	return head

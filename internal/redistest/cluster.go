@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // Region is one redis-server and the proxies in front of it.
@@ -41,6 +42,7 @@ type clusterSettings struct {
 	proxies int
 	redis   []Option
 	flags   []string
+	clocks  []time.Duration
 }
 
 // WithRace runs a binary built with the race detector.
@@ -69,7 +71,7 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	binary := Binary(t, set.race)
 	c := &Cluster{t: t, cut: map[[2]string]bool{}}
 	for i := range n {
-		region := &Region{Name: string(rune('A' + i)), ID: i + 1, Redis: Start(t, set.redis...), t: t}
+		region := &Region{Name: string(rune('A' + i)), ID: i + 1, Redis: Start(t, append(set.clockOf(t, i, n), set.redis...)...), t: t}
 		for k := range set.proxies {
 			region.Proxies = append(region.Proxies, &Proxy{
 				Addr: FreeAddr(t), PeerAddr: FreeAddr(t), AdminAddr: FreeAddr(t),

@@ -31,7 +31,8 @@ type Server struct {
 	t        testing.TB
 	port     int
 	proc     *process
-	observed *redis.Client // see observer
+	observed *redis.Client  // see observer
+	clock    *time.Duration // see WithClock
 }
 
 // Option changes how a server is started.
@@ -40,6 +41,7 @@ type Option func(*settings)
 type settings struct {
 	aof    bool
 	config []string
+	clock  *time.Duration
 }
 
 // WithAOF turns the append-only file on with `appendfsync always`: what was acknowledged survives a kill.
@@ -58,9 +60,12 @@ func Start(t testing.TB, opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&set)
 	}
-	s := &Server{Dir: t.TempDir(), t: t}
+	s := &Server{Dir: t.TempDir(), t: t, clock: set.clock}
 	t.Cleanup(s.cleanup)
 	var err error
+	if set.clock != nil {
+		s.SetClock(*set.clock)
+	}
 	for range 5 { // another program can take the port between the choice and the bind
 		s.port = FreePort(t)
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
@@ -157,7 +162,11 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
-	s.proc, err = spawn(s.logPath(), nil, path, filepath.Join(s.Dir, "redis.conf"))
+	env, err := s.clockEnv()
+	if err != nil {
+		return err
+	}
+	s.proc, err = spawn(s.logPath(), env, path, filepath.Join(s.Dir, "redis.conf"))
 	if err != nil {
 		return err
 	}

@@ -148,3 +148,19 @@ func alive(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
+
+func TestClockOfItsOwn(t *testing.T) {
+	s := Start(t, WithClock(2*time.Hour))
+	c := Dial(t, s.Addr)
+	for _, offset := range []time.Duration{2 * time.Hour, -3 * time.Hour, 0, -1500 * time.Millisecond} {
+		s.SetClock(offset)
+		before := time.Now()
+		reply := c.Must("TIME")
+		seconds, _ := strconv.ParseInt(reply.Items[0].Text, 10, 64)
+		micros, _ := strconv.ParseInt(reply.Items[1].Text, 10, 64)
+		got := time.Unix(seconds, micros*1000)
+		if got.Before(before.Add(offset-time.Millisecond)) || got.After(time.Now().Add(offset+time.Millisecond)) {
+			t.Errorf("clock set to %v shows %v", offset, time.Until(got))
+		}
+	}
+}
