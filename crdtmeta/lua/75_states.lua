@@ -158,8 +158,11 @@ do
     return false
   end
 
-  -- ended says of a HyperLogLog that a side has all of it and no cell: there it has lost a clash of types that every region knows.
+  local function nothing(cell) return not cell or (#cell.w == 0 and not next_(cell.e)) end
+
+  -- ended says of a HyperLogLog that a side which has nothing of it has seen all of it: there it has lost a clash of types that every region knows.
   local function ended(cell, seen)
+    if nothing(cell) then return false end
     for o, at in pairs_(cell.j) do
       if not seen(o, at) then return false end
     end
@@ -171,7 +174,7 @@ do
 
   -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
   local function joined_registers(a, b)
-    if not a and ended(b, mine) or not b and ended(a, yours) then return E.no_registers() end
+    if nothing(a) and ended(b, mine) or nothing(b) and ended(a, yours) then return nil end
     a, b = a or E.no_registers(), b or E.no_registers()
     local over, kept = unseen(b.e, mine), not unseen(a.e, yours)
     local w, j = {}, {}
@@ -371,7 +374,7 @@ do
     local merged = {}
     for field, a in pairs_(S.cells) do merged[field] = joined_cell(k, field, a, cells[field], all_mine, all_yours) end
     for field, b in pairs_(cells) do
-      if not merged[field] then merged[field] = joined_cell(k, field, nil, b, all_mine, all_yours) end
+      if not S.cells[field] then merged[field] = joined_cell(k, field, nil, b, all_mine, all_yours) end
     end
     S.cells = merged
     joined_record(S, rec)
