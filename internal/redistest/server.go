@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,7 @@ type Server struct {
 
 	t        testing.TB
 	port     int
+	env      []string // of the process, beside the test's own
 	proc     *process
 	observed *redis.Client // see observer
 }
@@ -39,6 +41,7 @@ type Option func(*settings)
 
 type settings struct {
 	aof    bool
+	clock  bool
 	config []string
 }
 
@@ -60,6 +63,11 @@ func Start(t testing.TB, opts ...Option) *Server {
 	}
 	s := &Server{Dir: t.TempDir(), t: t}
 	t.Cleanup(s.cleanup)
+	if set.clock {
+		if err := s.giveClock(); err != nil {
+			t.Fatalf("redistest: %v", err)
+		}
+	}
 	var err error
 	for range 5 { // another program can take the port between the choice and the bind
 		s.port = FreePort(t)
@@ -73,6 +81,12 @@ func Start(t testing.TB, opts ...Option) *Server {
 	}
 	t.Fatalf("redistest: redis-server: %v\n%s", err, logTail(s.logPath(), logBytes))
 	return nil
+}
+
+// StartReplica runs a redis-server that copies another one.
+func StartReplica(t testing.TB, of *Server, opts ...Option) *Server {
+	t.Helper()
+	return Start(t, append(slices.Clone(opts), WithConfig(fmt.Sprintf("replicaof 127.0.0.1 %d", of.port)))...)
 }
 
 // URL is the address in the form of the --redis flag.
@@ -157,7 +171,7 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
-	s.proc, err = spawn(s.logPath(), nil, path, filepath.Join(s.Dir, "redis.conf"))
+	s.proc, err = spawn(s.logPath(), s.env, path, filepath.Join(s.Dir, "redis.conf"))
 	if err != nil {
 		return err
 	}
