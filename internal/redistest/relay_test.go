@@ -62,7 +62,7 @@ func TestClockOfAServerIsShifted(t *testing.T) {
 	server := Start(t, WithClock())
 	ahead := func() time.Duration {
 		seconds := Dial(t, server.Addr).Must("TIME").Items[0].Int()
-		return time.Unix(seconds, 0).Sub(time.Now()).Round(time.Minute)
+		return time.Until(time.Unix(seconds, 0)).Round(time.Minute)
 	}
 	for _, want := range []time.Duration{0, 3 * time.Hour, -20 * time.Minute} {
 		server.ShiftClock(want)

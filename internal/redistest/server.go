@@ -245,3 +245,25 @@ func newClient(t testing.TB, addr string) *redis.Client {
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
+
+// Follow makes the server a replica of another one at its next start, and of nobody else.
+func (s *Server) Follow(primary *Server) {
+	s.t.Helper()
+	path := filepath.Join(s.Dir, "redis.conf")
+	config, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(config)) {
+		if !strings.HasPrefix(line, "replicaof ") {
+			lines = append(lines, line)
+		}
+	}
+	if primary != nil {
+		lines = append(lines, fmt.Sprintf("replicaof 127.0.0.1 %d\n", primary.port))
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o644); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+}
