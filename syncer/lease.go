@@ -16,10 +16,11 @@ type lease struct {
 	length time.Duration
 }
 
-// A lease that got lost with Redis's memory is simply taken again.
+// A lease that got lost with Redis's memory is simply taken again. One that has longer to go than any lease lasts was taken before
+// the server's clock went back: its holder, if it lives, renews it, and if not, nobody else would lead before that time comes again.
 var leaseTake = newScript(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] and redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`)
 
