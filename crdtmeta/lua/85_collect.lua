@@ -242,7 +242,7 @@ do
     if next_cursor == '0' then reduce_record(S, present) end
     finish_key(S, next_cursor == '0')
     if S.timed then E.note_ttl(S) end
-    if marked then E.visit_later(k) end
+    if marked then E.visit_later(k, mark) end
     return next_cursor
   end
 
