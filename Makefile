@@ -18,6 +18,9 @@ NEED_CLIENTS := import-redis:python3-redis node:nodejs npm:npm
 FUZZ_SECONDS  ?= 30
 BENCH_SECONDS ?= 5
 BENCH_FLAGS   ?=
+SEED          ?=
+MINUTES       ?= 10
+FAULTS        ?=
 
 .PHONY: help
 help: ## Show this list
@@ -41,6 +44,11 @@ test: need-redis need-tools need-clients format vet lint full allocations smoke 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZ_SECONDS (30) each
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: nemesis
+nemesis: need-cc need-redis ## Three regions under random load and faults for MINUTES (10), by SEED (random); FAULTS=a,b chooses
+	NEMESIS_SEED=$(SEED) NEMESIS_MINUTES=$(MINUTES) NEMESIS_FAULTS=$(FAULTS) \
+		$(GO) test -race -count=1 -timeout 0 -v -run TestThreeRegionsUnderAllFaults ./tests/nemesis
 
 .PHONY: bench
 bench: need-redis need-tools ## Throughput, latency and CPU against plain Redis, as a markdown table (BENCH_SECONDS=5 per row)

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +64,27 @@ func TestHeldBackNamesRegionsThatLagForLong(t *testing.T) {
 	if got := heldBackText(h.list(begin.Add(time.Hour)), begin.Add(time.Hour)); got != "us for 59m0s" {
 		t.Errorf("held back by %q", got)
 	}
+}
+
+// A large key is noted until it has come to rest. One that is deleted before is forgotten all the same.
+func TestALargeKeyThatGoesBeforeItRestsIsNotNotedForEver(t *testing.T) {
+	regions := newRegions(t, 2)
+	for _, r := range regions {
+		r.run(peersOf(r, regions), func(cfg *Config) { cfg.Grace = time.Second })
+	}
+	a, ctx := regions[0], context.Background()
+	members := make([]string, 3000)
+	for i := range members {
+		members[i] = fmt.Sprint("m", i)
+	}
+	a.write("SADD large " + strings.Join(members, " "))
+	synced(t, a)
+	noted := func() bool { return a.rdb.ZScore(ctx, "crdt:gc", "0:large").Err() == nil }
+	eventually(t, "the large key is noted", noted)
+	a.write("DEL large")
+	synced(t, a)
+	eventually(t, "nothing is noted any more", func() bool {
+		n, _ := a.rdb.HGet(ctx, "crdt:count", "0").Int()
+		return n == 0 && a.rdb.Exists(ctx, "crdt:gc").Val() == 0
+	})
 }

@@ -56,6 +56,7 @@ func (c *collector) visitBatch(ctx context.Context, known look, batch []keyAt) e
 				}
 				cursor = insist
 			} else if cursor == "0" {
+				delete(c.large, name) // it may have become small, or gone, before it came to rest
 				continue
 			}
 			more = append(more, keyAt{name, cursor})

@@ -89,3 +89,16 @@ func TestLeaseOfADeadLeaderEndsThoughTheClockGoesBack(t *testing.T) {
 		t.Errorf("the lease has a TTL (%v), so it can be evicted", ttl)
 	}
 }
+
+// A clock that was hours ahead when the lease was taken, and whose holder died then, leaves a lease that lasts for hours.
+func TestALeaseFromBeforeTheClockWentBackIsTaken(t *testing.T) {
+	r := newRegions(t, 1)[0]
+	ctx := context.Background()
+	if err := r.rdb.Set(ctx, "crdt:lease", "dead", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	next := lease{rdb: r.rdb, key: "crdt:lease", holder: "next", length: time.Second}
+	if ours, err := next.take(ctx); err != nil || !ours {
+		t.Errorf("the lease is not taken: %v, %v", ours, err)
+	}
+}

@@ -228,11 +228,11 @@ do
     for o, at in pairs_(newest) do call('HSET', S.ck, 'n' .. o, format('%.0f', at)) end
   end
 
-  -- visit_later notes that a key of the selected database is to be looked at when all that is recorded by now is known.
-  function E.visit_later(k)
+  -- visit_later notes that a key of the selected database is to be looked at when all that is recorded up to own time at is known.
+  function E.visit_later(k, at)
     local here = db
     E.select(0)
-    call('ZADD', GC, format('%.0f', t), here .. ':' .. k)
+    call('ZADD', GC, format('%.0f', at), here .. ':' .. k)
     E.select(here)
   end
 

@@ -287,7 +287,7 @@ do
       E.select(S.db)
       S.rec.T, S.rec.y, S.rec.b, S.rec.x = nil, nil, nil, {origin, t, op}
       E.write_companion(S)
-      E.visit_later(S.k) -- the log does not name it
+      E.visit_later(S.k, t) -- the log does not name it
     end
     E.select(here)
     return {ok = 'OK'}

@@ -10,6 +10,7 @@ do
   local PAGE = 500            -- cells in one step
   local LARGE = 2000          -- a companion with more cells is looked through only when the caller insists
   local known, settled        -- origin → t; own time: all that was recorded here up to it is in known
+  local mark                  -- own time that all that is recorded here by now is not above
   local marked                -- something of the key at work can go later
 
   local function knows(o, at)
@@ -45,10 +46,10 @@ do
     if not cell.s then return end
     if E.shares_live(cell) or not shares_known(cell) then
       cell.z = nil
-    elseif cell.z and cell.z <= settled then
+    elseif (cell.z or mark) <= settled then
       cell.s, cell.z = nil, nil
     else
-      cell.z, marked = cell.z or t, true
+      cell.z, marked = cell.z or mark, true
     end
   end
 
@@ -209,8 +210,8 @@ do
       end
     end
     if not ours then return false end
-    if rec.z then return rec.z <= settled end
-    rec.z, marked = t, true
+    if (rec.z or mark) <= settled then return true end
+    rec.z, marked = rec.z or mark, true
     return false
   end
 
@@ -241,7 +242,7 @@ do
     if next_cursor == '0' then reduce_record(S, present) end
     finish_key(S, next_cursor == '0')
     if S.timed then E.note_ttl(S) end
-    if marked then E.visit_later(k) end
+    if marked then E.visit_later(k, mark) end
     return next_cursor
   end
 
@@ -251,6 +252,8 @@ do
     if refused then return refused end
     known, settled = munpack(argv[1]), tonumber_(argv[2])
     if type_(known) ~= 'table' or not settled then return {err = 'ERR anabranch: malformed call'} end
+    -- While the log is ahead of the clock, t is a time that no look reaches before something else is written.
+    mark = now * TICKS > last_t and t or last_t
     local replies = {}
     for i = 3, #argv, 3 do
       E.select(tonumber_(argv[i]))

@@ -78,15 +78,16 @@ func (s *segment) addTransaction(caller *Caller, op *Op) {
 			if calls[0].to == i+1 {
 				calls = calls[1:]
 			}
+			if len(calls) == 1 && calls[0].from < 0 { // the closing call, while the database of this one is selected
+				s.beginCall(&Op{Kind: OpFree, DB: one.DB}, calls)
+				tx.queued++
+				calls = nil
+			}
 		}
 		if !one.Discard {
 			tx.visible++
 		}
 		tx.items = append(tx.items, item)
-	}
-	if len(calls) > 0 { // the closing call
-		s.beginCall(&Op{Kind: OpFree}, calls)
-		tx.queued++
 	}
 	s.buf = append(s.buf, execCommand...)
 	s.replies, s.counted, s.sealed = tx.queued+2, 1, true

@@ -60,17 +60,27 @@ func build(race bool) (string, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/anabranch: %w\n%s", err, out)
 	}
+	return keep(path)
+}
+
+// keep opens a file that is about to be removed. It stays open for the life of the test process; /proc names it also for
+// the children.
+func keep(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	// The file stays open for the life of the test process; /proc names it also for the children.
-	keepOpen = append(keepOpen, file)
+	keepOpen.mu.Lock()
+	defer keepOpen.mu.Unlock()
+	keepOpen.files = append(keepOpen.files, file)
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd()), nil
 }
 
-// keepOpen stops the collector from closing the binaries.
-var keepOpen []*os.File
+// keepOpen stops the collector from closing what was built.
+var keepOpen struct {
+	mu    sync.Mutex
+	files []*os.File
+}
 
 func moduleRoot() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()

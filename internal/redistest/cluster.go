@@ -12,6 +12,7 @@ type Region struct {
 	Name    string
 	ID      int
 	Redis   *Server
+	Replica *Server // of Redis, with WithReplicas
 	Proxies []*Proxy
 
 	control *Conn // for CRDT commands; dialled when needed, so that a killed proxy does not poison it
@@ -31,18 +32,22 @@ func (r *Region) Dial() *Conn {
 type Cluster struct {
 	Regions []*Region
 	t       testing.TB
-	cut     map[[2]string]bool // pairs of names, smaller first, that a Partition separates
+	relays  map[[2]string][]*Relay // by puller and server, with WithRelays
+	cut     map[[2]string]bool     // pairs of names, smaller first, that a Partition separates
 }
 
 // ClusterOption changes how a cluster is started.
 type ClusterOption func(*clusterSettings)
 
 type clusterSettings struct {
-	race    bool
-	proxies int
-	redis   []Option
-	flags   []string
-	clocks  []time.Duration
+	race     bool
+	proxies  int
+	more     map[string]int // proxies of single regions
+	replicas bool
+	relays   bool
+	redis    []Option
+	flags    []string
+	clocks   []time.Duration
 }
 
 // WithRace runs a binary built with the race detector.
@@ -50,6 +55,17 @@ func WithRace() ClusterOption { return func(s *clusterSettings) { s.race = true 
 
 // WithProxies runs n proxies in front of every region's Redis; the default is 1.
 func WithProxies(n int) ClusterOption { return func(s *clusterSettings) { s.proxies = n } }
+
+// WithProxiesIn runs n proxies in front of one region's Redis.
+func WithProxiesIn(region string, n int) ClusterOption {
+	return func(s *clusterSettings) { s.more[region] = n }
+}
+
+// WithReplicas gives every region's Redis a replica, with the same options.
+func WithReplicas() ClusterOption { return func(s *clusterSettings) { s.replicas = true } }
+
+// WithRelays puts a relay into every peer link, see Relays.
+func WithRelays() ClusterOption { return func(s *clusterSettings) { s.relays = true } }
 
 // WithRedis passes options to every region's redis-server.
 func WithRedis(opts ...Option) ClusterOption {
@@ -64,21 +80,27 @@ func WithFlags(flags ...string) ClusterOption {
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
-	set := clusterSettings{proxies: 1}
+	set := clusterSettings{proxies: 1, more: map[string]int{}}
 	for _, opt := range opts {
 		opt(&set)
 	}
 	binary := Binary(t, set.race)
-	c := &Cluster{t: t, cut: map[[2]string]bool{}}
+	c := &Cluster{t: t, cut: map[[2]string]bool{}, relays: map[[2]string][]*Relay{}}
 	for i := range n {
 		region := &Region{Name: string(rune('A' + i)), ID: i + 1, Redis: Start(t, append(set.clockOf(t, i, n), set.redis...)...), t: t}
-		for k := range set.proxies {
+		if set.replicas {
+			region.Replica = StartReplica(t, region.Redis, set.redis...)
+		}
+		for k := range max(set.proxies, set.more[region.Name]) {
 			region.Proxies = append(region.Proxies, &Proxy{
 				Addr: FreeAddr(t), PeerAddr: FreeAddr(t), AdminAddr: FreeAddr(t),
 				t: t, name: fmt.Sprintf("%s%d", region.Name, k+1), binary: binary, dir: t.TempDir(),
 			})
 		}
 		c.Regions = append(c.Regions, region)
+	}
+	if set.relays {
+		c.startRelays()
 	}
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
@@ -121,11 +143,33 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
 		if other == region {
 			continue
 		}
-		for _, peer := range other.Proxies {
-			args = append(args, "--peer", other.Name+"="+peer.PeerAddr)
+		for i, peer := range other.Proxies {
+			addr := peer.PeerAddr
+			if relays := c.Relays(region.Name, other.Name); relays != nil {
+				addr = relays[i].Addr
+			}
+			args = append(args, "--peer", other.Name+"="+addr)
 		}
 	}
 	return args
+}
+
+// Relays is what the link on which region puller pulls from region server goes through: one relay for each proxy of
+// server.
+func (c *Cluster) Relays(puller, server string) []*Relay { return c.relays[[2]string{puller, server}] }
+
+func (c *Cluster) startRelays() {
+	for _, puller := range c.Regions {
+		for _, server := range c.Regions {
+			if server == puller {
+				continue
+			}
+			link := [2]string{puller.Name, server.Name}
+			for _, proxy := range server.Proxies {
+				c.relays[link] = append(c.relays[link], StartRelay(c.t, proxy.PeerAddr))
+			}
+		}
+	}
 }
 
 // Close kills all processes of the cluster before the test ends; a closed cluster is of no more use.
@@ -135,5 +179,8 @@ func (c *Cluster) Close() {
 			proxy.Kill()
 		}
 		region.Redis.Kill()
+		if region.Replica != nil {
+			region.Replica.Kill()
+		}
 	}
 }

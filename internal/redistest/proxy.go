@@ -2,10 +2,11 @@ package redistest
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -137,9 +138,12 @@ func (p *Proxy) logPath() string { return filepath.Join(p.dir, "anabranch-"+p.na
 
 func (p *Proxy) cleanup() {
 	p.Kill()
-	for _, sign := range []string{"panic: ", "fatal error: ", "DATA RACE"} {
-		if p.proc != nil && strings.Contains(p.Log(), sign) {
-			p.t.Errorf("proxy %s printed %q", p.name, sign)
+	// The whole log, not its end: a proxy that was started again has written on.
+	if log, err := os.ReadFile(p.logPath()); err == nil {
+		for _, sign := range []string{"panic: ", "fatal error: ", "DATA RACE"} {
+			if at := bytes.Index(log, []byte(sign)); at >= 0 {
+				p.t.Errorf("proxy %s printed %q:\n%s", p.name, sign, log[at:min(len(log), at+logBytes)])
+			}
 		}
 	}
 	if p.t.Failed() && p.proc != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,6 +79,12 @@ func Start(t testing.TB, opts ...Option) *Server {
 	}
 	t.Fatalf("redistest: redis-server: %v\n%s", err, logTail(s.logPath(), logBytes))
 	return nil
+}
+
+// StartReplica runs a redis-server that copies another one.
+func StartReplica(t testing.TB, of *Server, opts ...Option) *Server {
+	t.Helper()
+	return Start(t, append(slices.Clone(opts), WithConfig(fmt.Sprintf("replicaof 127.0.0.1 %d", of.port)))...)
 }
 
 // URL is the address in the form of the --redis flag.
@@ -239,4 +246,26 @@ func newClient(t testing.TB, addr string) *redis.Client {
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// Follow makes the server a replica of another one at its next start, and of nobody else.
+func (s *Server) Follow(primary *Server) {
+	s.t.Helper()
+	path := filepath.Join(s.Dir, "redis.conf")
+	config, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(config)) {
+		if !strings.HasPrefix(line, "replicaof ") {
+			lines = append(lines, line)
+		}
+	}
+	if primary != nil {
+		lines = append(lines, fmt.Sprintf("replicaof 127.0.0.1 %d\n", primary.port))
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o644); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
 }

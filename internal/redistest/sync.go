@@ -159,7 +159,7 @@ func (c *Cluster) TryConverge() error {
 			return nil
 		}
 		if time.Since(started) > syncLimit {
-			return fmt.Errorf("no convergence within %v: %s\n%s", syncLimit, missing, c.explain())
+			return fmt.Errorf("no convergence within %v: %s\n%s", syncLimit, missing, c.Explain())
 		}
 	}
 }
@@ -223,7 +223,8 @@ func (c *Cluster) frontiers() string {
 	return out.String()
 }
 
-func (c *Cluster) explain() string {
+// Explain says what every region has applied, and what its links do.
+func (c *Cluster) Explain() string {
 	out := c.frontiers()
 	for _, region := range c.Regions {
 		if reply, err := region.crdt("STATUS"); err == nil {

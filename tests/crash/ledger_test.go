@@ -1,10 +1,7 @@
 package crash
 
 import (
-	"fmt"
-	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -73,7 +70,7 @@ func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	cells := cellsOf(space)
+	cells := space.Cells()
 	complaints := 0
 	complain := func(format string, args ...any) {
 		if complaints++; complaints <= 20 {
@@ -102,42 +99,4 @@ func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
 		t.Errorf("and %d more", complaints-20)
 	}
 	t.Logf("%d writes acknowledged, %d unknown, %d counters and %d markers checked", l.acked, l.unknown, len(l.counters), len(l.markers))
-}
-
-// streamFields finds the one field of each entry in [["id" ["field" "value"]] …].
-var streamFields = regexp.MustCompile(`\["([^"]*)" "[^"]*"\]`)
-
-// cellsOf takes a keyspace apart: "key" for a string, "key/element" for what a collection holds.
-func cellsOf(space redistest.Keyspace) map[string]string {
-	cells := map[string]string{}
-	for name, entry := range space {
-		key := strings.TrimPrefix(name, "0:")
-		switch entry.Type {
-		case "string":
-			cells[key] = unquote(entry.Value)
-		case "set", "list":
-			for _, member := range strings.Fields(strings.Trim(entry.Value, "[]")) {
-				cells[key+"/"+unquote(member)] = ""
-			}
-		case "stream": // entries as Redis shows them; of each, the writer's field tells which it is
-			for _, match := range streamFields.FindAllStringSubmatch(entry.Value, -1) {
-				cells[key+"/"+match[1]] = ""
-			}
-		case "hash", "zset":
-			for _, pair := range strings.Fields(entry.Value) {
-				element, value, _ := strings.Cut(pair, "=")
-				cells[key+"/"+unquote(element)] = unquote(value)
-			}
-		}
-	}
-	return cells
-}
-
-// unquote undoes %q. The writers use neither spaces nor equals signs, so the snapshot's fields can be cut at them.
-func unquote(text string) string {
-	plain, err := strconv.Unquote(text)
-	if err != nil {
-		panic(fmt.Sprintf("the snapshot holds %s: %v", text, err))
-	}
-	return plain
 }

@@ -204,3 +204,18 @@ func TestADeadLeaderIsReplacedThoughTheClockWentBack(t *testing.T) {
 	do(p.b, "SET k 2")
 	wantSoon(t, redistest.Dial(t, p.Regions[0].Redis.Addr), "GET k", `"2"`, 30*time.Second)
 }
+
+// A clock that was ahead takes the logs of all regions along, which then stay ahead of every clock. Metadata is collected all
+// the same, also while nobody writes.
+func TestMetadataIsCollectedAfterAClockWasAhead(t *testing.T) {
+	p := start(t, 2, redistest.WithRedis(redistest.WithClock(0)), redistest.WithFlags("--gc-grace", "300ms"))
+	p.Regions[0].Redis.SetClock(time.Hour)
+	for _, command := range []string{"INCRBY counter 5", "HINCRBY hash n 3", "ZINCRBY zset 2 m", "SET expires v EX 10000", "RPUSH list a"} {
+		do(p.a, command)
+	}
+	p.Converge()
+	p.Regions[0].Redis.SetClock(0)
+	do(p.b, "DEL counter hash zset expires list")
+	p.Converge()
+	p.wantLeft()
+}

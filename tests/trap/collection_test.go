@@ -10,37 +10,13 @@ import (
 	"anabranch/internal/redistest"
 )
 
-// fixed are the keys that Anabranch has whatever the data.
-var fixed = []string{
-	"crdt:log", "crdt:self", "crdt:epochs", "crdt:frontier", "crdt:context", "crdt:acks", "crdt:members", "crdt:lease", "crdt:status",
-	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused",
-}
-
-// left lists the keys of a region's Redis that are not fixed, databases 0 and 1.
-func left(t *testing.T, r *redistest.Region) []string {
-	t.Helper()
-	conn := redistest.Dial(t, r.Redis.Addr)
-	defer conn.Close()
-	var names []string
-	for _, db := range []string{"0", "1"} {
-		conn.Must("SELECT", db)
-		for _, name := range conn.Must("KEYS", "*").Strings() {
-			if !slices.Contains(fixed, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // wantLeft waits until nothing else is left anywhere.
 func (p *trapped) wantLeft(names ...string) {
 	p.t.Helper()
 	for _, region := range p.Regions {
 		var got []string
 		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			if got = left(p.t, region); slices.Equal(got, names) {
+			if got = region.Leftovers(p.t); slices.Equal(got, names) {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -125,7 +101,7 @@ func TestCollectionSurvivesTrimmingAndANewLeader(t *testing.T) {
 	}
 	want := func() bool {
 		for _, region := range p.Regions {
-			if n := len(left(t, region)); n != 2*count-count/500+1 {
+			if n := len(region.Leftovers(t)); n != 2*count-count/500+1 {
 				t.Logf("region %s: %d keys", region.Name, n)
 				return false
 			}
@@ -148,7 +124,7 @@ func TestADeadRegionHoldsCollectionBackByName(t *testing.T) {
 	do(p.a, "DEL k")
 	time.Sleep(2 * time.Second)
 	for _, name := range []string{"A", "B"} {
-		if got := left(t, p.Region(name)); !slices.Equal(got, []string{"crdt:0{k}"}) {
+		if got := p.Region(name).Leftovers(t); !slices.Equal(got, []string{"crdt:0{k}"}) {
 			t.Errorf("region %s, which C may still contradict, has %q", name, got)
 		}
 	}
