@@ -67,8 +67,7 @@ func (n *node) merge(f failer, from int, mode, upto string, s states) {
 // mergeAll merges everything that one region has into another one, and notes what has arrived with it.
 func (p *play) mergeAll(from, to int) {
 	source, target := p.nodes[from], p.nodes[to]
-	p.explain(from)
-	p.explain(to)
+	p.merged = true
 	upto := source.position(p.t)
 	for i, db := range databases {
 		s, end := source.states(p.t, db, history.Keys), ""

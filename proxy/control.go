@@ -29,8 +29,25 @@ type Control interface {
 	// Status returns what CRDT STATUS prints: what each link does now, and what waits for what.
 	Status(ctx context.Context) ([]Field, error)
 
+	// Members lists all other regions that are or were members.
+	Members(ctx context.Context) ([]Member, error)
+
+	// AddMember makes a region a member, in all regions. addrs are its proxies' addresses for peers.
+	AddMember(ctx context.Context, name string, addrs []string) error
+
+	// RemoveMember ends a region's membership, in all regions.
+	RemoveMember(ctx context.Context, name string) error
+
 	// Conflicts returns the newest n resolved conflicts, the newest first.
 	Conflicts(ctx context.Context, n int) ([]Conflict, error)
+}
+
+// Member is another region, as the membership has it.
+type Member struct {
+	Name    string
+	ID      int // 0 until it was met
+	Addrs   []string
+	Removed bool
 }
 
 // AllRegions is the region argument of CRDT PAUSE and RESUME that means every peer.

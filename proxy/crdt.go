@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"anabranch/internal/backend"
@@ -149,6 +150,59 @@ func (s *session) crdtPeers([][]byte) {
 	s.reply(out)
 }
 
+// crdtMembers is CRDT MEMBERS [LIST] | ADD region address… | REMOVE region.
+func (s *session) crdtMembers(args [][]byte) {
+	list := len(args) == 2 || len(args) == 3 && is(args[2], "LIST")
+	add, remove := len(args) >= 5 && is(args[2], "ADD"), len(args) == 4 && is(args[2], "REMOVE")
+	if !list && !add && !remove {
+		s.replyError(errSyntax)
+		return
+	}
+	control, ctx, cancel := s.control()
+	if control == nil {
+		return
+	}
+	defer cancel()
+	if list {
+		s.listMembers(ctx, control)
+		return
+	}
+	var err error
+	if add {
+		var addrs []string
+		for _, addr := range args[4:] {
+			addrs = append(addrs, string(addr))
+		}
+		err = control.AddMember(ctx, string(args[3]), addrs)
+	} else {
+		err = control.RemoveMember(ctx, string(args[3]))
+	}
+	if err != nil {
+		s.replyError(controlError(err))
+		return
+	}
+	s.replyOK()
+}
+
+func (s *session) listMembers(ctx context.Context, control Control) {
+	members, err := control.Members(ctx)
+	if err != nil {
+		s.replyError(controlError(err))
+		return
+	}
+	out := resp.AppendArray(nil, len(members))
+	for _, m := range members {
+		state := "member"
+		if m.Removed {
+			state = "removed"
+		}
+		out = s.appendFields(out, []Field{
+			{"name", m.Name}, {"id", strconv.Itoa(m.ID)}, {"state", state}, {"addrs", strings.Join(m.Addrs, " ")},
+		})
+	}
+	s.reply(out)
+}
+
 func (s *session) crdtConflicts(args [][]byte) {
 	count := defaultConflicts
 	if len(args) > 3 {
@@ -193,6 +247,9 @@ func (s *session) crdtHelp([][]byte) {
 		"DIGEST (PAGE|KEYS|<cursor>) <key> [<key> ...]", "    Return digests of what this region shows, as 'anabranch verify' compares them.",
 		"EXPLAIN <key>", "    Tell what the metadata of a key says.",
 		"INFO", "    Return the CRDT section of INFO.",
+		"MEMBERS [LIST]", "    Return the other regions.",
+		"MEMBERS ADD <region> <host:port> [<host:port> ...]", "    Make a region a member, everywhere.",
+		"MEMBERS REMOVE <region>", "    End a region's membership, everywhere.",
 		"PAUSE (<region>|ALL)", "    Stop taking effects from a region.",
 		"PEERS", "    Return the state of the links to the other regions.",
 		"RESUME (<region>|ALL)", "    Take effects from a region again.",

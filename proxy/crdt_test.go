@@ -51,6 +51,17 @@ func (f *fakeControl) Peers(context.Context) ([]Peer, error) {
 	return []Peer{{Name: "us", ID: 2, State: PeerStream, Lag: 1500 * time.Millisecond, AckedTime: time.UnixMilli(77)}}, nil
 }
 
+func (f *fakeControl) Members(context.Context) ([]Member, error) {
+	return []Member{{Name: "B", ID: 2, Addrs: []string{"h:1", "h:2"}}, {Name: "C", ID: 3, Removed: true}}, f.note("members")
+}
+
+func (f *fakeControl) AddMember(_ context.Context, name string, addrs []string) error {
+	return f.note("add " + name + " " + strings.Join(addrs, ","))
+}
+func (f *fakeControl) RemoveMember(_ context.Context, name string) error {
+	return f.note("remove " + name)
+}
+
 func (f *fakeControl) Info(context.Context) ([]Field, error) {
 	return []Field{{"crdt_x", "1\r\n2"}}, nil
 }

@@ -84,6 +84,7 @@ func init() {
 		"CRDT PAUSE":     {blocks: true, run: (*session).crdtPause},
 		"CRDT RESUME":    {blocks: true, run: (*session).crdtResume},
 		"CRDT WAIT":      {blocks: true, run: (*session).crdtWait},
+		"CRDT MEMBERS":   {blocks: true, run: (*session).crdtMembers},
 		"CRDT PEERS":     {blocks: true, run: (*session).crdtPeers},
 		"CRDT INFO":      {blocks: true, run: (*session).crdtInfo},
 		"CRDT STATUS":    {blocks: true, run: (*session).crdtStatus},

@@ -218,7 +218,7 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 		return nil, err
 	}
 	var others []int
-	for _, name := range c.cfg.peerNames() {
+	for _, name := range c.peerNames() {
 		id := known.ids[name]
 		if id == 0 {
 			id = neverMet
@@ -228,6 +228,11 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
 		c.waits.note(name, alone.CoversAll(c.oldestUnstable()), time.Now())
+	}
+	for _, id := range c.removedIDs() {
+		if !c.settledRemoval(id, frontier) {
+			others = append(others, id)
+		}
 	}
 	return crdtmeta.Stable(own, others, frontier, contexts), nil
 }

@@ -190,7 +190,7 @@ func synced(t testing.TB, regions ...*testRegion) {
 	t.Helper()
 	for _, r := range regions {
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		want := len(r.cfg.Peers)
+		want := len(r.peers())
 		n, err := r.Wait(ctx, want, 15*time.Second)
 		cancel()
 		if err != nil || n != want {

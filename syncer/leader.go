@@ -18,20 +18,39 @@ type leader struct {
 	collector *collector
 }
 
-// lead pulls from all peers, independently of each other, and keeps house, until ctx ends.
+// lead leads until ctx ends, and begins anew whenever there are other regions.
 func (s *Syncer) lead(ctx context.Context) {
+	for ctx.Err() == nil {
+		round, cancel := context.WithCancel(ctx)
+		changed := s.roster.changed.next()
+		done := make(chan struct{})
+		go func() { // ends with round
+			defer close(done)
+			s.leadThese(round)
+		}()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		cancel()
+		<-done
+	}
+}
+
+// leadThese pulls from all peers, independently of each other, and keeps house, until ctx ends.
+func (s *Syncer) leadThese(ctx context.Context) {
 	l := &leader{Syncer: s, view: newView()}
 	l.collector = newCollector(l)
 	if !l.prepare(ctx) {
 		return
 	}
 	var tasks sync.WaitGroup // every task ends with ctx
-	for _, name := range s.cfg.peerNames() {
+	for _, name := range s.peerNames() {
 		l.links = append(l.links, newLinkStatus(name, &l.news))
 	}
 	for _, status := range l.links {
 		p := &puller{
-			Syncer: s, linkStatus: status, view: l.view, collector: l.collector, downFor: l.downFor, addrs: s.cfg.Peers[status.name],
+			Syncer: s, linkStatus: status, view: l.view, collector: l.collector, downFor: l.downFor, addrs: s.peers()[status.name],
 		}
 		tasks.Go(func() { p.run(ctx) })
 	}

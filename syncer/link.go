@@ -64,7 +64,7 @@ func (l *link) receive(ctx context.Context) error {
 			if b, err = f.asBeat(); err == nil {
 				l.clock.incoming(b, l.redisClock.now())
 				l.heard(b)
-				err = l.compare(ctx, b.frontier)
+				err = errors.Join(l.hearRoster(ctx, b.roster), l.compare(ctx, b.frontier))
 			}
 		case verbState:
 			err = l.receiveState(&state, f)

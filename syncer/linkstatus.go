@@ -35,16 +35,18 @@ type linkStatus struct {
 	clock *peerClock
 	news  *signal // notified on change of state
 
-	mu     sync.Mutex // guards status and what follows
-	status PeerStatus
-	at     crdtmeta.Time // newest entry applied over this link
-	oldest crdtmeta.Time // oldest entry known and not applied, 0 for none
-	index  int64         // received of the peer's log, as it counts
-	added  int64         // entries of the peer's log, when it last said
-	tail   crdtmeta.Time // newest entry of the peer's log, when it last said
-	behind time.Time     // since when we know that something waits there
-	wire   *timedConn    // of the link that is up
-	lastUp time.Time     // when there was a link, or the beginning
+	mu       sync.Mutex // guards status and what follows
+	status   PeerStatus
+	at       crdtmeta.Time     // newest entry applied over this link
+	oldest   crdtmeta.Time     // oldest entry known and not applied, 0 for none
+	index    int64             // received of the peer's log, as it counts
+	added    int64             // entries of the peer's log, when it last said
+	tail     crdtmeta.Time     // newest entry of the peer's log, when it last said
+	behind   time.Time         // since when we know that something waits there
+	wire     *timedConn        // of the link that is up
+	frontier crdtmeta.Frontier // of that region, when it last said
+
+	lastUp time.Time // when there was a link, or the beginning
 }
 
 func newLinkStatus(name string, news *signal) *linkStatus {
@@ -144,6 +146,9 @@ func (s *linkStatus) heard(b beat) {
 	defer s.mu.Unlock()
 	s.tail, s.added = b.tail, b.added
 	s.status.Heard, s.status.Apart = time.Now(), b.apart
+	if b.frontier != nil {
+		s.frontier = b.frontier
+	}
 }
 
 func (s *linkStatus) applied(entries int, origin crdtmeta.Origin, t crdtmeta.Time) {

@@ -22,7 +22,7 @@ const protocolVersion = 3
 //	                          ◄──  STREAM after index          or ERROR
 //	                          ◄──  LOG codec index payload      …
 //	ACK frontier              ──►  …
-//	BEAT now echo held tail added frontier apart  ◄──► each second
+//	BEAT now echo held tail added frontier apart roster  ◄──► each second
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
 //	                          ◄──  MESSAGE command channel text
@@ -163,10 +163,11 @@ type beat struct {
 	added    int64 // entries that the sender's log ever had
 	frontier crdtmeta.Frontier
 	apart    []string // ids of regions that are in quarantine at the sender
+	roster   []byte   // changes of the membership, JSON
 }
 
 func (c *frameConn) writeBeat(b beat) error {
-	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "))
+	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "), b.roster)
 }
 
 func (f frame) asBeat() (b beat, err error) {
@@ -178,6 +179,6 @@ func (f frame) asBeat() (b beat, err error) {
 	}
 	b = beat{now: numbers[0], echo: numbers[1], held: numbers[2], tail: crdtmeta.Time(numbers[3]), added: numbers[4]}
 	b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6))
-	b.apart = strings.Fields(f.text(7))
+	b.apart, b.roster = strings.Fields(f.text(7)), f.bytes(8)
 	return b, err
 }

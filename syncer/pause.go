@@ -56,12 +56,12 @@ func (s *Syncer) setPaused(ctx context.Context, verb, region string) error {
 // resolve turns what an operator typed into names of peers.
 func (s *Syncer) resolve(ctx context.Context, region string) ([]string, error) {
 	if region == AllRegions {
-		return s.cfg.peerNames(), nil
+		return s.peerNames(), nil
 	}
 	if region == s.cfg.Region.Name || region == strconv.Itoa(s.cfg.Region.ID) {
 		return nil, fmt.Errorf("ERR region '%s' is this region itself", region)
 	}
-	if _, configured := s.cfg.Peers[region]; configured {
+	if _, configured := s.peers()[region]; configured {
 		return []string{region}, nil
 	}
 	known, err := s.members.load(ctx)

@@ -145,8 +145,11 @@ func (s *server) admitAgain(ctx context.Context, caller hello) error {
 	return nil
 }
 
-// stillAdmitted ends the stream of a region that was put into quarantine meanwhile.
+// stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile.
 func (p *shipment) stillAdmitted(ctx context.Context) error {
+	if err := p.admitMember(p.peer.Name); err != nil {
+		return err
+	}
 	in, _, err := p.inQuarantine(ctx, p.peer.ID)
 	if err == nil && in {
 		err = refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)

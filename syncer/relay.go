@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"anabranch/crdtmeta"
 )
@@ -18,7 +19,8 @@ var errRelay = errors.New("another region's effects are to be had there")
 
 // compare looks for such effects in what a peer has.
 func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
-	ours := l.view.snapshot()
+	ours, removed := l.view.snapshot(), l.removedIDs()
+	gone := func(id int) bool { return slices.Contains(removed, id) }
 	for origin, t := range theirs {
 		if t <= ours[origin] || origin == l.self {
 			continue
@@ -27,7 +29,7 @@ func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
 		for other := range ours {
 			ended = ended || other.Region == origin.Region && other.Shard == origin.Shard && other.Counter() > origin.Counter()
 		}
-		if !ended && (origin.Region == l.id || l.downFor(origin.Region) < l.cfg.RelayAfter) {
+		if !ended && !gone(origin.Region) && (origin.Region == l.id || l.downFor(origin.Region) < l.cfg.RelayAfter) {
 			continue
 		}
 		paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(origin.Region)).Result()

@@ -128,10 +128,22 @@ func (s *server) admit(ctx context.Context, caller hello) error {
 		return refuse(codeIdentity, "region '%s' has id %d, not %d", me.Name, me.ID, caller.ExpectID)
 	case caller.Shard != s.cfg.Shard:
 		return refuse(codeIdentity, "region '%s' has no shard %d", me.Name, caller.Shard)
-	case s.cfg.Peers[caller.Name] == nil:
-		return refuse(codeIdentity, "unknown member: region '%.128s' (id %d) is no peer of '%s'", caller.Name, caller.ID, me.Name)
+	}
+	if err := s.admitMember(caller.Name); err != nil {
+		return err
 	}
 	return s.learn(ctx, caller.Name, caller.ID)
+}
+
+// admitMember checks that a region is a member.
+func (s *Syncer) admitMember(name string) error {
+	if _, removed := s.removed(name); removed {
+		return refuse(codeIdentity, "region '%.128s' was removed: `anabranch members add` lets it in again, with a merge of everything", name)
+	}
+	if s.peers()[name] == nil {
+		return refuse(codeIdentity, "unknown member: region '%.128s' is no peer of '%s'", name, s.cfg.Region.Name)
+	}
+	return nil
 }
 
 // learn notes a region's id. Without Redis nothing can be noted, which is no fault of the peer.

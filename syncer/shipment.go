@@ -197,7 +197,7 @@ func (p *shipment) beat(ctx context.Context) error {
 			return fmt.Errorf("reading who is in quarantine: %w", err)
 		}
 		p.observe(info)
-		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart}, p.redisClock.now())
+		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster()}, p.redisClock.now())
 		if err := p.frames.writeBeat(b); err != nil {
 			return err
 		}

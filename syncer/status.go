@@ -105,7 +105,7 @@ func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerSt
 			why += "; its Redis takes no writes: " + own.Refuses
 		}
 	}
-	for _, name := range s.cfg.peerNames() {
+	for _, name := range s.peerNames() {
 		peer, published := found[name]
 		if !published {
 			peer = PeerStatus{Name: name, State: StateProbe}

@@ -29,6 +29,7 @@ type Syncer struct {
 	leading atomic.Bool
 	armed   armer
 
+	roster   roster
 	mu       sync.Mutex   // guards what follows
 	listener net.Listener // nil unless Run serves peers
 	known    membership
@@ -52,6 +53,7 @@ func New(cfg Config) (*Syncer, error) {
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},
 		refused: map[string]string{},
+		roster:  roster{current: cfg.Peers},
 	}, nil
 }
 
@@ -70,6 +72,10 @@ func (s *Syncer) Run(ctx context.Context) error {
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error { s.watchClock(ctx); return nil })
+	group.Go(func() error {
+		s.followRoster(ctx)
+		return nil
+	})
 	group.Go(func() error {
 		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime}
 		l.hold(ctx, s.lead, func(leading bool) {
@@ -123,7 +129,7 @@ func (s *Syncer) membership(ctx context.Context) (membership, error) {
 	known, at := s.known, s.knownAt
 	s.mu.Unlock()
 	limit := time.Second
-	for name := range s.cfg.Peers {
+	for name := range s.peers() {
 		if known.ids[name] == 0 {
 			limit = 50 * time.Millisecond
 		}

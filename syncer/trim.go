@@ -56,7 +56,7 @@ func (l *leader) appliedByAll(ctx context.Context, h history) (crdtmeta.Time, er
 		return 0, err
 	}
 	var applied []crdtmeta.Frontier
-	for name := range l.cfg.Peers {
+	for name := range l.peers() {
 		ack, said := all[known.ids[name]]
 		if !said {
 			return 0, nil

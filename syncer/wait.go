@@ -46,7 +46,7 @@ func (s *Syncer) Wait(ctx context.Context, regions int, timeout time.Duration) (
 // ackedBy counts the peers that have applied our log up to target.
 func (s *Syncer) ackedBy(ctx context.Context, origin crdtmeta.Origin, target crdtmeta.Time) (int, error) {
 	if target == 0 {
-		return len(s.cfg.Peers), nil // there is nothing to apply
+		return len(s.peers()), nil // there is nothing to apply
 	}
 	all, err := s.acks.load(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Syncer) ackedBy(ctx context.Context, origin crdtmeta.Origin, target crd
 		return 0, err
 	}
 	count := 0
-	for name := range s.cfg.Peers {
+	for name := range s.peers() {
 		if id, met := known.ids[name]; met && all[id].Covers(origin, target) {
 			count++
 		}

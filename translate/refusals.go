@@ -7,8 +7,7 @@ import (
 
 // Why a command is refused, as the table's rows name it.
 const (
-	noVerify  = "a proxy knows its own region; the program compares regions, with 'anabranch verify'"
-	noMembers = "membership comes from the configuration in this version"
+	noVerify = "a proxy knows its own region; the program compares regions, with 'anabranch verify'"
 
 	noDebugger  = "the debugger runs a script in a copy of the server, past the engine"
 	noSwap      = "companion keys do not move between databases with their keys' database"

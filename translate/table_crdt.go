@@ -8,7 +8,7 @@ var crdtCommands = rows{
 		{Name: "CRDT EXPLAIN", Arity: 3, Class: Local, flags: "readonly noscript", keys: keys(at(2, reads))},
 		{Name: "CRDT HELP", Arity: 2, Class: Local, flags: "loading stale"},
 		{Name: "CRDT INFO", Arity: 2, Class: Local, flags: "noscript loading stale"},
-		{Name: "CRDT MEMBERS", Arity: -2, Class: Refused, flags: "admin noscript", Later: true, Reason: noMembers},
+		{Name: "CRDT MEMBERS", Arity: -2, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT PAUSE", Arity: 3, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT PEERS", Arity: 2, Class: Local, flags: "noscript loading stale"},
 		{Name: "CRDT RESUME", Arity: 3, Class: Local, flags: "admin noscript"},

@@ -60,6 +60,15 @@ func (c *control) Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer
 	return own, peers, nil
 }
 
+func (c *control) Members(ctx context.Context) ([]proxy.Member, error) {
+	found, err := c.Syncer.Members(ctx)
+	members := make([]proxy.Member, 0, len(found))
+	for _, m := range found {
+		members = append(members, proxy.Member(m))
+	}
+	return members, err
+}
+
 func (c *control) Info(ctx context.Context) ([]proxy.Field, error) {
 	fields, err := c.Syncer.Info(ctx)
 	return fieldsOf(fields), err

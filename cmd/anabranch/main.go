@@ -33,6 +33,7 @@ func subcommands() []subcommand {
 		{"serve", "run the proxy in front of this region's Redis", runServe},
 		{"status", "show the links to the other regions; fails when one is unhealthy", runStatus},
 		{"conflicts", "show what was written concurrently, and what won", runConflicts},
+		{"members", "add and remove regions while all goes on", runMembers},
 		{"verify", "compare all regions, and name the keys that differ", runVerify},
 		{"demo", "start two regions on this machine and show how writes merge", runDemo},
 		{"version", "print the version", runVersion},

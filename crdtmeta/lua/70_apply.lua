@@ -199,8 +199,16 @@ do
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
 
+    -- Keys that a merge brought may have stamps of origins that the frontier has nothing of.
+    local known = frontier
+    if E.some_ahead then
+      known = E.union({}, frontier)
+      local vectors = call('HVALS', AHEAD)
+      for i = 1, #vectors do E.union(known, munpack(vectors[i])) end
+    end
+
     local function keep_position()
-      frontier[o] = at
+      frontier[o], known[o] = at, at
       E.select(0)
       call('HSET', FRONTIER, o, format('%.0f', at))
       if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
@@ -263,7 +271,7 @@ do
             local effects = E.effects
             remote = {o = o, t = et, op = 0, seen = context, context = context, prefix = mpack(1, o, et), runs = entry.runs}
             E.stamp_fields = {'n' .. o, 'n' .. origin}
-            for other in pairs_(frontier) do
+            for other in pairs_(known) do
               if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
             end
             E.select(0)

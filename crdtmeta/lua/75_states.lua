@@ -158,23 +158,8 @@ do
     return false
   end
 
-  local function nothing(cell) return not cell or (#cell.w == 0 and not next_(cell.e)) end
-
-  -- ended says of a HyperLogLog that a side which has nothing of it has seen all of it: there it has lost a clash of types that every region knows.
-  local function ended(cell, seen)
-    if nothing(cell) then return false end
-    for o, at in pairs_(cell.j) do
-      if not seen(o, at) then return false end
-    end
-    for i = 1, #cell.w do
-      if not seen(cell.w[i][1], cell.w[i][2]) then return false end
-    end
-    return #cell.w > 0
-  end
-
   -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
   local function joined_registers(a, b)
-    if nothing(a) and ended(b, mine) or nothing(b) and ended(a, yours) then return nil end
     a, b = a or E.no_registers(), b or E.no_registers()
     local over, kept = unseen(b.e, mine), not unseen(a.e, yours)
     local w, j = {}, {}

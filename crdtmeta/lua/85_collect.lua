@@ -116,6 +116,8 @@ do
   local function unmix(S)
     local rec, cells = S.rec, E.load_cells(S)
     if not cell_known(rec) or not all_known(rec.T or {}) then return false end
+    -- A hidden HyperLogLog ends only where an effect names it, and who has none names none.
+    if cells.p and #cells.p.w > 0 and not E.shows_registers(rec) then return false end
     for _, cell in pairs_(cells) do
       if not cell_known(cell) then return false end
     end

@@ -1,0 +1,290 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"reflect"
+	"slices"
+	"sort"
+	"sync"
+
+	"anabranch/crdtmeta"
+)
+
+// roster is who the other regions are: those of the configuration, with what was changed at run time. Changes are kept in
+// crdt:roster and told to the other regions with the heartbeats; of two about one region the later one counts. A region that
+// was removed stays removed, whatever configurations say, until it is added again.
+type roster struct {
+	mu      sync.Mutex // guards what follows
+	entries map[string]rosterEntry
+	current map[string][]string // addresses by name; replaced, never changed
+	changed signal
+}
+
+// rosterEntry is a change of the membership.
+type rosterEntry struct {
+	Name    string   `json:"name"`
+	ID      int      `json:"id"`    // 0 when it was never met where the change was made
+	Addrs   []string `json:"addrs"` // of its proxies
+	Removed bool     `json:"removed"`
+	At      int64    `json:"at"` // ms; the later change counts
+}
+
+// peers is who the other regions are at the moment. The map must not be changed.
+func (s *Syncer) peers() map[string][]string {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	return s.roster.current
+}
+
+// peerNames is in a fixed order, so that logs and status do not jump.
+func (s *Syncer) peerNames() []string { return slices.Sorted(maps.Keys(s.peers())) }
+
+// removed finds the entry of a region that was removed.
+func (s *Syncer) removed(name string) (rosterEntry, bool) {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	entry := s.roster.entries[name]
+	return entry, entry.Removed
+}
+
+// removedIDs lists the ids of regions that were removed.
+func (s *Syncer) removedIDs() (ids []int) {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	for _, entry := range s.roster.entries {
+		if entry.Removed && entry.ID != 0 {
+			ids = append(ids, entry.ID)
+		}
+	}
+	return ids
+}
+
+// loadRoster reads what was changed.
+func (s *Syncer) loadRoster(ctx context.Context) error {
+	hash, err := s.cfg.Redis.HGetAll(ctx, s.keys.roster).Result()
+	if err != nil {
+		return err
+	}
+	entries := make(map[string]rosterEntry, len(hash))
+	current := maps.Clone(s.cfg.Peers)
+	if current == nil {
+		current = map[string][]string{}
+	}
+	for name, body := range hash {
+		var entry rosterEntry
+		if err := json.Unmarshal([]byte(body), &entry); err != nil {
+			return fmt.Errorf("%s: field %.40q: %w", s.keys.roster, name, err)
+		}
+		entries[name] = entry
+		switch {
+		case name == s.cfg.Region.Name:
+		case entry.Removed:
+			delete(current, name)
+		case s.cfg.Peers[name] == nil: // the configuration knows better which way leads there from here
+			current[name] = entry.Addrs
+		}
+	}
+	s.roster.mu.Lock()
+	changed := !reflect.DeepEqual(current, s.roster.current)
+	s.roster.entries, s.roster.current = entries, current
+	s.roster.mu.Unlock()
+	if changed {
+		s.cfg.Log.Info().Strs("regions", slices.Sorted(maps.Keys(current))).Msg("other regions")
+		s.roster.changed.notify()
+	}
+	return nil
+}
+
+// followRoster keeps it up to date, as another proxy may have changed it.
+func (s *Syncer) followRoster(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = s.loadRoster(ctx) // without Redis, what was known last holds
+		sleep(ctx, s.cfg.StatusInterval)
+	}
+}
+
+// rosterStore keeps a change unless a later one is known. A region that comes back after it was removed is in quarantine first.
+var rosterStore = newScript(`
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if old then
+  old = cjson.decode(old)
+  if old.at >= tonumber(ARGV[3]) then return 0 end
+  local new = cjson.decode(ARGV[2])
+  if old.removed and not new.removed and tonumber(ARGV[4]) > 0 then redis.call('HSETNX', KEYS[2], ARGV[4], ARGV[5]) end
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1`)
+
+// change stores an entry and says whether it is news.
+func (s *Syncer) change(ctx context.Context, entry rosterEntry) (bool, error) {
+	known, err := s.members.load(ctx)
+	if err != nil {
+		return false, err
+	}
+	if id := known.ids[entry.Name]; id != 0 {
+		entry.ID = id
+	}
+	frontier, err := s.region.frontier(ctx)
+	if err != nil {
+		return false, err
+	}
+	var applied crdtmeta.Time
+	for _, t := range frontier.Of(entry.ID, s.cfg.Shard) {
+		applied = max(applied, t)
+	}
+	stored, err := rosterStore.Run(ctx, s.cfg.Redis, []string{s.keys.roster, s.keys.quarantined},
+		entry.Name, encodeJSON(entry), entry.At, entry.ID, applied.String()).Int()
+	if err != nil || stored == 0 {
+		return false, err
+	}
+	return true, s.loadRoster(ctx)
+}
+
+// hearRoster takes the changes that another region tells.
+func (s *Syncer) hearRoster(ctx context.Context, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	var told []rosterEntry
+	if err := json.Unmarshal(text, &told); err != nil {
+		return fmt.Errorf("%w: roster: %w", errFrame, err)
+	}
+	for _, entry := range told {
+		s.roster.mu.Lock()
+		old, known := s.roster.entries[entry.Name]
+		s.roster.mu.Unlock()
+		if known && old.At >= entry.At {
+			continue
+		}
+		if err := s.validMember(entry.Name, entry.Addrs); err != nil && entry.Name != s.cfg.Region.Name {
+			return fmt.Errorf("%w: roster: %w", errFrame, err)
+		}
+		news, err := s.change(ctx, entry)
+		if err != nil {
+			return err
+		}
+		if news {
+			s.cfg.Log.Info().Str("region", entry.Name).Bool("removed", entry.Removed).Strs("addrs", entry.Addrs).Msg("membership changed")
+		}
+	}
+	return nil
+}
+
+// tellRoster is what heartbeats say of it.
+func (s *Syncer) tellRoster() []byte {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	if len(s.roster.entries) == 0 {
+		return nil
+	}
+	list := slices.Collect(maps.Values(s.roster.entries))
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return encodeJSON(list)
+}
+
+func (s *Syncer) validMember(name string, addrs []string) error {
+	if name == "" || len(name) > maxNameBytes || name == AllRegions || isNumber(name) {
+		return fmt.Errorf("ERR '%.40s' cannot be the name of a region", name)
+	}
+	if name == s.cfg.Region.Name {
+		return fmt.Errorf("ERR region '%s' is this region itself", name)
+	}
+	for _, addr := range addrs {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return fmt.Errorf("ERR '%.100s' is not HOST:PORT", addr)
+		}
+	}
+	return nil
+}
+
+// Member is another region, as the membership has it.
+type Member struct {
+	Name    string
+	ID      int // 0 until it was met
+	Addrs   []string
+	Removed bool
+}
+
+// Members lists all other regions, also those that were removed.
+func (s *Syncer) Members(ctx context.Context) ([]Member, error) {
+	if err := s.loadRoster(ctx); err != nil {
+		return nil, err
+	}
+	known, err := s.members.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Member
+	for _, name := range s.peerNames() {
+		list = append(list, Member{Name: name, ID: known.ids[name], Addrs: s.peers()[name]})
+	}
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	for name, entry := range s.roster.entries {
+		if entry.Removed {
+			list = append(list, Member{Name: name, ID: entry.ID, Removed: true})
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list, nil
+}
+
+// AddMember makes a region a member, here and, through the heartbeats, everywhere.
+func (s *Syncer) AddMember(ctx context.Context, name string, addrs []string) error {
+	if err := s.validMember(name, addrs); err != nil {
+		return err
+	}
+	if len(addrs) == 0 {
+		return fmt.Errorf("ERR region '%s' needs the peer address of a proxy", name)
+	}
+	return s.changeNow(ctx, rosterEntry{Name: name, Addrs: addrs})
+}
+
+// RemoveMember takes a region out of the membership. Nothing is taken from it any more, nothing is given to it, and collection
+// goes on without it once all others have the same of it.
+func (s *Syncer) RemoveMember(ctx context.Context, name string) error {
+	if err := s.loadRoster(ctx); err != nil {
+		return err
+	}
+	if err := s.validMember(name, nil); err != nil {
+		return err
+	}
+	if s.peers()[name] == nil {
+		if _, removed := s.removed(name); removed {
+			return nil
+		}
+		return fmt.Errorf("ERR region '%.100s' is not a member", name)
+	}
+	return s.changeNow(ctx, rosterEntry{Name: name, Removed: true})
+}
+
+func (s *Syncer) changeNow(ctx context.Context, entry rosterEntry) error {
+	now, err := s.cfg.Redis.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	s.roster.mu.Lock()
+	entry.At = max(now.UnixMilli(), s.roster.entries[entry.Name].At+1)
+	s.roster.mu.Unlock()
+	_, err = s.change(ctx, entry)
+	s.cfg.Log.Info().Str("region", entry.Name).Bool("removed", entry.Removed).Strs("addrs", entry.Addrs).Str("by", "command").Msg("membership")
+	return err
+}
+
+// settledRemoval says whether all other regions have of a removed one what we have: then nothing of it can still arrive.
+func (l *leader) settledRemoval(id int, frontier crdtmeta.Frontier) bool {
+	ours := frontier.Of(id, l.cfg.Shard)
+	for _, link := range l.links {
+		link.mu.Lock()
+		theirs := link.frontier.Of(id, l.cfg.Shard)
+		link.mu.Unlock()
+		if !maps.Equal(ours, theirs) {
+			return false
+		}
+	}
+	return true
+}
