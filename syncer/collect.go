@@ -89,6 +89,16 @@ func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 		return false, err
 	}
 	cursor := crdtmeta.Time(0)
+	if copied, err := c.cfg.Redis.Exists(ctx, c.keys.sweep).Result(); err != nil {
+		return false, err
+	} else if copied > 0 {
+		if err := c.sweep(ctx, info.last); err != nil {
+			return false, err
+		}
+		if err := c.cfg.Redis.Del(ctx, c.keys.sweep).Err(); err != nil {
+			return false, err
+		}
+	}
 	switch text, err := c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result(); {
 	case err == nil:
 		if cursor, err = crdtmeta.ParseTime(text); err != nil {

@@ -50,6 +50,7 @@ type Config struct {
 	TrimInterval    time.Duration // 2 s between trims of the log
 	CollectInterval time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
 	Grace           time.Duration // 5 min from when every region has seen something until its metadata may go
+	AloneAfter      time.Duration // 0: a region that was away for too long waits for another one's word without end
 	QuarantineAfter time.Duration // 24 h that a region may hold collection back before it goes on without it
 	RelayAfter      time.Duration // 5 s without a link to a region before its effects are taken from another one
 	KeepTime        time.Duration // 60 s of log stay although every peer has them, for one whose Redis fails over and loses them

@@ -29,6 +29,7 @@ type testRegion struct {
 	rdb    *redis.Client
 	listen string
 	logs   *testLog
+	copyOf string // see FuncArm
 
 	*Syncer
 	stop func()
@@ -91,7 +92,7 @@ func (r *testRegion) arm(ctx context.Context) error {
 		return err
 	}
 	return r.rdb.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, r.id, r.name, 0, fmt.Sprintf("%06x", rand.N(1<<24)),
-		infoField(info, "run_id"), infoField(info, "master_replid")).Err()
+		infoField(info, "run_id"), infoField(info, "master_replid"), "", "", "", r.copyOf).Err()
 }
 
 func infoField(info, name string) string {

@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -31,6 +31,7 @@ func newKeys(prefix string) keys {
 		quarantined: prefix + "quarantined",
 		reentry:     prefix + "reentry",
 		roster:      prefix + "roster",
+		sweep:       prefix + "sweep",
 		ttl:         prefix + "ttl",
 		scratch:     prefix + "scratch",
 	}

@@ -9,6 +9,7 @@ import (
 // leader is the work of the one proxy that holds the lease.
 type leader struct {
 	*Syncer
+	began  time.Time
 	view   *view
 	news   signal // a link changed its state
 	links  []*linkStatus
@@ -39,7 +40,7 @@ func (s *Syncer) lead(ctx context.Context) {
 
 // leadThese pulls from all peers, independently of each other, and keeps house, until ctx ends.
 func (s *Syncer) leadThese(ctx context.Context) {
-	l := &leader{Syncer: s, view: newView()}
+	l := &leader{Syncer: s, began: time.Now(), view: newView()}
 	l.collector = newCollector(l)
 	if !l.prepare(ctx) {
 		return
@@ -57,6 +58,7 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.publishing(ctx) })
 	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
+	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
 	tasks.Go(func() { l.collector.run(ctx) })
 	evictions := &evictions{}
 	tasks.Go(func() {

@@ -17,7 +17,10 @@ import (
 // Removals that it had not shipped are void, since nobody can tell any more what they had seen.
 
 // heldQuarantine is what clients are told meanwhile, behind the code CRDTHELD.
-const heldQuarantine = "this region was away for too long: it takes writes again when it has merged what it has missed; reads are served"
+const heldQuarantine = "in quarantine: this region was away for too long: it takes writes again when it has merged what it has missed; reads are served"
+
+// heldAway begins what the engine says when it is armed long after the region's last sign of life.
+const heldAway = "this region was away for "
 
 // heldMerged begins what the engine says instead when everything is merged.
 const heldMerged = "merged everything"
@@ -72,6 +75,19 @@ func (p *puller) release(ctx context.Context) error {
 	}
 	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
 	return p.engine.hold(ctx, "")
+}
+
+// letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.
+func (l *leader) letAlone(ctx context.Context) error {
+	why, err := l.heldWhy(ctx)
+	if err != nil || !strings.HasPrefix(why, heldAway) {
+		return err
+	}
+	if alone := len(l.links) == 0 || l.cfg.AloneAfter > 0 && time.Since(l.began) >= l.cfg.AloneAfter; !alone {
+		return nil
+	}
+	l.cfg.Log.Warn().Msg("this region takes writes, although it was away and no other region has said that it has missed nothing")
+	return l.engine.hold(ctx, "")
 }
 
 // quarantine decides which regions have been away for too long, notes them with how much of their logs is applied here, and

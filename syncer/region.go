@@ -28,11 +28,9 @@ type selfRecord struct {
 	Born   string `msgpack:"born"`
 }
 
-// What a region began with.
-const (
-	bornData  = "data"  // clients had data in its Redis before Anabranch came
-	bornEmpty = "empty" // or it is not known
-)
+// bornData says that clients had data in the region's Redis before Anabranch came. Other regions began "empty", or as a "copy" of
+// another one's, metadata and all.
+const bornData = "data"
 
 // origin returns the origin in force, or zero when the engine was never armed.
 func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -85,4 +86,69 @@ func TestOrphansOfADeadRegionReachEveryone(t *testing.T) {
 	b.write("INCR n")
 	eventually(t, "c has it", func() bool { return c.get("k") == "2" && c.get("n") == "10" })
 	sameData(t, b, c)
+}
+
+// A region whose Redis comes back empty gets everything back, goes on in a new epoch, and is not taken for its old self.
+func TestEmptiedRegionGetsEverythingBack(t *testing.T) {
+	regions := mesh(t, 3)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	a.write("INCRBY counter 5", "SET k 1", "SADD s x", "RPUSH l 1 2")
+	b.write("INCRBY counter 100")
+	synced(t, regions...)
+	a.rdb.FlushAll(ctx)
+	a.rdb.FunctionFlush(ctx)
+	eventually(t, "armed", func() bool { return a.arm(ctx) == nil })
+	_ = a.tryWrite("INCRBY counter 1000")
+	eventually(t, "all is back", func() bool { return a.get("k") == "1" && a.get("counter") == "1105" })
+	eventually(t, "in a later epoch", func() bool {
+		origin, err := a.region.origin(ctx)
+		return err == nil && origin.Counter() > 1
+	})
+	eventually(t, "a takes writes", func() bool { return a.tryWrite("INCRBY counter 1") == nil || a.arm(ctx) != nil })
+	c.write("SADD s y")
+	eventually(t, "all have all", func() bool { return a.get("counter") == "1106" && b.get("counter") == "1106" && c.get("counter") == "1106" })
+	synced(t, regions...)
+	sameData(t, a, b, c)
+}
+
+// A copy of a region's Redis, a replica for example, becomes a region of its own, without copying data again.
+func TestACopyOfARegionBecomesAnother(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	for i := range 500 {
+		a.rdb.Set(ctx, fmt.Sprint("old", i), i, 0)
+	}
+	a.write("SADD s x y", "INCR n", "RPUSH l 1 2 3", "SET gone 1", "DEL gone", "SET k v")
+	host, port, _ := strings.Cut(a.server.Addr, ":")
+	if err := b.rdb.ReplicaOf(ctx, host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "copied", func() bool { return b.get("k") == "v" })
+	b.rdb.ReplicaOf(ctx, "NO", "ONE")
+	if err := b.arm(ctx); err == nil || !strings.HasPrefix(err.Error(), "CRDTREGION") {
+		t.Fatalf("another region's data is taken: %v", err)
+	}
+	b.copyOf = a.name
+	if err := b.arm(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.write("SADD s z", "INCR n")
+	b.write("SREM s x", "INCR n", "LPOP l")
+	a.run(peersOf(a, regions), smallBacklog)
+	b.run(peersOf(b, regions), smallBacklog)
+	synced(t, a, b)
+	sameData(t, a, b)
+	if n := a.counters.mergesDone.Load() + b.counters.mergesDone.Load(); n != 0 {
+		t.Errorf("%d merges", n)
+	}
+	if b.get("n") != "3" || b.get("old499") != "499" {
+		t.Errorf("n is %q, old499 %q", b.get("n"), b.get("old499"))
+	}
+	a.write("FLUSHALL")
+	synced(t, a, b)
+	eventually(t, "nothing is left", func() bool {
+		return len(a.rdb.Keys(ctx, "crdt:[0-5]*").Val())+len(b.rdb.Keys(ctx, "crdt:[0-5]*").Val()) == 0
+	})
 }

@@ -52,7 +52,9 @@ func TestRegionsAreAddedAndRemovedAtRunTime(t *testing.T) {
 	if err := a.AddMember(ctx, c.name, []string{c.listen}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "c is back", func() bool { return c.get("n") == "14" && a.get("n") == "14" && b.get("n") == "14" && a.get("own") == "1" })
+	eventually(t, "c is back", func() bool {
+		return c.get("n") == "14" && a.get("n") == "14" && b.get("n") == "14" && a.get("own") == "1"
+	})
 	eventually(t, "c takes writes", func() bool { return c.tryWrite("INCR n") == nil })
 	synced(t, a, b, c)
 	sameData(t, a, b, c)

@@ -42,6 +42,9 @@ type config struct {
 	BacklogTime time.Duration
 	BacklogSize int64 // bytes
 	GCGrace     time.Duration
+	Quarantine  time.Duration
+	AloneAfter  time.Duration
+	CopyOf      string
 	DriftLimit  time.Duration
 	Prefix      string
 
@@ -75,6 +78,7 @@ func defaultConfig() config {
 		BacklogTime: time.Minute,
 		BacklogSize: 256 << 20,
 		GCGrace:     5 * time.Minute,
+		Quarantine:  24 * time.Hour,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
 

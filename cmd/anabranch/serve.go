@@ -105,6 +105,7 @@ func backendConfig(c config, log zerolog.Logger) backend.Config {
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
+	b.TrustFor, b.CopyOf = max(c.GCGrace/2, leastTrust), c.CopyOf
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold
@@ -148,8 +149,11 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		KeepTime:      c.BacklogTime,
 		BacklogBytes:  int(c.BacklogSize),
 		Grace:         c.GCGrace,
-		DriftLimit:    c.DriftLimit,
-		Log:           log.With().Str("part", "syncer").Logger(),
+
+		QuarantineAfter: c.Quarantine,
+		AloneAfter:      c.AloneAfter,
+		DriftLimit:      c.DriftLimit,
+		Log:             log.With().Str("part", "syncer").Logger(),
 	}
 }
 
@@ -185,3 +189,6 @@ func newRunID() string {
 	}
 	return hex.EncodeToString(random[:])
 }
+
+// leastTrust is how long a region may be away in any case: a restart must not wait for other regions.
+const leastTrust = 5 * time.Second

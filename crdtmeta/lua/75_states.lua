@@ -451,6 +451,7 @@ do
       E.catch_up(frontier)
     end
     M.record(frontier)
+    if progress == '' then E.renew(frontier) end
     return 'ok'
   end
 end

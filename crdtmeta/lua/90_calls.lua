@@ -116,11 +116,43 @@ do
     return {ok = 'OK'}
   end
 
+  local function epoch_number(o) return tonumber_(match(o, '^%d+%.%d+%.(%d+)')) end
+
+  -- renew begins a new epoch with the next arming: this region has learnt that it once had later epochs than its own, before its
+  -- Redis was emptied.
+  function E.renew(frontier)
+    for o in pairs_(frontier) do
+      if o ~= origin and E.our_region(o) and epoch_number(o) >= epoch_number(origin) then
+        local self = munpack(call('GET', SELF))
+        self.runid = ''
+        call('SET', SELF, mpack(self))
+        armed = nil
+        return
+      end
+    end
+  end
+
+  -- leave_copy makes a copy of another region's Redis the beginning of this region: it has applied all of that region's log.
+  local function leave_copy(other)
+    local last, frontier, effects = 0, E.read_frontier(), 0
+    local info = try('XINFO', 'STREAM', LOG)
+    for i = 1, info.err and 0 or #info, 2 do
+      if info[i] == 'last-generated-id' then last = E.entry_time(info[i + 1]) end
+    end
+    call('HSET', FRONTIER, other.origin, format('%.0f', last))
+    call('HSET', NEWEST, other.origin, format('%.0f', last))
+    call('HSET', CONTEXT, other.origin, mpack(frontier))
+    for _, name in pairs_({'acks', 'lease', 'status', 'quarantined', 'reentry', 'members', 'paused'}) do call('DEL', PREFIX .. name) end
+    call('DEL', LOG, EPOCHS, SELF, MERGES, HELD, ALIVE, AHEAD)
+    call('HDEL', PREFIX .. 'collected', 'cursor')
+    call('SET', PREFIX .. 'sweep', other.name) -- names of keys with metadata were in the log
+  end
+
   -- arm makes the library accept writes for this server's life. A server whose run id or replication id is not the one
   -- that the epoch belongs to may have lost writes: a new epoch starts.
   local function arm(keys, argv)
     E.init()
-    db = 0
+    db, counted, ttl_queue = 0, {}, {}
     E.wake_all()
     local id, name, shard, random, runid, replid = tonumber(argv[1]), argv[2], tonumber(argv[3]), argv[4], argv[5], argv[6]
     E.xadd_ids = argv[7] or 'semi-strict'
@@ -128,8 +160,13 @@ do
     if not id or id < 1 or id > 63 or not shard or not random or not match(random, '^%x%x%x%x%x%x$') or not replid then
       return {err = 'ERR anabranch: region id, shard or random part is not valid'}
     end
-    local raw = call('GET', SELF)
+    local raw, copied = call('GET', SELF), false
     local self = raw and munpack(raw)
+    if self and self.region ~= id and argv[10] == self.name then
+      leave_copy(self)
+      raw, self = false, nil
+      copied = true
+    end
     if self and self.region ~= id then
       return {err = 'CRDTREGION this Redis belongs to region ' .. self.name .. ' with id ' .. self.region .. ', not to id ' .. id}
     end
@@ -154,9 +191,11 @@ do
       armed, origin = raw, self.origin
       return origin
     end
-    local counter = 1
-    if self then counter = tonumber_(match(self.epoch, '^(%d+)')) + 1 end
-    local epoch = format('%d-%s', counter, random)
+    local counter = self and epoch_number(self.origin) or 0
+    for o in pairs_(E.read_frontier()) do
+      if find(o, id .. '.', 1, true) == 1 and epoch_number(o) > counter then counter = epoch_number(o) end
+    end
+    local epoch = format('%d-%s', counter + 1, random)
     origin = format('%d.%d.%s', id, shard, epoch)
     local time = call('TIME')
     local at = (time[1] * 1000 + floor(time[2] / 1000)) * TICKS
@@ -171,7 +210,7 @@ do
       call('HSET', FRONTIER, old, format('%.0f', ended))
       if last_effect > 0 then call('HSET', NEWEST, old, format('%.0f', last_effect)) end
     end
-    local born = self and self.born or (not self and has_data() and 'data' or 'empty')
+    local born = self and self.born or (copied and 'copy') or (not self and has_data() and 'data') or 'empty'
     armed = mpack({born = born, format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))

@@ -43,6 +43,10 @@ type Config struct {
 	// another region says that it has missed nothing. 0: for ever.
 	TrustFor time.Duration
 
+	// CopyOf names the region whose Redis this one is a copy of (a promoted replica, or its RDB file), so that the data may become
+	// this region's. Empty: data of another region is refused.
+	CopyOf string
+
 	// Prefix of the keys that belong to Anabranch. Default "crdt:".
 	Prefix string
 

@@ -267,7 +267,7 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 	}
 	epochs, _ := b.client.HLen(ctx, b.cfg.Prefix+"epochs").Result()
 	origin, err = b.client.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, b.cfg.RegionID, b.cfg.RegionName, b.cfg.Shard,
-		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs, ledger, b.cfg.trustMillis()).Text()
+		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs, ledger, b.cfg.trustMillis(), b.cfg.CopyOf).Text()
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "CRDTREGION") {
 			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)
