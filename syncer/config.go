@@ -60,6 +60,9 @@ type Config struct {
 	AckPoll         time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
 	DriftLimit      time.Duration // 60 s of difference between clocks raises an alarm
 
+	// ShipAfterReplicas is how many replicas of the region's Redis must have an effect before peers see it. Default 0.
+	ShipAfterReplicas int
+
 	WindowBytes  int           // 8 MiB sent to a peer and not acknowledged; also what we buffer of a peer
 	FrameBytes   int           // 4 MiB in one frame; larger entries travel in several
 	EntryBytes   int           // 1 GiB in one log entry

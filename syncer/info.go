@@ -84,6 +84,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
 	f.add("crdt_stale_released_with_merge", 0)
+	f.add("crdt_replica_waits", s.counters.replicaWaits.Load())
 	f.add("crdt_relays", s.counters.relays.Load())
 	f.add("crdt_merged_keys", stats["merged_keys"])
 	f.add("crdt_conflicts", stats["conflicts"])

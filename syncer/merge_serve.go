@@ -8,6 +8,7 @@ import (
 
 	"anabranch/crdtmeta"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -19,6 +20,7 @@ type mergeServer struct {
 	source *mergeSource
 	clock  peerClock
 	asks   chan frame
+	client *redis.Client // for waiting
 }
 
 // openMerge takes MERGE and says what it is going to be.
@@ -159,6 +161,10 @@ func (m *mergeServer) receive(ctx context.Context) error {
 
 // answer gives one piece for each request.
 func (m *mergeServer) answer(ctx context.Context) error {
+	m.client = m.blockingClient()
+	defer m.client.Close()
+	stop := context.AfterFunc(ctx, func() { _ = m.client.Close() }) // ends a wait for replicas
+	defer stop()
 	for {
 		var err error
 		select {
@@ -240,6 +246,9 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 			return "", nil, err
 		}
 		return "", nil, refuse(codeEpoch, "region '%s' was armed anew", m.cfg.Region.Name)
+	}
+	if err == nil {
+		err = m.replicated(ctx, m.client)
 	}
 	return vector, first, err
 }

@@ -66,6 +66,9 @@ func (p *puller) release(ctx context.Context) error {
 		if err := p.collector.makeWay(ctx, info.last); err != nil {
 			return err
 		}
+		if err := p.announceCut(ctx, info.last); err != nil {
+			return err
+		}
 		if err := p.cfg.Redis.XTrimMinID(ctx, p.keys.log, info.last.ID()).Err(); err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"anabranch/internal/redistest"
 )
 
 // What a region has lost, because its Redis came back with an old snapshot, it gets back from those who have it, while it is
@@ -107,7 +109,9 @@ func TestEmptiedRegionGetsEverythingBack(t *testing.T) {
 	})
 	eventually(t, "a takes writes", func() bool { return a.tryWrite("INCRBY counter 1") == nil || a.arm(ctx) != nil })
 	c.write("SADD s y")
-	eventually(t, "all have all", func() bool { return a.get("counter") == "1106" && b.get("counter") == "1106" && c.get("counter") == "1106" })
+	eventually(t, "all have all", func() bool {
+		return a.get("counter") == "1106" && b.get("counter") == "1106" && c.get("counter") == "1106"
+	})
 	synced(t, regions...)
 	sameData(t, a, b, c)
 }
@@ -151,4 +155,48 @@ func TestACopyOfARegionBecomesAnother(t *testing.T) {
 	eventually(t, "nothing is left", func() bool {
 		return len(a.rdb.Keys(ctx, "crdt:[0-5]*").Val())+len(b.rdb.Keys(ctx, "crdt:[0-5]*").Val()) == 0
 	})
+}
+
+// With ship-after-replicas, peers see what enough replicas have, and nothing else.
+func TestPeersSeeWhatReplicasHave(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	one := func(cfg *Config) { cfg.ShipAfterReplicas = 1 }
+	a.run(peersOf(a, regions), one)
+	b.run(peersOf(b, regions))
+	a.write("SET k 1")
+	eventually(t, "a waits for a replica", func() bool { return a.counters.replicaWaits.Load() > 0 })
+	if got := b.get("k"); got != "" {
+		t.Fatalf("b has %q before any replica", got)
+	}
+	redistest.StartReplica(t, a.server)
+	eventually(t, "b has it", func() bool { return b.get("k") == "1" })
+}
+
+// A peer that is too slow for the backlog gets a merge, and never a log with a hole.
+func TestASlowPeerIsNotGivenALogWithAHole(t *testing.T) {
+	tiny := func(cfg *Config) {
+		cfg.BacklogBytes, cfg.KeepTime, cfg.Grace, cfg.TrimInterval = 4<<10, time.Millisecond, 200*time.Millisecond, 5*time.Millisecond
+		cfg.WindowBytes, cfg.ChunkEntries = 2<<10, 2
+	}
+	regions := mesh(t, 2, tiny)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	a.write("SET k 1")
+	synced(t, a)
+	if err := b.Pause(ctx, a.name); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		a.write(fmt.Sprintf("SADD s%d m%d", i%50, i))
+	}
+	eventually(t, "a has trimmed what b lacks", func() bool { return a.rdb.XLen(ctx, "crdt:log").Val() < 1000 })
+	if err := b.Resume(ctx, a.name); err != nil {
+		t.Fatal(err)
+	}
+	synced(t, a)
+	sameData(t, a, b)
+	if b.counters.mergesDone.Load() == 0 {
+		t.Error("nothing was merged")
+	}
 }

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"anabranch/crdtmeta"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -111,7 +113,14 @@ func (p *shipment) ship(ctx context.Context) error {
 	var pace pacer
 	for first := true; ctx.Err() == nil; {
 		sleep(ctx, pace.pause(time.Now(), p.cfg.GatherTime))
+		after := reader.after
 		entries, skipped, err := reader.next(ctx)
+		if err == nil && len(entries) > 0 {
+			err = p.untrimmed(ctx, after)
+		}
+		if err == nil && len(entries) > 0 {
+			err = p.replicated(ctx, client)
+		}
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
@@ -146,6 +155,58 @@ func (p *shipment) ship(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// untrimmed makes sure that nothing behind the place from which entries were just read was trimmed meanwhile: a log that is over its
+// size loses what a slow peer lacks.
+func (p *shipment) untrimmed(ctx context.Context, after crdtmeta.Time) error {
+	text, err := p.cfg.Redis.Get(ctx, p.keys.cut).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	cut, err := crdtmeta.ParseTime(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.keys.cut, err)
+	}
+	if cut <= after+1 {
+		return nil
+	}
+	info, err := p.readHistory(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.whole && after+1 < info.first {
+		return refuse(codeBehind, "the log begins at %d now, behind %d: the peer is too slow for the backlog", info.first, after)
+	}
+	return nil
+}
+
+// replicated waits until enough replicas of the region's Redis have all that was read from it so far, so that no fail-over can
+// take from this region what peers have. WAIT counts from the newest write of its own connection, so there is one.
+func (s *Syncer) replicated(ctx context.Context, client *redis.Client) error {
+	if s.cfg.ShipAfterReplicas == 0 {
+		return nil
+	}
+	for ctx.Err() == nil {
+		if err := cutSet.Run(ctx, client, []string{s.keys.shipped}, time.Now().UnixMilli()).Err(); err != nil {
+			return err
+		}
+		n, err := client.Wait(ctx, s.cfg.ShipAfterReplicas, replicaWait).Result()
+		if err != nil {
+			return err
+		}
+		if int(n) >= s.cfg.ShipAfterReplicas {
+			return nil
+		}
+		s.counters.replicaWaits.Add(1)
+	}
+	return ctx.Err()
+}
+
+// replicaWait bounds one look at the replicas.
+const replicaWait = 500 * time.Millisecond
 
 // unbroken makes sure that nothing was trimmed between choosing the start and reading the first entries. Later on the
 // peer's acknowledgement protects it.

@@ -173,6 +173,7 @@ type counters struct {
 	stampsAhead     atomic.Int64 // entries applied whose stamps were too far ahead of the region's clock
 	entriesTrimmed  atomic.Int64
 	mergesRequested atomic.Int64 // streams that a merge was needed for
+	replicaWaits    atomic.Int64 // times that too few replicas had what was to be shipped
 	relays          atomic.Int64 // merges begun for effects that their origin could not give
 	mergesServed    atomic.Int64 // merges that a peer began here
 	mergesDone      atomic.Int64 // merges that this region has finished

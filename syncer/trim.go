@@ -80,6 +80,13 @@ func overflow(h history, bytes, limit int64) crdtmeta.Time {
 	return h.first + crdtmeta.Time(excess*float64(h.last-h.first))
 }
 
+// announceCut notes that entries below cut may be gone from now on. It works when memory is short, too.
+func (s *Syncer) announceCut(ctx context.Context, cut crdtmeta.Time) error {
+	return cutSet.Run(ctx, s.cfg.Redis, []string{s.keys.cut}, cut.String()).Err()
+}
+
+var cutSet = newScript(`return redis.call('SET', KEYS[1], ARGV[1])`)
+
 // trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays
 // too, as a witness that nothing is missing behind it.
 func trimCut(applied []crdtmeta.Frontier, h history) (cut crdtmeta.Time, ok bool) {
@@ -94,8 +101,12 @@ func trimCut(applied []crdtmeta.Frontier, h history) (cut crdtmeta.Time, ok bool
 	return cut, len(applied) > 0
 }
 
-// cutLog removes entries below cut, whole nodes of the stream only, which is cheap.
+// cutLog removes entries below cut, whole nodes of the stream only, which is cheap. It says so first: whoever reads on from below
+// must not take what is left for all.
 func (l *leader) cutLog(ctx context.Context, cut crdtmeta.Time) error {
+	if err := l.announceCut(ctx, cut); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		n, err := l.cfg.Redis.Do(ctx, "XTRIM", l.keys.log, "MINID", "~", cut.ID(), "LIMIT", trimChunk).Int64()
 		if err != nil {

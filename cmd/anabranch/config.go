@@ -45,8 +45,10 @@ type config struct {
 	Quarantine  time.Duration
 	AloneAfter  time.Duration
 	CopyOf      string
-	DriftLimit  time.Duration
-	Prefix      string
+
+	ShipAfterReplicas int
+	DriftLimit        time.Duration
+	Prefix            string
 
 	LogLevel  string
 	LogFormat string

@@ -152,8 +152,10 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 
 		QuarantineAfter: c.Quarantine,
 		AloneAfter:      c.AloneAfter,
-		DriftLimit:      c.DriftLimit,
-		Log:             log.With().Str("part", "syncer").Logger(),
+
+		ShipAfterReplicas: c.ShipAfterReplicas,
+		DriftLimit:        c.DriftLimit,
+		Log:               log.With().Str("part", "syncer").Logger(),
 	}
 }
 
