@@ -9,7 +9,8 @@ import (
 // fixedKeys are the keys that Anabranch has whatever the data.
 var fixedKeys = []string{
 	"crdt:log", "crdt:self", "crdt:epochs", "crdt:frontier", "crdt:context", "crdt:acks", "crdt:members", "crdt:lease", "crdt:status",
-	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused",
+	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused", "crdt:alive", "crdt:cut", "crdt:flushed", "crdt:roster",
+	"crdt:reentry", "crdt:shipped",
 }
 
 // Leftovers lists the keys of the region's Redis that are not fixed, of all databases, in order: data and metadata.
