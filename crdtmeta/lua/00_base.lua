@@ -33,6 +33,7 @@ local held           -- why clients may not write now, or nil
 local checked = 0    -- ms at which crdt:self was last compared
 local origin         -- our origin
 local last_t = 0     -- t of the newest log entry
+local told = 0       -- t up to which somebody was told that all is recorded: entries come above, also when the clock goes back
 local last_effect = 0 -- t of the newest one with effects, or of a later one
 
 -- State of one call.
@@ -93,6 +94,7 @@ do
       E.select(d)
     end
     t = now * TICKS
+    if t <= told then t = told + 1 end
     if t <= last_t then t = last_t + 1 end
     E.begin_entry()
     counted, ttl_queue, remote = {}, {}, nil

@@ -255,7 +255,7 @@ do
     known, settled = munpack(argv[1]), tonumber_(argv[2])
     if type_(known) ~= 'table' or not settled then return {err = 'ERR anabranch: malformed call'} end
     -- While the log is ahead of the clock, t is a time that no look reaches before something else is written.
-    mark = now * TICKS > last_t and t or last_t
+    mark = now * TICKS > last_t and now * TICKS or last_t
     local replies = {}
     for i = 3, #argv, 3 do
       E.select(tonumber_(argv[i]))

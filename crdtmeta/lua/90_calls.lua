@@ -226,6 +226,7 @@ do
   local function info()
     local refused = E.begin(0)
     if refused then return refused end
+    if now * TICKS - 1 > told then told = now * TICKS - 1 end
     local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
     for name, n in pairs_(E.stats) do
       list[#list + 1] = name

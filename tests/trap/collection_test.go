@@ -20,7 +20,8 @@ func (p *trapped) wantLeft(names ...string) {
 				break
 			}
 			if time.Now().After(deadline) {
-				p.t.Errorf("region %s: %d keys are left: %.300q, want %.300q", region.Name, len(got), got, names)
+				p.t.Errorf("region %s: %d keys are left: %.300q, want %.300q\n%s\n%s", region.Name, len(got), got, names,
+					region.CRDT("INFO").Text, region.CRDT("STATUS"))
 				break
 			}
 		}
