@@ -95,9 +95,10 @@ func (l *leader) letAlone(ctx context.Context) error {
 // one region would collect what another one still takes from the region that was away.
 func (c *collector) quarantine(ctx context.Context, known membership, frontier crdtmeta.Frontier) (apart []string, err error) {
 	now := time.Now()
+	lost, enough := c.company(now)
 	for name, since := range c.waits.list(now) {
 		id := known.ids[name]
-		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter {
+		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter || !enough || !slices.Contains(lost, id) {
 			continue
 		}
 		var applied crdtmeta.Time
@@ -130,6 +131,26 @@ func (c *collector) quarantine(ctx context.Context, known membership, frontier c
 	}
 	slices.Sort(apart)
 	return apart, nil
+}
+
+// company says which regions give no sign of life, and whether those that do are enough to go on without them: more than half of
+// all, this one included, or half of them with the lowest id. So of two parts that are cut off from each other at most one goes
+// on. If both did, each would take what the other one has written alone for something that was removed.
+func (l *leader) company(now time.Time) (lost []int, enough bool) {
+	all, here, lowest, lowestHere := 1, 1, l.cfg.Region.ID, l.cfg.Region.ID
+	for _, link := range l.links {
+		other := link.snapshot(now, now)
+		all++
+		lowest = min(lowest, other.ID) // an id that is not known, 0, may be the lowest
+		switch {
+		case other.State.up():
+			here++
+			lowestHere = min(lowestHere, other.ID)
+		case other.State != StateRefused: // who refuses is there
+			lost = append(lost, other.ID)
+		}
+	}
+	return lost, 2*here > all || 2*here == all && lowest == lowestHere
 }
 
 // inQuarantine says whether a region is in quarantine here, and how much of its log had been applied when it was put there.
