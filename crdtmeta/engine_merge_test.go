@@ -1,6 +1,7 @@
 package crdtmeta_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -231,5 +232,22 @@ func TestAWholeMergeMakesTheSameData(t *testing.T) {
 	requireEqual(t, nodes)
 	if n := a.do(t, "LLEN", "l").Int(); n != 4 {
 		t.Errorf("the list has %d elements, want 4", n)
+	}
+}
+
+// The end of a merge of everything takes the frontier back once, and not again when it is said again.
+func TestAWholeMergeEndsOnce(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	a.do(t, "SET", "k", "v")
+	upto, sent := a.position(t), a.states(t, 0, []string{"k"})
+	b.merge(t, a.id, "whole", "", sent)
+	b.merge(t, a.id, "whole", upto, states{vector: "\x80"})
+	c.run(t, "SET", "later", "1")
+	exchange(t, []*node{b, c})
+	before := b.do(t, "HGETALL", "crdt:frontier").Strings()
+	b.merge(t, a.id, "whole", upto, states{vector: "\x80"})
+	if after := b.do(t, "HGETALL", "crdt:frontier").Strings(); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("the frontier was %q, and is %q", before, after)
 	}
 }

@@ -152,7 +152,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress, pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -293,6 +293,10 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
+	// The engine ends a merge of everything only once: as long as it is noted.
+	if err := m.cfg.Redis.HSet(ctx, m.keys.merges, formatID(m.id), m.progress.text()).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
 	if m.progress.Phase != phaseOwn {
 		if err := m.takeTheirs(ctx); err != nil {
 			return err

@@ -166,8 +166,9 @@ func (s *Syncer) inQuarantine(ctx context.Context, id int) (in bool, applied crd
 }
 
 // admitAgain takes a region out of quarantine when it has merged everything since it was put there. What is collected from then
-// on waits for it again: publishCollected sees to it that no round that began before goes on.
-func (s *server) admitAgain(ctx context.Context, caller hello) error {
+// on waits for it again: publishCollected sees to it that no round that began before goes on. told is what the region was told of
+// what is collected here. Should that be more by now, it has to look again whether it has missed some of it.
+func (s *server) admitAgain(ctx context.Context, caller hello, told crdtmeta.Frontier) error {
 	in, applied, err := s.inQuarantine(ctx, caller.ID)
 	if err != nil || !in {
 		return err
@@ -179,7 +180,11 @@ func (s *server) admitAgain(ctx context.Context, caller hello) error {
 		return err
 	}
 	s.cfg.Log.Info().Str("region", caller.Name).Msg("region is out of quarantine")
-	return nil
+	collected, err := s.region.collected(ctx)
+	if err == nil && !told.CoversAll(collected) {
+		err = refuse(codeEpoch, "more was collected meanwhile: connect again")
+	}
+	return err
 }
 
 // stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile.

@@ -106,3 +106,26 @@ func TestTwoRegionsDoNotGiveUpEachOther(t *testing.T) {
 	})
 	sameData(t, a, b)
 }
+
+// A region is not let in on the word of what was collected before: more may have been since.
+func TestARegionIsNotLetInOnAnOldWord(t *testing.T) {
+	r, _ := stopped(t)
+	ctx := context.Background()
+	server, caller := &server{Syncer: r.Syncer}, hello{Name: "beta", ID: 2, Reentry: 2}
+	collect := func(at int) {
+		r.rdb.HSet(ctx, r.keys.collected, "1.0.1-abcdef", at)
+		r.rdb.HSet(ctx, r.keys.quarantined, formatID(caller.ID), 1)
+	}
+	collect(10)
+	told, err := r.region.collected(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.admitAgain(ctx, caller, told); err != nil {
+		t.Errorf("is not let in: %v", err)
+	}
+	collect(11)
+	if err := server.admitAgain(ctx, caller, told); err == nil || !strings.Contains(err.Error(), "connect again") {
+		t.Errorf("is let in: %v", err)
+	}
+}
