@@ -278,8 +278,8 @@ func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Front
 	return true, nil
 }
 
-// collectedSet runs also when memory is short, which is when collection is needed most.
-var collectedSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
+// hashSet is HSET that runs also when memory is short, which is when collection is needed most.
+var hashSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 
 // visitLog visits the keys of all entries that are settled.
 func (c *collector) visitLog(ctx context.Context, known look) error {
@@ -326,7 +326,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 		return false, err
 	}
 	c.cursor = changed.last
-	return changed.last == until, collectedSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, changed.last.String()).Err()
+	return changed.last == until, hashSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, changed.last.String()).Err()
 }
 
 // changedKeys is what a stretch of the log says of keys.

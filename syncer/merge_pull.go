@@ -294,7 +294,7 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
 	// The engine ends a merge of everything only once: as long as it is noted.
-	if err := m.cfg.Redis.HSet(ctx, m.keys.merges, formatID(m.id), m.progress.text()).Err(); err != nil {
+	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	if m.progress.Phase != phaseOwn {
