@@ -1,6 +1,7 @@
 package crdtmeta_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -232,4 +233,52 @@ func TestAWholeMergeMakesTheSameData(t *testing.T) {
 	if n := a.do(t, "LLEN", "l").Int(); n != 4 {
 		t.Errorf("the list has %d elements, want 4", n)
 	}
+}
+
+// The end of a merge of everything takes the frontier back once, and not again when it is said again.
+func TestAWholeMergeEndsOnce(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	a.do(t, "SET", "k", "v")
+	upto, sent := a.position(t), a.states(t, 0, []string{"k"})
+	b.merge(t, a.id, "whole", "", sent)
+	b.merge(t, a.id, "whole", upto, states{vector: "\x80"})
+	c.run(t, "SET", "later", "1")
+	exchange(t, []*node{b, c})
+	before := b.do(t, "HGETALL", "crdt:frontier").Strings()
+	b.merge(t, a.id, "whole", upto, states{vector: "\x80"})
+	if after := b.do(t, "HGETALL", "crdt:frontier").Strings(); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("the frontier was %q, and is %q", before, after)
+	}
+}
+
+// What a call of the log costs does not grow with the number of calls that a merge took.
+func TestManyVectorsDoNotSlowTheLog(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.run(t, "SET", "first", "1")
+	b.merge(t, a.id, "changes", "", a.states(t, 0, []string{"first"}))
+	vector := string(crdtmeta.Frontier{a.log[0].origin: a.log[len(a.log)-1].t + 1}.AppendMsgpack(nil))
+	words := []string{"HSET", "crdt:ahead"}
+	for i := range 5000 {
+		words = append(words, "more"+strconv.Itoa(i), vector)
+	}
+	b.do(t, words...)
+	apply := func(n int) {
+		for i := range n {
+			a.run(t, "SADD", "s", strconv.Itoa(i))
+			a.fetch(t)
+			b.take(t, a)
+		}
+	}
+	apply(1)
+	before := b.do(t, "HLEN", "crdt:ahead").Int()
+	if before < 4000 {
+		t.Errorf("one call has looked at more than %d of 5000 vectors", 5000-before)
+	}
+	apply(100)
+	if n := b.do(t, "EXISTS", "crdt:ahead").Int(); n != 0 {
+		t.Errorf("%d vectors are left, although the frontier covers them", b.do(t, "HLEN", "crdt:ahead").Int())
+	}
+	requireEqual(t, nodes)
 }

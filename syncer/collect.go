@@ -278,8 +278,8 @@ func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Front
 	return true, nil
 }
 
-// collectedSet runs also when memory is short, which is when collection is needed most.
-var collectedSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
+// hashSet is HSET that runs also when memory is short, which is when collection is needed most.
+var hashSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 
 // visitLog visits the keys of all entries that are settled.
 func (c *collector) visitLog(ctx context.Context, known look) error {
@@ -317,28 +317,45 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if ctx.Err() != nil || c.cursor >= until {
 		return true, nil
 	}
-	count := max(1, c.count)
-	entries, err := readBetween(ctx, c.cfg.Redis, c.keys.log, c.cursor.ID(), until.ID(), int64(count))
+	changed, err := c.changedKeys(ctx, c.cursor, until, c.count)
 	if err != nil {
-		return false, fmt.Errorf("reading the log: %w", err)
-	}
-	keys, last, bytes := map[string]int{}, until, 0
-	for _, e := range entries {
-		t, size, err := gather(keys, e)
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", c.keys.log, err)
-		}
-		last, bytes = t, bytes+size
-	}
-	if len(entries) < count && bytes < readBytesGoal {
-		last = until
-	}
-	c.count = min(readMax, readBytesGoal*len(entries)/(bytes+1))
-	if err := f(keys, last); err != nil {
 		return false, err
 	}
-	c.cursor = last
-	return last == until, collectedSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, last.String()).Err()
+	c.count = changed.next
+	if err := f(changed.keys, changed.last); err != nil {
+		return false, err
+	}
+	c.cursor = changed.last
+	return changed.last == until, hashSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, changed.last.String()).Err()
+}
+
+// changedKeys is what a stretch of the log says of keys.
+type changedKeys struct {
+	keys map[string]int // name in crdt:gc → how many entries changed it
+	last crdtmeta.Time  // no entry of the stretch is after it, and none up to it is left out
+	next int            // entries that the next stretch may have: so many as have readBytesGoal bytes
+}
+
+// changedKeys reads up to count entries of the log, at least one, after a time and up to another.
+func (s *Syncer) changedKeys(ctx context.Context, after, until crdtmeta.Time, count int) (changedKeys, error) {
+	count = max(1, count)
+	changed, bytes := changedKeys{keys: map[string]int{}, last: until}, 0
+	entries, err := readBetween(ctx, s.cfg.Redis, s.keys.log, after.ID(), until.ID(), int64(count))
+	if err != nil {
+		return changed, fmt.Errorf("reading the log: %w", err)
+	}
+	for _, e := range entries {
+		t, size, err := gather(changed.keys, e)
+		if err != nil {
+			return changed, fmt.Errorf("%s: %w", s.keys.log, err)
+		}
+		changed.last, bytes = t, bytes+size
+	}
+	if len(entries) < count && bytes < readBytesGoal {
+		changed.last = until
+	}
+	changed.next = min(readMax, readBytesGoal*len(entries)/(bytes+1))
+	return changed, nil
 }
 
 // gather adds the keys of one entry, and tells the size of it in bytes. One that Anabranch did not write has no keys.

@@ -164,14 +164,8 @@ func (c *collector) sweep(ctx context.Context, t crdtmeta.Time) error {
 }
 
 func (c *collector) sweepDatabase(ctx context.Context, db int, t crdtmeta.Time) error {
-	conn := c.cfg.Redis.Conn()
-	defer conn.Close()
-	defer conn.Select(context.WithoutCancel(ctx), 0) // it goes back to a pool
-	if err := conn.Select(ctx, db).Err(); err != nil {
-		return err
-	}
 	for cursor := uint64(0); ; {
-		names, next, err := conn.Scan(ctx, cursor, "*", collectRead).Result()
+		names, next, err := c.scanPage(ctx, db, cursor, collectRead)
 		if err != nil {
 			return err
 		}

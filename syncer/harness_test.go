@@ -171,6 +171,15 @@ func (r *testRegion) tryWrite(commands ...string) error {
 	return nil
 }
 
+// armedWrite runs a command and says whether it did. If not, it arms the engine.
+func (r *testRegion) armedWrite(command string) bool {
+	if r.tryWrite(command) == nil {
+		return true
+	}
+	_ = r.arm(context.Background())
+	return false
+}
+
 func (r *testRegion) get(key string) string {
 	value, _ := r.rdb.Get(context.Background(), key).Result()
 	return value

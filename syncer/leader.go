@@ -42,12 +42,17 @@ func (s *Syncer) lead(ctx context.Context) {
 func (s *Syncer) leadThese(ctx context.Context) {
 	l := &leader{Syncer: s, began: time.Now(), view: newView()}
 	l.collector = newCollector(l)
-	if !l.prepare(ctx) {
+	known, ok := l.prepare(ctx)
+	if !ok {
 		return
 	}
 	var tasks sync.WaitGroup // every task ends with ctx
 	for _, name := range s.peerNames() {
-		l.links = append(l.links, newLinkStatus(name, &l.news))
+		status := newLinkStatus(name, &l.news)
+		if id := known.ids[name]; id != 0 {
+			status.met(id) // by an earlier leader: this one may never reach it
+		}
+		l.links = append(l.links, status)
 	}
 	for _, status := range l.links {
 		p := &puller{
@@ -76,22 +81,26 @@ func (l *leader) downFor(id int) time.Duration {
 	return longest
 }
 
-// prepare waits until the region's Redis answers and notes our own name and id. It is false when ctx ended first.
-func (l *leader) prepare(ctx context.Context) bool {
+// prepare waits until the region's Redis answers, notes our own name and id, and tells who is known. ok is false when ctx ended
+// first.
+func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 	for last := ""; ctx.Err() == nil; sleep(ctx, time.Second) {
 		err := l.members.learn(ctx, l.cfg.Region.Name, l.cfg.Region.ID)
 		if err == nil {
 			err = l.view.load(ctx, l.region.frontier)
 		}
 		if err == nil {
-			return true
+			known, err = l.membership(ctx)
+		}
+		if err == nil {
+			return known, true
 		}
 		if text := plain(err); text != last {
 			last = text
 			l.cfg.Log.Warn().Str("cause", text).Msg("leading must wait")
 		}
 	}
-	return false
+	return known, false
 }
 
 // every calls work at an interval. After an error it waits longer and logs a new error once.

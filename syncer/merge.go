@@ -42,6 +42,18 @@ type mergeProgress struct {
 	Keys   int64         `json:"keys"`   // merged so far
 	Bytes  int64         `json:"bytes"`  // received so far
 	Began  time.Time     `json:"began"`
+	Self   string        `json:"self"` // our own epoch: cursors of our SCAN are of no use in another one
+}
+
+// in is the progress as it counts in an epoch of ours.
+func (p mergeProgress) in(self crdtmeta.Origin) mergeProgress {
+	if text := self.String(); p.Self != text {
+		p.Self = text
+		if p.Phase == phaseOwn {
+			p.DB, p.Cursor = 0, 0
+		}
+	}
+	return p
 }
 
 func (p mergeProgress) text() string {

@@ -152,7 +152,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress, pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -293,6 +293,10 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
+	// The engine ends a merge of everything only once: as long as it is noted.
+	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
 	if m.progress.Phase != phaseOwn {
 		if err := m.takeTheirs(ctx); err != nil {
 			return err
@@ -377,11 +381,12 @@ func (m *merging) takeOwn(ctx context.Context) error {
 
 // ownPage does so for one page of SCAN.
 func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error) {
-	names, cursor, err := m.scanPage(ctx, db, m.progress.Cursor)
+	names, cursor, err := m.scanPage(ctx, db, m.progress.Cursor, mergeStep)
 	if err != nil {
 		return 0, err
 	}
-	var keys []keyState
+	var asked []keyState
+	bytes, met := 0, map[string]bool{} // a key and its companion are two names
 	for _, name := range names {
 		if strings.HasPrefix(name, m.cfg.Prefix) {
 			key, ok := crdtmeta.KeyOf(m.cfg.Prefix, name)
@@ -390,25 +395,40 @@ func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error
 			}
 			name = key
 		}
-		keys = append(keys, keyState{db: strconv.Itoa(db), key: name})
+		if met[name] {
+			continue
+		}
+		met[name] = true
+		if bytes += len(name); bytes > m.cfg.BatchBytes {
+			if err := m.ask(ctx, asked); err != nil {
+				return 0, err
+			}
+			asked, bytes = nil, len(name)
+		}
+		asked = append(asked, keyState{db: strconv.Itoa(db), key: name})
 	}
+	return cursor, m.ask(ctx, asked)
+}
+
+// ask merges keys that we name.
+func (m *merging) ask(ctx context.Context, keys []keyState) error {
 	if len(keys) == 0 {
-		return cursor, nil
+		return nil
 	}
 	codec, payload := compress(appendNames(keys), m.cfg.CompressFrom)
 	if err := m.frames.write(verbAsk, codec, payload); err != nil {
-		return 0, err
+		return err
 	}
 	for {
 		p, err := m.next(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if p.place.Phase != phaseOwn {
 			continue // a piece asked for ahead, behind the end
 		}
 		if err := m.take(ctx, p, func() {}); err != nil || p.place.End {
-			return cursor, err
+			return err
 		}
 	}
 }

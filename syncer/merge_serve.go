@@ -111,16 +111,6 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, mode string) e
 	return nil
 }
 
-func (s *Syncer) databaseSize(ctx context.Context, db int) (int64, error) {
-	conn := s.cfg.Redis.Conn()
-	defer conn.Close()
-	if err := conn.Select(ctx, db).Err(); err != nil {
-		return 0, err
-	}
-	defer conn.Select(context.WithoutCancel(ctx), 0) // it goes back to a pool
-	return conn.DBSize(ctx).Result()
-}
-
 // run answers until the peer has all, or the link or ctx ends.
 func (m *mergeServer) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)

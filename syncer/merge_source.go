@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"sort"
 	"strconv"
@@ -18,6 +17,8 @@ type mergeSource struct {
 	*server
 	place mergePlace
 	upto  crdtmeta.Time // own time: later changes come with the log
+	tail  crdtmeta.Time // behind upto: names of crdt:gc were read up to here
+	count int           // entries of the log read at once; follows their size
 	left  []keyState    // of the step at work, not handed out
 	next  mergePlace    // when left is empty
 
@@ -59,21 +60,22 @@ func (m *mergeSource) took(n int) {
 	}
 }
 
-// add leaves out what was handed out before. A name that is forgotten goes twice, which does no harm.
-func (m *mergeSource) add(db, key string) {
-	hash := maphash.String(m.seed, db+":"+key)
+// add takes a name as in crdt:gc, and leaves out what was handed out before. One that is forgotten goes twice, which does no harm.
+func (m *mergeSource) add(name string) {
+	hash := maphash.String(m.seed, name)
 	if _, twice := m.seen[hash]; twice {
 		return
 	}
 	if len(m.seen) < mergeNames {
 		m.seen[hash] = struct{}{}
 	}
+	db, key, _ := strings.Cut(name, ":")
 	m.left = append(m.left, keyState{db: db, key: key})
 }
 
 // scanStep reads a page of a database. A key that has only metadata is known by its companion.
 func (m *mergeSource) scanStep(ctx context.Context) error {
-	names, cursor, err := m.scanPage(ctx, m.place.DB, m.place.Cursor)
+	names, cursor, err := m.scanPage(ctx, m.place.DB, m.place.Cursor, mergeStep)
 	if err != nil {
 		return err
 	}
@@ -102,81 +104,50 @@ func (m *mergeSource) scanStep(ctx context.Context) error {
 	return nil
 }
 
-// scanPage is a page of SCAN in a database.
-func (s *Syncer) scanPage(ctx context.Context, db int, cursor uint64) (names []string, next uint64, err error) {
-	conn := s.cfg.Redis.Conn()
-	defer conn.Close()
-	if err := conn.Select(ctx, db).Err(); err != nil {
-		return nil, 0, err
-	}
-	defer conn.Select(context.WithoutCancel(ctx), 0) // it goes back to a pool
-	return conn.Scan(ctx, cursor, "*", mergeStep).Result()
-}
-
-// databases lists, in order, those that hold keys.
-func (s *Syncer) databases(ctx context.Context) ([]int, error) {
-	text, err := s.cfg.Redis.Info(ctx, "keyspace").Result()
-	if err != nil {
-		return nil, err
-	}
-	var list []int
-	for line := range strings.Lines(text) {
-		name, _, _ := strings.Cut(line, ":")
-		if digits, found := strings.CutPrefix(name, "db"); found {
-			if db, err := strconv.Atoi(digits); err == nil {
-				list = append(list, db)
-			}
-		}
-	}
-	sort.Ints(list)
-	return list, nil
-}
-
 // logStep finds the keys that changed in the next stretch of the log: its entries name them, and crdt:gc those of entries that
 // were trimmed. Names are noted there before an entry goes, so whoever reads the log first misses none.
 func (m *mergeSource) logStep(ctx context.Context) error {
-	after, upto := m.place.Until, m.upto
-	entries, err := m.cfg.Redis.Do(ctx, "XRANGE", m.keys.log, "("+after.ID(), upto.ID(), "COUNT", readMax).Slice()
+	if m.place.Until >= m.upto {
+		return m.tailStep(ctx)
+	}
+	changed, err := m.changedKeys(ctx, m.place.Until, m.upto, m.count)
 	if err != nil {
-		return fmt.Errorf("reading the log: %w", err)
+		return err
 	}
-	until := upto
-	type change struct {
-		t     crdtmeta.Time
-		names map[string]int
-	}
-	changes := make([]change, 0, len(entries))
-	for _, e := range entries {
-		c := change{names: map[string]int{}}
-		if c.t, _, err = gather(c.names, e); err != nil {
-			return fmt.Errorf("%s: %w", m.keys.log, err)
-		}
-		changes = append(changes, c)
-	}
-	if len(entries) == readMax {
-		until = changes[len(changes)-1].t
-	}
-	noted, err := m.noted(ctx, after, &until)
+	m.count = changed.next
+	until := changed.last
+	noted, err := m.noted(ctx, m.place.Until, &until)
 	if err != nil {
 		return err
 	}
 	for _, name := range noted {
-		db, key, _ := strings.Cut(name, ":")
-		m.add(db, key)
+		m.add(name)
 	}
-	for _, c := range changes {
-		if c.t > until {
-			break
-		}
-		for name := range c.names {
-			db, key, _ := strings.Cut(name, ":")
-			m.add(db, key)
-		}
+	for name := range changed.keys {
+		m.add(name)
 	}
 	m.next.Until = until
-	m.next.End = until >= upto
 	return nil
 }
+
+// tailStep reads the rest of crdt:gc. A name stands there under the last of several times, so one that was noted for a change
+// before upto may have come to stand behind it, and the log need not say so.
+func (m *mergeSource) tailStep(ctx context.Context) error {
+	until := endOfTime
+	noted, err := m.noted(ctx, max(m.upto, m.tail), &until)
+	if err != nil {
+		return err
+	}
+	for _, name := range noted {
+		m.add(name)
+	}
+	m.tail = until
+	m.next.End = until == endOfTime
+	return nil
+}
+
+// endOfTime is above all times: they are exact in a Lua number.
+const endOfTime = crdtmeta.Time(1 << 53)
 
 // noted lists names of crdt:gc with a time behind after, up to until, which comes down when they are too many. Names of one time
 // are not divided.

@@ -107,3 +107,19 @@ func visible(t *testing.T, r *testRegion) redistest.Keyspace {
 	maps.DeleteFunc(space, func(name string, _ redistest.Entry) bool { return strings.Contains(name, ":"+crdtmeta.DefaultPrefix) })
 	return space
 }
+
+// A cursor of SCAN that our own Redis gave before it was started anew says nothing.
+func TestMergeProgressForgetsCursorsOfAnotherEpoch(t *testing.T) {
+	one, two := crdtmeta.Origin{Region: 1, Epoch: "1-aaaaaa"}, crdtmeta.Origin{Region: 1, Epoch: "2-bbbbbb"}
+	own := mergeProgress{Phase: phaseOwn, DB: 3, Cursor: 77, Self: one.String()}
+	if got := own.in(one); got != own {
+		t.Errorf("in the same epoch: %+v", got)
+	}
+	if got := own.in(two); got.DB != 0 || got.Cursor != 0 || got.Self != two.String() {
+		t.Errorf("in another one: %+v", got)
+	}
+	theirs := mergeProgress{Phase: phaseScan, DB: 3, Cursor: 77, Self: one.String()}
+	if got := theirs.in(two); got.Cursor != 77 {
+		t.Errorf("the other region's cursor: %+v", got)
+	}
+}

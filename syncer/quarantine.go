@@ -98,9 +98,10 @@ func (l *leader) letAlone(ctx context.Context) error {
 // one region would collect what another one still takes from the region that was away.
 func (c *collector) quarantine(ctx context.Context, known membership, frontier crdtmeta.Frontier) (apart []string, err error) {
 	now := time.Now()
+	lost, enough := c.company(now)
 	for name, since := range c.waits.list(now) {
 		id := known.ids[name]
-		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter {
+		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter || !enough || !slices.Contains(lost, id) {
 			continue
 		}
 		var applied crdtmeta.Time
@@ -135,6 +136,26 @@ func (c *collector) quarantine(ctx context.Context, known membership, frontier c
 	return apart, nil
 }
 
+// company says which regions give no sign of life, and whether those that do are enough to go on without them: more than half of
+// all, this one included, or half of them with the lowest id. So of two parts that are cut off from each other at most one goes
+// on. If both did, each would take what the other one has written alone for something that was removed.
+func (l *leader) company(now time.Time) (lost []int, enough bool) {
+	all, here, lowest, lowestHere := 1, 1, l.cfg.Region.ID, l.cfg.Region.ID
+	for _, link := range l.links {
+		other := link.snapshot(now, now)
+		all++
+		lowest = min(lowest, other.ID) // an id that is not known, 0, may be the lowest
+		switch {
+		case other.State.up():
+			here++
+			lowestHere = min(lowestHere, other.ID)
+		case other.State != StateRefused: // who refuses is there
+			lost = append(lost, other.ID)
+		}
+	}
+	return lost, 2*here > all || 2*here == all && lowest == lowestHere
+}
+
 // inQuarantine says whether a region is in quarantine here, and how much of its log had been applied when it was put there.
 func (s *Syncer) inQuarantine(ctx context.Context, id int) (in bool, applied crdtmeta.Time, err error) {
 	text, err := s.cfg.Redis.HGet(ctx, s.keys.quarantined, formatID(id)).Result()
@@ -148,8 +169,9 @@ func (s *Syncer) inQuarantine(ctx context.Context, id int) (in bool, applied crd
 }
 
 // admitAgain takes a region out of quarantine when it has merged everything since it was put there. What is collected from then
-// on waits for it again: publishCollected sees to it that no round that began before goes on.
-func (s *server) admitAgain(ctx context.Context, caller hello) error {
+// on waits for it again: publishCollected sees to it that no round that began before goes on. told is what the region was told of
+// what is collected here. Should that be more by now, it has to look again whether it has missed some of it.
+func (s *server) admitAgain(ctx context.Context, caller hello, told crdtmeta.Frontier) error {
 	in, applied, err := s.inQuarantine(ctx, caller.ID)
 	if err != nil || !in {
 		return err
@@ -161,7 +183,11 @@ func (s *server) admitAgain(ctx context.Context, caller hello) error {
 		return err
 	}
 	s.cfg.Log.Info().Str("region", caller.Name).Msg("region is out of quarantine")
-	return nil
+	collected, err := s.region.collected(ctx)
+	if err == nil && !told.CoversAll(collected) {
+		err = refuse(codeEpoch, "more was collected meanwhile: connect again")
+	}
+	return err
 }
 
 // stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile.

@@ -66,3 +66,66 @@ func TestRegionInQuarantineComesBackWithoutDeletedKeysAndWithItsOwn(t *testing.T
 		t.Errorf("set1 is %v", members)
 	}
 }
+
+// Of two regions that are cut off from each other for long, at most one goes on without the other: what each has written
+// meanwhile is kept.
+func TestTwoRegionsDoNotGiveUpEachOther(t *testing.T) {
+	heldBackAfter = 0
+	t.Cleanup(func() { heldBackAfter = heldBackTime })
+	regions := mesh(t, 2, soon)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	a.write("SET old 1", "SADD s x")
+	synced(t, a, b)
+	a.stop()
+	b.stop()
+	a.run(map[string][]string{b.name: {"127.0.0.1:1"}}, soon)
+	b.run(map[string][]string{a.name: {"127.0.0.1:1"}}, soon)
+	for i := range 20 {
+		a.write(fmt.Sprintf("SET a%d 1", i), fmt.Sprintf("SADD s a%d", i))
+		b.write(fmt.Sprintf("SET b%d 1", i), fmt.Sprintf("SADD s b%d", i))
+	}
+	eventually(t, "the one with the lowest id goes on alone", func() bool { return a.rdb.HExists(ctx, a.keys.quarantined, formatID(b.id)).Val() })
+	eventually(t, "its metadata goes", func() bool { return a.rdb.Exists(ctx, "crdt:0{a5}").Val() == 0 })
+	if b.rdb.HLen(ctx, b.keys.quarantined).Val() != 0 || b.rdb.Exists(ctx, "crdt:0{b5}").Val() == 0 {
+		t.Error("the other one goes on alone, too")
+	}
+	a.stop()
+	b.stop()
+	a.run(peersOf(a, regions), soon)
+	b.run(peersOf(b, regions), soon)
+	eventually(t, "all have all", func() bool {
+		for i := range 20 {
+			for _, r := range regions {
+				if r.get(fmt.Sprint("a", i)) == "" || r.get(fmt.Sprint("b", i)) == "" {
+					return false
+				}
+			}
+		}
+		return a.rdb.SCard(ctx, "s").Val() == 41 && b.rdb.SCard(ctx, "s").Val() == 41
+	})
+	sameData(t, a, b)
+}
+
+// A region is not let in on the word of what was collected before: more may have been since.
+func TestARegionIsNotLetInOnAnOldWord(t *testing.T) {
+	r, _ := stopped(t)
+	ctx := context.Background()
+	server, caller := &server{Syncer: r.Syncer}, hello{Name: "beta", ID: 2, Reentry: 2}
+	collect := func(at int) {
+		r.rdb.HSet(ctx, r.keys.collected, "1.0.1-abcdef", at)
+		r.rdb.HSet(ctx, r.keys.quarantined, formatID(caller.ID), 1)
+	}
+	collect(10)
+	told, err := r.region.collected(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.admitAgain(ctx, caller, told); err != nil {
+		t.Errorf("is not let in: %v", err)
+	}
+	collect(11)
+	if err := server.admitAgain(ctx, caller, told); err == nil || !strings.Contains(err.Error(), "connect again") {
+		t.Errorf("is let in: %v", err)
+	}
+}

@@ -144,6 +144,11 @@ func (s *Syncer) change(ctx context.Context, entry rosterEntry) (bool, error) {
 	return true, s.loadRoster(ctx)
 }
 
+const (
+	maxRoster     = 256     // regions that were ever added or removed; 63 can be there at once
+	maxRosterTime = 1 << 50 // ms: far off, and exact in a Lua number with all that come after it
+)
+
 // hearRoster takes the changes that another region tells.
 func (s *Syncer) hearRoster(ctx context.Context, text []byte) error {
 	if len(text) == 0 {
@@ -153,14 +158,21 @@ func (s *Syncer) hearRoster(ctx context.Context, text []byte) error {
 	if err := json.Unmarshal(text, &told); err != nil {
 		return fmt.Errorf("%w: roster: %w", errFrame, err)
 	}
+	if len(told) > maxRoster {
+		return fmt.Errorf("%w: roster of %d regions", errFrame, len(told))
+	}
 	for _, entry := range told {
+		own := entry.Name == s.cfg.Region.Name
+		if entry.At < 0 || entry.At >= maxRosterTime || entry.ID < 0 || entry.ID > crdtmeta.MaxRegion || !own && entry.ID == s.cfg.Region.ID {
+			return fmt.Errorf("%w: roster: region %.40q has id %d, since %d", errFrame, entry.Name, entry.ID, entry.At)
+		}
 		s.roster.mu.Lock()
 		old, known := s.roster.entries[entry.Name]
 		s.roster.mu.Unlock()
 		if known && old.At >= entry.At {
 			continue
 		}
-		if err := s.validMember(entry.Name, entry.Addrs); err != nil && entry.Name != s.cfg.Region.Name {
+		if err := s.validMember(entry.Name, entry.Addrs); err != nil && !own {
 			return fmt.Errorf("%w: roster: %w", errFrame, err)
 		}
 		news, err := s.change(ctx, entry)

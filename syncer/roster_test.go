@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"anabranch/crdtmeta"
 )
 
 // Regions come and go while all goes on. One that was removed is refused until it is added again, and then merges everything:
@@ -77,5 +79,27 @@ func TestMembershipIsRefusedWhenItMakesNoSense(t *testing.T) {
 	}
 	if err := a.RemoveMember(ctx, "nobody"); err == nil || !strings.Contains(err.Error(), "is not a member") {
 		t.Errorf("remove: %v", err)
+	}
+}
+
+// What another region tells of the membership is checked before it is kept.
+func TestHeardMembershipIsChecked(t *testing.T) {
+	r, _ := stopped(t)
+	ctx := context.Background()
+	for _, wrong := range []rosterEntry{
+		{Name: "b", ID: 2, At: 1 << 60}, {Name: "b", ID: 2, At: -1}, {Name: "b", ID: r.id, At: 1}, {Name: "b", ID: crdtmeta.MaxRegion + 1, At: 1}, {Name: "7", At: 1},
+	} {
+		if err := r.hearRoster(ctx, encodeJSON([]rosterEntry{wrong})); err == nil {
+			t.Errorf("%+v is taken", wrong)
+		}
+	}
+	if err := r.hearRoster(ctx, encodeJSON(make([]rosterEntry, maxRoster+1))); err == nil {
+		t.Error("a roster without end is taken")
+	}
+	if n := r.rdb.Exists(ctx, r.keys.roster).Val(); n != 0 {
+		t.Error("something was kept")
+	}
+	if err := r.hearRoster(ctx, encodeJSON([]rosterEntry{{Name: "b", ID: 2, Addrs: []string{"h:1"}, At: 1}})); err != nil || r.peers()["b"] == nil {
+		t.Errorf("a region is not taken: %v", err)
 	}
 }

@@ -198,7 +198,7 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	if err != nil {
 		return nil, refuse(codeProtocol, "%s: %v", verbPull, err)
 	}
-	if err := s.admitAgain(ctx, caller); err != nil {
+	if err := s.admitAgain(ctx, caller, collected); err != nil {
 		return nil, err
 	}
 	shipment, err := newShipment(s, frames, caller, frontier)

@@ -72,14 +72,50 @@ do
     leads = nil
   end
 
-  -- catch_up drops the vectors that the frontier covers.
+  -- A long merge under load leaves a vector for each of its calls, so a call of the log looks at some of them only.
+  local SOME = 100
+  local cursor = '0' -- where the next call goes on
+  local origins      -- name → true of all vectors, perhaps of more; nil until they are needed
+
+  -- led_origins are those that keys which are ahead may have stamps of, although the frontier has nothing of them.
+  function E.led_origins()
+    if not origins then
+      origins = {}
+      E.select(0)
+      local all = call('HVALS', AHEAD)
+      for i = 1, #all do
+        for o in pairs_(munpack(all[i])) do origins[o] = true end
+      end
+    end
+    return origins
+  end
+
+  -- new_vector keeps a vector under a name.
+  function E.new_vector(name, vector)
+    local here = db
+    E.select(0)
+    call('HSET', AHEAD, name, mpack(vector))
+    E.select(here)
+    E.some_ahead = true
+    for o in pairs_(origins and vector or {}) do origins[o] = true end
+  end
+
+  -- begin_ahead is called with arming: what is ahead here is not known yet.
+  function E.begin_ahead()
+    E.some_ahead, origins, cursor = call('EXISTS', AHEAD) == 1, nil, '0'
+  end
+
+  -- catch_up drops vectors that the frontier covers, among the next ones.
   function E.catch_up(frontier)
     E.select(0)
-    local all = call('HGETALL', AHEAD)
-    E.some_ahead = false
-    for i = 1, #all, 2 do
-      if E.beyond(munpack(all[i + 1]), frontier) then E.some_ahead = true else call('HDEL', AHEAD, all[i]) end
+    local page = call('HSCAN', AHEAD, cursor, 'COUNT', SOME)
+    cursor = page[1]
+    local found, over = page[2], {}
+    for i = 1, #found, 2 do
+      if not E.beyond(munpack(found[i + 1]), frontier) then over[#over + 1] = found[i] end
     end
+    if #over > 0 then E.in_parts(call, 'HDEL', AHEAD, over) end
+    if call('EXISTS', AHEAD) == 0 then E.begin_ahead() end
   end
 
   -- included says whether what a key shows already has the effects of the entry at work in it.

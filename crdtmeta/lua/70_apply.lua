@@ -200,15 +200,10 @@ do
     M.late = nil
 
     -- Keys that a merge brought may have stamps of origins that the frontier has nothing of.
-    local known = frontier
-    if E.some_ahead then
-      known = E.union({}, frontier)
-      local vectors = call('HVALS', AHEAD)
-      for i = 1, #vectors do E.union(known, munpack(vectors[i])) end
-    end
+    local led = E.some_ahead and E.led_origins() or {}
 
     local function keep_position()
-      frontier[o], known[o] = at, at
+      frontier[o] = at
       E.select(0)
       call('HSET', FRONTIER, o, format('%.0f', at))
       if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
@@ -271,8 +266,11 @@ do
             local effects = E.effects
             remote = {o = o, t = et, op = 0, seen = context, context = context, prefix = mpack(1, o, et), runs = entry.runs}
             E.stamp_fields = {'n' .. o, 'n' .. origin}
-            for other in pairs_(known) do
+            for other in pairs_(frontier) do
               if other ~= o then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
+            end
+            for other in pairs_(led) do
+              if other ~= o and not frontier[other] then E.stamp_fields[#E.stamp_fields + 1] = 'n' .. other end
             end
             E.select(0)
             local p, n = 4, #body

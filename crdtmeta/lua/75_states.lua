@@ -294,11 +294,7 @@ do
     if not vectors[text] then
       vectors.n = vectors.n + 1
       vectors[text] = format('%.0f.%d', t, vectors.n)
-      local here = db
-      E.select(0)
-      call('HSET', AHEAD, vectors[text], mpack(vector))
-      E.some_ahead = true
-      E.select(here)
+      E.new_vector(vectors[text], vector)
     end
     rec.v = vectors[text]
   end
@@ -408,7 +404,8 @@ do
     end
   end
 
-  -- FCALL anabranch_merge from mode progress upto vector { db key state }…
+  -- FCALL anabranch_merge from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge, of
+  -- everything only if there is progress or a key.
   function E.merge_states(argv)
     local refused = E.begin(0)
     if refused then return refused end
@@ -418,6 +415,9 @@ do
     if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[2] == 'whole'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
+    -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
+    -- not go back again.
+    if whole and progress == '' and #argv < 8 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
     -- Everything is read before the first of it changes anything.
     local states = {}
     for i = 6, #argv, 3 do

@@ -186,7 +186,8 @@ do
       last_effect = kind ~= 't' and E.entry_time(entry[1]) or 0
       if kind ~= 'f' then break end
     end
-    held, E.some_ahead = call('GET', HELD) or nil, call('EXISTS', AHEAD) == 1
+    held = call('GET', HELD) or nil
+    E.begin_ahead()
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
       armed, origin = raw, self.origin
       return origin
