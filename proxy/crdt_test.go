@@ -103,6 +103,9 @@ func TestCRDTCommands(t *testing.T) {
 		"CRDT DIGEST 0 x y":       "-ERR syntax error\r\n",
 		"CRDT DIGEST 0 no:such":   "*2\r\n$1\r\n0\r\n$5\r\n0:0:0\r\n",
 		"CRDT EXPLAIN no:such":    "",
+		"CRDT REPAIR":             "-ERR wrong number of arguments for 'crdt|repair' command\r\n",
+		"CRDT REPAIR crdt:x":      "-ERR key names starting with 'crdt:' are reserved\r\n",
+		"CRDT REPAIR no:such":     ":0\r\n",
 	} {
 		if got := w.do(line); got != want && want != "" {
 			t.Errorf("%s: got %q, want %q", line, got, want)
