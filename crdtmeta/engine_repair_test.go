@@ -169,3 +169,21 @@ func TestHistoriesWithRepairsConverge(t *testing.T) {
 		randomHistory(p, history.Integers, history.Fractions)
 	})
 }
+
+// A key whose data is found to be lost while a batch is applied is not removed when the batch itself has written it anew.
+func TestWhatABatchWritesAnewIsNotLost(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	commands(t, a, "SET k 5", "HSET h f v", "SET gone 5")
+	exchange(t, nodes)
+	a.pick(t, 0)
+	a.do(t, "DEL", "k", "h", "gone")
+	commands(t, b, "INCR k", "XCRDT.REPAIR k", "SET h v", "XCRDT.REPAIR h", "INCR gone")
+	exchange(t, nodes)
+	for _, n := range nodes {
+		n.pick(t, 0)
+		if got := words(n.do(t, "MGET", "k", "h", "gone")); got != "6 v " {
+			t.Errorf("region %d shows %q", n.id, got)
+		}
+	}
+}
