@@ -111,6 +111,10 @@ func TestCRDTCommands(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
+	w.want("MULTI", "+OK\r\n")
+	w.want("SET repaired v", "+QUEUED\r\n")
+	w.want("CRDT REPAIR repaired no:such", "+QUEUED\r\n")
+	w.want("EXEC", "*2\r\n+OK\r\n:1\r\n")
 	if got := w.do("CRDT PEERS"); !strings.Contains(got, "$6\r\nlag-ms\r\n$4\r\n1500\r\n") || !strings.Contains(got, "acked-at\r\n$2\r\n77\r\n") {
 		t.Errorf("PEERS: got %q", got)
 	}
