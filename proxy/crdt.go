@@ -100,6 +100,19 @@ func (s *session) crdtDigest(args [][]byte) {
 	s.ops = append(s.ops, digest)
 }
 
+// crdtRepair has the engine write anew what this region shows of keys. It travels alone, as values may be large.
+func (s *session) crdtRepair(args [][]byte) {
+	op := resp.AppendBulkString(nil, "XCRDT.REPAIR")
+	for _, arg := range args[2:] {
+		op = resp.AppendBulk(op, arg)
+	}
+	repair := backend.Op{Kind: backend.OpWrite, Discard: s.silent(), Alone: true, Argc: len(args) - 1, Count: 1, Bytes: op}
+	if s.replay != nil {
+		repair.DB = s.replay.db
+	}
+	s.ops = append(s.ops, repair)
+}
+
 func (s *session) crdtInfo([][]byte) {
 	ctx, cancel := s.controlContext()
 	defer cancel()
@@ -252,6 +265,7 @@ func (s *session) crdtHelp([][]byte) {
 		"MEMBERS REMOVE <region>", "    End a region's membership, everywhere.",
 		"PAUSE (<region>|ALL)", "    Stop taking effects from a region.",
 		"PEERS", "    Return the state of the links to the other regions.",
+		"REPAIR <key> [<key> ...]", "    Write anew, to all regions, what this one shows of keys, and return how many of them there are.",
 		"RESUME (<region>|ALL)", "    Take effects from a region again.",
 		"STATUS", "    Tell what replication is doing and waiting for.",
 		"WAIT <regions> <timeout>", "    Wait until other regions have applied what this connection wrote, and return how many have.",

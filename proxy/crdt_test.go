@@ -103,11 +103,18 @@ func TestCRDTCommands(t *testing.T) {
 		"CRDT DIGEST 0 x y":       "-ERR syntax error\r\n",
 		"CRDT DIGEST 0 no:such":   "*2\r\n$1\r\n0\r\n$5\r\n0:0:0\r\n",
 		"CRDT EXPLAIN no:such":    "",
+		"CRDT REPAIR":             "-ERR wrong number of arguments for 'crdt|repair' command\r\n",
+		"CRDT REPAIR crdt:x":      "-ERR key names starting with 'crdt:' are reserved\r\n",
+		"CRDT REPAIR no:such":     ":0\r\n",
 	} {
 		if got := w.do(line); got != want && want != "" {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
+	w.want("MULTI", "+OK\r\n")
+	w.want("SET repaired v", "+QUEUED\r\n")
+	w.want("CRDT REPAIR repaired no:such", "+QUEUED\r\n")
+	w.want("EXEC", "*2\r\n+OK\r\n:1\r\n")
 	if got := w.do("CRDT PEERS"); !strings.Contains(got, "$6\r\nlag-ms\r\n$4\r\n1500\r\n") || !strings.Contains(got, "acked-at\r\n$2\r\n77\r\n") {
 		t.Errorf("PEERS: got %q", got)
 	}

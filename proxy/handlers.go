@@ -90,6 +90,7 @@ func init() {
 		"CRDT STATUS":    {blocks: true, run: (*session).crdtStatus},
 		"CRDT DIGEST":    {run: (*session).crdtDigest},
 		"CRDT EXPLAIN":   {run: (*session).crdtExplain},
+		"CRDT REPAIR":    {run: (*session).crdtRepair},
 		"CRDT CONFLICTS": {blocks: true, run: (*session).crdtConflicts},
 		"CRDT HELP":      {run: (*session).crdtHelp},
 	}

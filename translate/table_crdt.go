@@ -11,6 +11,7 @@ var crdtCommands = rows{
 		{Name: "CRDT MEMBERS", Arity: -2, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT PAUSE", Arity: 3, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT PEERS", Arity: 2, Class: Local, flags: "noscript loading stale"},
+		{Name: "CRDT REPAIR", Arity: -3, Class: Local, flags: "write denyoom admin noscript", keys: keys(span(2, -1, reads|writes))},
 		{Name: "CRDT RESUME", Arity: 3, Class: Local, flags: "admin noscript"},
 		{Name: "CRDT STATUS", Arity: 2, Class: Local, flags: "noscript loading stale"},
 		{Name: "CRDT VERIFY", Arity: -2, Class: Refused, flags: "admin noscript", Reason: noVerify},

@@ -19,7 +19,9 @@ type Region struct {
 type Config struct {
 	Regions  []Region      // at least two
 	Rate     int           // keys a second that are looked at first, 0 for as many as possible
-	Patience time.Duration // how long a key that differs is looked at again until it counts as undecided
+	Patience time.Duration // how long a key that differs is looked at again until it counts as undecided, and one that was repaired until it is equal
+	Repair   bool          // repair what differs
+	Prefer   string        // the region whose value is right where nothing else tells; may be empty
 }
 
 // DefaultPatience is far above what effects take over a healthy link.
@@ -49,12 +51,18 @@ func (c *Config) Validate() error {
 	case c.Patience <= 0:
 		return fmt.Errorf("patience: %v is not above zero", c.Patience)
 	}
+	if c.Prefer != "" && !c.Repair {
+		return errors.New("prefer: nothing is to be repaired")
+	}
 	names := map[string]bool{}
 	for _, region := range c.Regions {
 		if names[region.Name] {
 			return fmt.Errorf("region %s is named twice", region.Name)
 		}
 		names[region.Name] = true
+	}
+	if c.Prefer != "" && !names[c.Prefer] {
+		return fmt.Errorf("prefer: %s is none of the regions", c.Prefer)
 	}
 	return nil
 }

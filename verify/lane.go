@@ -71,7 +71,7 @@ func (r *run) again(ctx context.Context, pending []*suspect, look func(context.C
 				return nil, err
 			}
 			for i, of := range looks {
-				if !r.decide(suspects[i], of) {
+				if !r.decide(ctx, suspects[i], of) {
 					kept = append(kept, suspects[i])
 				}
 			}
@@ -81,17 +81,26 @@ func (r *run) again(ctx context.Context, pending []*suspect, look func(context.C
 	return kept, nil
 }
 
-// decide says whether a suspect is done with.
-func (r *run) decide(s *suspect, looks []look) bool {
+// decide says whether a suspect is done with. With repairs, one that is different begins anew until it is equal.
+func (r *run) decide(ctx context.Context, s *suspect, looks []look) bool {
 	switch s.judge(looks) {
 	case equal:
+		if s.repairs > 0 {
+			r.repaired(s)
+		}
 		return true
 	case different:
-		r.settle(s, looks)
-		return true
+		if s.repairs == 0 && !r.settle(s, looks) || !r.cfg.Repair {
+			return true
+		}
+		return r.repair(ctx, s, looks)
 	}
 	if time.Since(s.since) > r.cfg.Patience {
-		r.giveUp(s)
+		if s.repairs > 0 {
+			r.unrepaired(s, "region "+s.healer+" has written it anew, but it is not equal yet: "+s.undecided(r.regions))
+		} else {
+			r.giveUp(s)
+		}
 		return true
 	}
 	s.next = time.Now().Add(s.delay)

@@ -51,6 +51,10 @@ type suspect struct {
 	need  crdtmeta.Frontier // all that any region had applied then
 	why   string            // why it is not decided
 	lags  int               // the region (from 1) that effects are on their way to, 0 for none
+
+	news    bool   // that it differs has not been reported before
+	repairs int    // how often it was repaired, last by healer and at since
+	healer  string // a region's name
 }
 
 type verdict int

@@ -14,6 +14,7 @@ type Summary struct {
 	Keys      int64 // of the first region, and those that only others have
 	Different map[Reason]int64
 	Undecided int64
+	Repaired  int64 // of those that differed
 	Took      time.Duration
 }
 
@@ -29,6 +30,9 @@ func (s *Summary) Differences() (n int64) {
 type Report interface {
 	Differs(Difference)
 	Undecided(Undecided)
+	// Repaired and Unrepaired follow Differs when differences are to be repaired.
+	Repaired(Repaired)
+	Unrepaired(Unrepaired)
 }
 
 // Verifier compares regions. Run may be called again and again, but not at the same time.
@@ -121,19 +125,22 @@ func (r *run) everything(ctx context.Context) error {
 	return group.Wait()
 }
 
-// settle ends a suspect. A repair would begin here, with what the regions show and know of the key.
-func (r *run) settle(s *suspect, looks []look) {
+// settle counts a key that is different, and reports it unless that was done before. It answers false when this run has met it
+// already.
+func (r *run) settle(s *suspect, looks []look) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reason, detail := explain(looks, r.regions)
 	seen, news := r.note(s, "differs")
 	if seen {
-		return
+		return false
 	}
+	s.news = news
 	r.summary.Different[reason]++
 	if news {
 		r.report.Differs(Difference{DB: s.db, Key: s.name, Reason: reason, Detail: detail, Regions: shown(looks, r.regions)})
 	}
+	return true
 }
 
 func (r *run) giveUp(s *suspect) {
@@ -152,13 +159,16 @@ func (r *run) giveUp(s *suspect) {
 
 // note remembers a key that is reported: whether it was counted in this run, since SCAN may name one twice, and whether it is news.
 func (r *run) note(s *suspect, how string) (seen, news bool) {
-	name := fmt.Sprintf("%s %d:%s", how, s.db, s.name)
+	name := s.note(how)
 	last, known := r.reported[name]
 	if known || len(r.reported) < rememberKeys {
 		r.reported[name] = r.runs
 	}
 	return known && last == r.runs, !known
 }
+
+// note is the name under which a suspect is remembered.
+func (s *suspect) note(how string) string { return fmt.Sprintf("%s %d:%s", how, s.db, s.name) }
 
 func (r *run) count(keys int) {
 	r.mu.Lock()

@@ -28,20 +28,26 @@ func runVerify(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	asJSON := flags.Bool("json", false, "one JSON object a line: differences and undecided keys, then a summary")
 	watch := flags.Bool("watch", false, "compare again and again until it is stopped, and name each difference once")
 	rate := flags.Int("rate", 0, fmt.Sprintf("keys a second at most; 0 for as many as possible, with --watch %d", watchRate))
-	patience := flags.Duration("patience", verify.DefaultPatience, "how long a key that keeps changing, or whose effects do not arrive, is looked at")
+	repair := flags.Bool("repair", false, "have the region that is right write keys that differ anew")
+	prefer := flags.String("prefer", "", "with --repair: NAME of the region that is right where neither the reason nor a majority tells")
+	patience := flags.Duration("patience", verify.DefaultPatience, "how long a key that keeps changing, or whose effects do not arrive, or that was repaired, is looked at")
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch verify --region NAME=ADDRESS --region NAME=ADDRESS [flags]\n\n"+
 			"Compares the keys of all regions, under traffic as well, and names those that differ with the\n"+
 			"reason. Effects that are on their way make no difference. The exit code is 0 when all keys are\n"+
 			"equal, 1 when some differ, and 2 when the comparison is not complete: a region does not answer,\n"+
-			"or keys could not be decided. Nothing is changed. The users need CRDT, SCAN, EXISTS and INFO.\n\n")
+			"or keys could not be decided. The users need CRDT, SCAN, EXISTS and INFO.\n\n"+
+			"Nothing is changed without --repair. With it, one region writes each key that differs anew, which\n"+
+			"goes to the others as any write does: the regions that nobody has written to past Anabranch are\n"+
+			"right if they agree, else most regions are, else the one of --prefer. The exit code is 0 when all\n"+
+			"differences were repaired. The users need the right to write all keys.\n\n")
 		writeFlags(stdout, flags, false)
 	}
 	if err := parseFlags(flags, args); err != nil {
 		return err
 	}
-	cfg := verify.Config{Rate: *rate, Patience: *patience}
+	cfg := verify.Config{Rate: *rate, Patience: *patience, Repair: *repair, Prefer: *prefer}
 	if *watch && *rate == 0 {
 		cfg.Rate = watchRate
 	}
@@ -71,7 +77,7 @@ func runVerify(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	switch {
 	case err != nil:
 		return &incompleteError{err}
-	case summary.Differences() > 0:
+	case summary.Differences() > summary.Repaired:
 		return errSilent
 	case summary.Undecided > 0:
 		return &incompleteError{fmt.Errorf("%d keys could not be decided", summary.Undecided)}
@@ -91,7 +97,7 @@ func watchRegions(ctx context.Context, verifier *verify.Verifier, report verifyR
 	for {
 		pause := watchPause
 		summary, err := verifier.Run(ctx, report)
-		differ = differ || summary.Differences() > 0
+		differ = differ || summary.Differences() > summary.Repaired
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintf(stderr, "anabranch verify: %v; the comparison begins anew in %v\n", err, watchRetry)
 			pause = watchRetry

@@ -48,6 +48,14 @@ func (v *verifyText) Undecided(u verify.Undecided) {
 	v.printf("db%d %q: undecided: %s\n", u.DB, u.Key, u.Why)
 }
 
+func (v *verifyText) Repaired(d verify.Repaired) {
+	v.printf("db%d %q: repaired with the value of region %s in %v\n", d.DB, d.Key, d.Region, d.Took.Round(time.Millisecond))
+}
+
+func (v *verifyText) Unrepaired(u verify.Unrepaired) {
+	v.printf("db%d %q: not repaired: %s\n", u.DB, u.Key, u.Why)
+}
+
 func (v *verifyText) finish(s verify.Summary, regions int) error {
 	found := "no differences"
 	if n := s.Differences(); n > 0 {
@@ -56,6 +64,9 @@ func (v *verifyText) finish(s verify.Summary, regions int) error {
 			parts = append(parts, fmt.Sprintf("%s %d", reason, s.Different[reason]))
 		}
 		found = fmt.Sprintf("%d keys differ (%s)", n, strings.Join(parts, ", "))
+	}
+	if s.Repaired > 0 {
+		found += fmt.Sprintf(", %d repaired", s.Repaired)
 	}
 	if s.Undecided > 0 {
 		found += fmt.Sprintf(", %d undecided", s.Undecided)
@@ -79,7 +90,9 @@ type jsonKey struct {
 	// Only where the name is no UTF-8, which JSON cannot carry.
 	Base64  string       `json:"key-base64,omitempty"`
 	Reason  string       `json:"reason,omitempty"`
-	Detail  string       `json:"detail"`
+	Detail  string       `json:"detail,omitempty"`
+	Region  string       `json:"region,omitempty"`  // whose value it is now
+	Millis  int64        `json:"took-ms,omitempty"` // of a repair
 	Regions []jsonRegion `json:"regions,omitempty"`
 }
 
@@ -95,6 +108,7 @@ type jsonSummary struct {
 	Regions   int              `json:"region-count"`
 	Keys      int64            `json:"keys"`
 	Different map[string]int64 `json:"different"`
+	Repaired  int64            `json:"repaired"`
 	Undecided int64            `json:"undecided"`
 	Millis    int64            `json:"took-ms"`
 }
@@ -137,11 +151,21 @@ func (v *verifyJSON) Undecided(u verify.Undecided) {
 	v.write(newJSONKey("undecided", u.DB, u.Key, u.Why))
 }
 
+func (v *verifyJSON) Repaired(d verify.Repaired) {
+	object := newJSONKey("repaired", d.DB, d.Key, "")
+	object.Region, object.Millis = d.Region, d.Took.Milliseconds()
+	v.write(object)
+}
+
+func (v *verifyJSON) Unrepaired(u verify.Unrepaired) {
+	v.write(newJSONKey("not-repaired", u.DB, u.Key, u.Why))
+}
+
 func (v *verifyJSON) finish(s verify.Summary, regions int) error {
 	different := map[string]int64{}
 	for reason, n := range s.Different {
 		different[string(reason)] = n
 	}
-	v.write(jsonSummary{"summary", regions, s.Keys, different, s.Undecided, s.Took.Milliseconds()})
+	v.write(jsonSummary{"summary", regions, s.Keys, different, s.Repaired, s.Undecided, s.Took.Milliseconds()})
 	return v.err
 }

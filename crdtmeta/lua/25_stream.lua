@@ -279,11 +279,9 @@ do
     E.remember_late(S, late)
   end
 
-  -- content emits and records all of a stream that replaced a key, as after RENAME. Groups stay behind: which entries they have
-  -- delivered is not known elsewhere, so a group that moved would be another one in each region.
-  function E.stream_content(S)
+  -- stream_entries emits and records all entries of a stream, which has no live cells but groups, and its last id.
+  function E.stream_entries(S)
     local k, from, top = S.k, '-', '0-0'
-    for _, group in pairs_(E.groups_of(k)) do call('XGROUP', 'DESTROY', k, group.name) end
     repeat
       local all, list = call('XRANGE', k, from, '+', 'COUNT', 1000), {'', ''}
       for i = 1, #all do
@@ -296,5 +294,12 @@ do
     until #all < 1000
     local last = E.stream_info(k)['last-generated-id']
     if last ~= top then E.emit('g', k, 's', '', last) end
+  end
+
+  -- stream_content is for a stream that replaced a key, as after RENAME. Groups stay behind: which entries they have delivered is
+  -- not known elsewhere, so a group that moved would be another one in each region.
+  function E.stream_content(S)
+    E.destroy_natively(S.k)
+    E.stream_entries(S)
   end
 end

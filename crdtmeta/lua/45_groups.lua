@@ -228,7 +228,7 @@ do
   H.XCLAIM, H.XAUTOCLAIM = native, native
 
   -- acknowledged is the id up to which everything that the group has delivered here is acknowledged.
-  local function acknowledged(k, name, cell)
+  function E.acknowledged(k, name, cell)
     local pending = call('XPENDING', k, name)
     local low = pending[1] > 0 and pending[2]
     if cell.l and (not low or E.id_before(cell.l[1], low)) then low = cell.l[1] end
@@ -242,7 +242,7 @@ do
     local S, cell = E.open_cell(k, 'xg' .. name)
     local reply = native(argv, i, n)
     if type_(reply) ~= 'number' or reply == 0 then return reply end
-    local upto, says = acknowledged(k, name, cell), false
+    local upto, says = E.acknowledged(k, name, cell), false
     if cell.k and not E.id_before(cell.k, upto) then return reply end
     for j = i + 3, i + n - 1 do
       local id = find(argv[j], '-', 1, true) and argv[j] or argv[j] .. '-0'

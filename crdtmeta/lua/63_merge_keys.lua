@@ -26,6 +26,8 @@ do
     local r, S = remote, E.open(k)
     local rec = S.rec
     M.touch(k)
+    local behind = M.renewed_stream(S, list, p, given)
+    if behind then return behind end
     if rec.T then S.timed = true end
     -- What comes with a removal of all groups says more than the cells of groups do.
     local groups = rec.q and not (list[p + 3] == 'g' and list[p + 4] == k and list[p + 5] == 'D')

@@ -160,6 +160,72 @@ do
     E.keep_group(S, name, cell, r.o, r.t)
   end
 
+  -- said_anew gathers what follows a removal of a stream, from p on, if that writes the stream anew: entries {field, value, op},
+  -- groups {name, id, op}, the last id, and where the effects end.
+  local function said_anew(list, p, k)
+    local entries, groups, last, nth = {}, {}, nil, remote.op
+    while true do
+      nth = nth + 1
+      if list[p] == 'a' and list[p + 1] == 'x' and list[p + 2] == k then
+        local flat = list[p + 4]
+        for i = 1, #flat, 2 do entries[#entries + 1] = {'x' .. flat[i], flat[i + 1], nth} end
+      elseif list[p] == 'g' and list[p + 1] == k and list[p + 2] == 'c' then
+        groups[#groups + 1] = {list[p + 3], list[p + 4], nth}
+      elseif list[p] == 'g' and list[p + 1] == k and list[p + 2] == 's' then
+        last = list[p + 4]
+      else
+        return entries, groups, last, p
+      end
+      p = p + 5
+    end
+  end
+
+  -- renewed_stream takes a removal of a stream and what writes it anew in one step, so that groups which are said anew keep what
+  -- they have delivered here, and entries that are there already are not late. It answers where the effects end, or nil where the
+  -- removal is to be taken alone.
+  function M.renewed_stream(S, list, p, given)
+    local k, r = S.k, remote
+    if list[p + 3] ~= 'a' or list[p + 4] ~= 'x' or list[p + 5] ~= k or E.native_type(k) ~= 'x' then return nil end
+    local entries, groups, last, behind = said_anew(list, p + 3, k)
+    if S.rec.T then S.timed = true end
+    local had, upto = {}, r.op + (behind - p - 3) / 5
+    for _, group in pairs_(E.groups_of(k)) do had[group.name] = true end
+    M.full(S, true, function()
+      M.forget(S, given)
+      E.set_ttl(S.rec, r.o, r.t, r.op, -1)
+      S.rec.x = nil
+      for _, e in pairs_(entries) do
+        local field = e[1]
+        local cell = S.cells[field] or {w = {}}
+        S.cells[field] = cell
+        r.op = e[3]
+        E.reset(cell)
+        cell.w[#cell.w + 1] = {r.o, r.t, r.op, e[2], true}
+        if field ~= 'x' then M.conflict(k, 'x', sub(field, 2), cell) end
+      end
+      for _, g in pairs_(groups) do
+        local cell = S.cells['xg' .. g[1]] or {w = {}}
+        if not refused(S.rec.d) and not refused(cell.d) then
+          S.cells['xg' .. g[1]] = cell
+          cell.g = cell.g or {}
+          cell.g[#cell.g + 1] = {r.o, r.t, g[3], g[2]}
+        end
+      end
+      r.op = upto
+    end)
+    if E.native_type(k) ~= 'x' then return behind end
+    if last then M.last_id(k, last) end
+    S = E.open_collection(k)
+    for _, g in pairs_(groups) do
+      if not had[g[1]] and E.group_of(k, g[1]) then
+        local cell = E.group_cell(S, g[1])
+        E.set_late(S, g[1], cell, pass(S, '0-0', g[2]))
+        E.keep_group(S, g[1], cell)
+      end
+    end
+    return behind
+  end
+
   local function destroyed(S, name)
     local r, cell = remote, E.group_cell(S, name)
     E.destroy(S, name, cell, r.o, r.t, r.op)

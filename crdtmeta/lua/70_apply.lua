@@ -173,8 +173,12 @@ do
       for i = 1, #E.lost do
         E.select(E.lost[i][1])
         local S = E.open(E.lost[i][2])
-        call('UNLINK', S.k)
-        E.remove_local(S)
+        E.lift(S)
+        if E.missing(S) and not E.passed(S.rec) then -- no later effect of this call has overwritten it
+          S = E.open(S.k)
+          call('UNLINK', S.k)
+          E.remove_local(S)
+        end
       end
     end
     E.finish()

@@ -112,6 +112,24 @@ func TestDigestsNeedTheRightToTheirKeys(t *testing.T) {
 	}
 }
 
+// CRDT REPAIR writes keys and belongs to administrators.
+func TestRepairsNeedTheRightToTheirKeys(t *testing.T) {
+	v := NewVocabulary(nil)
+	for rules, want := range map[string]bool{
+		"+@all ~*": true, "+@all ~k": false, "+@all ~k* ~l": true, "+@all -@admin ~*": false, "+@all -@write ~*": false, "+@all %R~*": false, "+@all %W~*": false,
+	} {
+		user, err := (&User{name: "u", selectors: []*selector{{}}, vocabulary: v}).With(strings.Fields(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := [][]byte{[]byte("CRDT"), []byte("REPAIR"), []byte("k"), []byte("l")}
+		cmd := translate.Classify(translate.Lookup(args[0]), args).Command
+		if got := user.Check(cmd, args).Reason == Allowed; got != want {
+			t.Errorf("%s: CRDT REPAIR allowed: %v", rules, got)
+		}
+	}
+}
+
 func TestLogCountsSimilarDenials(t *testing.T) {
 	var log Log
 	now := time.Unix(1000, 0)
