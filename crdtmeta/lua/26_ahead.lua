@@ -72,14 +72,51 @@ do
     leads = nil
   end
 
-  -- catch_up drops the vectors that the frontier covers.
+  -- A merge leaves a vector for each of its calls, so nothing may go through all of them with every batch of the log.
+  local LOOKED_AT = 32 -- vectors for each call of catch_up, on average
+  local joined         -- the union of all vectors, or nil when it has to be read
+  local looks = 0
+
+  -- forget_ahead is called when the library is armed: what is in memory may not be what is in Redis.
+  function E.forget_ahead() joined, looks = nil, 0 end
+
+  -- joined_ahead is the union of all vectors. It may have more: vectors that the frontier has covered since.
+  function E.joined_ahead()
+    if not joined then
+      joined = {}
+      E.select(0)
+      local all = call('HVALS', AHEAD)
+      for i = 1, #all do E.union(joined, munpack(all[i])) end
+    end
+    return joined
+  end
+
+  function E.store_ahead(name, vector)
+    local here = db
+    E.select(0)
+    E.union(E.joined_ahead(), vector)
+    call('HSET', AHEAD, name, mpack(vector))
+    E.some_ahead = true
+    E.select(here)
+  end
+
+  -- catch_up drops the vectors that the frontier covers: all at once, and some of them now and then before that.
   function E.catch_up(frontier)
     E.select(0)
-    local all = call('HGETALL', AHEAD)
-    E.some_ahead = false
-    for i = 1, #all, 2 do
-      if E.beyond(munpack(all[i + 1]), frontier) then E.some_ahead = true else call('HDEL', AHEAD, all[i]) end
+    if not E.beyond(E.joined_ahead(), frontier) then
+      call('DEL', AHEAD)
+      E.some_ahead, joined = false, nil
+      return
     end
+    looks = looks + LOOKED_AT
+    if looks < call('HLEN', AHEAD) then return end
+    looks, joined = 0, {}
+    local all = call('HGETALL', AHEAD)
+    for i = 1, #all, 2 do
+      local vector = munpack(all[i + 1])
+      if E.beyond(vector, frontier) then E.union(joined, vector) else call('HDEL', AHEAD, all[i]) end
+    end
+    E.some_ahead = next_(joined) ~= nil
   end
 
   -- included says whether what a key shows already has the effects of the entry at work in it.

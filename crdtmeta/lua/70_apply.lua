@@ -202,9 +202,7 @@ do
     -- Keys that a merge brought may have stamps of origins that the frontier has nothing of.
     local known = frontier
     if E.some_ahead then
-      known = E.union({}, frontier)
-      local vectors = call('HVALS', AHEAD)
-      for i = 1, #vectors do E.union(known, munpack(vectors[i])) end
+      known = E.union(E.union({}, frontier), E.joined_ahead())
     end
 
     local function keep_position()

@@ -294,11 +294,7 @@ do
     if not vectors[text] then
       vectors.n = vectors.n + 1
       vectors[text] = format('%.0f.%d', t, vectors.n)
-      local here = db
-      E.select(0)
-      call('HSET', AHEAD, vectors[text], mpack(vector))
-      E.some_ahead = true
-      E.select(here)
+      E.store_ahead(vectors[text], vector)
     end
     rec.v = vectors[text]
   end

@@ -187,6 +187,7 @@ do
       if kind ~= 'f' then break end
     end
     held, E.some_ahead = call('GET', HELD) or nil, call('EXISTS', AHEAD) == 1
+    E.forget_ahead()
     if self and self.runid == runid and self.replid == replid and self.shard == shard then
       armed, origin = raw, self.origin
       return origin
