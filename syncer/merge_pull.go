@@ -168,6 +168,11 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	if m.progress.Mode == mergeChanges {
+		if err := p.adoptCollected(ctx, host.Collected); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
 	frames.open(p.cfg.FrameBytes, p.cfg.SilenceLimit)
 	p.cfg.Log.Info().Str("peer", p.name).Str("mode", m.progress.Mode).Stringer("since", m.progress.Since).Int64("keys", m.offer.Total).
 		Int64("merged", m.progress.Keys).Msg("merge with region")
