@@ -26,7 +26,7 @@ func (p *peerClock) outgoing(b beat, now time.Time) beat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.now = now.UnixMilli()
-	if !p.lastAt.IsZero() {
+	if !p.lastAt.IsZero() && !now.Before(p.lastAt) { // no number of a beat is negative, also when our clock was set back
 		b.echo, b.held = p.lastNow, now.Sub(p.lastAt).Milliseconds()
 	}
 	return b

@@ -168,6 +168,11 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	if m.progress.Mode == mergeChanges {
+		if err := p.adoptCollected(ctx, host.Collected); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
 	frames.open(p.cfg.FrameBytes, p.cfg.SilenceLimit)
 	p.cfg.Log.Info().Str("peer", p.name).Str("mode", m.progress.Mode).Stringer("since", m.progress.Since).Int64("keys", m.offer.Total).
 		Int64("merged", m.progress.Keys).Msg("merge with region")
@@ -333,8 +338,8 @@ func (m *merging) takeTheirs(ctx context.Context) error {
 
 // take merges one piece; moved notes the progress with the last part of it.
 func (m *merging) take(ctx context.Context, p piece, moved func()) error {
-	for len(p.keys) > m.size {
-		first, rest := p.keys[:m.size], p.keys[m.size:]
+	for n := callSize(p.keys, m.size); n < len(p.keys); n = callSize(p.keys, m.size) {
+		first, rest := p.keys[:n], p.keys[n:]
 		m.progress.Keys += int64(len(first))
 		if err := m.call(ctx, m.progress.text(), p.vector, first); err != nil {
 			return err
@@ -347,6 +352,21 @@ func (m *merging) take(ctx context.Context, p piece, moved func()) error {
 		return nil
 	}
 	return m.call(ctx, m.progress.text(), p.vector, p.keys)
+}
+
+// callBytes of states are no burden to a call, whatever it costs by itself.
+const callBytes = 8 << 10
+
+// callSize is how many keys the next call takes: the size, and more of them where they are small. A call has a price of its own,
+// which many calls of a few keys would pay again and again on a machine that is busy.
+func callSize(keys []keyState, size int) int {
+	n, bytes := 0, 0
+	for ; n < len(keys); n++ {
+		if bytes += len(keys[n].state); n >= max(1, size) && bytes > callBytes {
+			break
+		}
+	}
+	return n
 }
 
 // takeOwn asks for what the other region has of our keys in databases that were emptied there, or in all of them.
@@ -436,7 +456,7 @@ func (m *merging) ask(ctx context.Context, keys []keyState) error {
 // call hands keys to the engine, again and again while it cannot take them. It rests as long as the call took: clients come
 // first. Calls that take long make the next ones smaller.
 func (m *merging) call(ctx context.Context, progress, vector string, keys []keyState) error {
-	delay := m.cfg.RetryMin
+	delay, said := m.cfg.RetryMin, ""
 	for ctx.Err() == nil {
 		began := time.Now()
 		held, err := m.engine.merge(ctx, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
@@ -456,6 +476,10 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 			}
 		}
 		m.show(cause)
+		if cause != said {
+			m.cfg.Log.Warn().Str("peer", m.name).Str("phase", m.progress.Phase).Str("cause", cause).Msg("merge waits")
+			said = cause
+		}
 		sleep(ctx, delay)
 		delay = min(2*delay, m.cfg.RetryMax)
 	}

@@ -220,5 +220,17 @@ var collectedPublish = newScript(`
 for id in string.gmatch(ARGV[1], '%d+') do
   if redis.call('HEXISTS', KEYS[2], id) == 0 then return 0 end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+for i = 2, #ARGV, 2 do
+  if tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or 0) < tonumber(ARGV[i + 1]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
 return 1`)
+
+// adoptCollected notes as collected here what the region of a merge has collected: keys that come from it have no stamps of that, and
+// lose those that they had here. Whoever merges from here later must know.
+func (p *puller) adoptCollected(ctx context.Context, collected map[string]crdtmeta.Time) error {
+	args := []any{""}
+	for origin, t := range collected {
+		args = append(args, origin, t.String())
+	}
+	return collectedPublish.Run(ctx, p.cfg.Redis, []string{p.keys.collected, p.keys.quarantined}, args...).Err()
+}

@@ -84,6 +84,15 @@ do
     return raw and munpack(raw) or {}
   end
 
+  -- forget_epochs forgets what the region of an origin that began had seen in other epochs: it may have lost that, and their
+  -- numbers do not tell which is newest when its Redis was emptied.
+  local function forget_epochs(o)
+    local all = call('HKEYS', CONTEXT)
+    for i = 1, #all do
+      if all[i] ~= o and region(all[i]) == region(o) then call('HDEL', CONTEXT, all[i]) end
+    end
+  end
+
   -- uncovered names the first stamp of a context that has not arrived here.
   local function uncovered(context, frontier, own)
     for o, at in pairs_(context) do
@@ -198,6 +207,7 @@ do
     local own = region(origin)
     if from == own then return {err = 'ERR anabranch: these are our own effects'} end
     local context, context_changed, checked = read_context(o), false, false
+    local begun -- a new epoch
     local done, status, detail = 0, 'ok', ''
     local applied, highest, newest = 0, 0, nil
     E.touched, E.lost, E.conflicts = {}, {}, {}
@@ -213,6 +223,8 @@ do
       if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
       newest = nil
       if context_changed then call('HSET', CONTEXT, o, mpack(context)) end
+      if begun then forget_epochs(o) end
+      begun = nil
     end
 
     local dirty = false
@@ -235,7 +247,7 @@ do
           context, context_changed, checked = body[3], true, false
         elseif kind == 't' then
           -- The new epoch's first record, which says what it has seen, follows.
-          context, context_changed, checked = {}, true, false
+          context, context_changed, checked, begun = {}, true, false, true
         else
           if not checked then
             local missing, wanted = uncovered(context, frontier, own)
@@ -327,6 +339,8 @@ do
   function E.expire(argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if E.some_ahead then E.catch_up(E.read_frontier()) end
+    E.select(0)
     if lazy then return 0 end
     local due = call('ZRANGEBYSCORE', TTLS, '-inf', now, 'LIMIT', 0, argv[1])
     for i = 1, #due do

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,6 +152,9 @@ func (c *client) outcome(d deed, replies []redistest.Reply) outcome {
 	}
 	if d.commands[len(d.commands)-1][0] == "EXEC" {
 		for _, part := range last.Items {
+			if strings.HasPrefix(part.Text, "CRDTHELD ") && part.IsError() {
+				return refused // and so were all other writes of the transaction
+			}
 			if part.IsError() {
 				c.ledger.told("in a transaction: "+part.Text, false)
 				return unknown

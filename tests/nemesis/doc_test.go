@@ -12,5 +12,6 @@
 // chooses faults by name, also those that are left out by default.
 //
 // The ledger leaves room for a write whose outcome a client was not told, for as much as it may have done once, and for
-// nothing else. A write that was refused did nothing.
+// nothing else. A write that was refused did nothing. Where a server loses what it has acknowledged, all that a peer had must
+// survive; the rest counts as unknown. What was written together need not be seen together while a region merges.
 package nemesis

@@ -20,13 +20,14 @@ type fault struct {
 	name    string
 	between bool          // two regions are concerned
 	least   time.Duration // how long it has to last to be of interest
+	after   time.Duration // how long its places have peace afterwards
 	places  func(strike) []string
 	detail  func(strike) string // what else the plan shows, or nil
 	begin   func(*world, strike)
 	end     func(*world, strike)
 }
 
-// faults are those that a plan is made of by default.
+// faults are those of a run by default. With them a server keeps what it has acknowledged.
 var faults = []*fault{
 	{name: "kill-proxy", places: oneProxy, detail: whichProxy,
 		begin: func(w *world, s strike) { w.proxy(s).Kill() },
@@ -140,6 +141,9 @@ func paused(s strike) string {
 	return regionNames[s.other]
 }
 
+// allFaults are those that can be chosen.
+func allFaults() []*fault { return append(slices.Clone(faults), losses...) }
+
 // chosenFaults are the default ones, or those that the environment names.
 func chosenFaults(t testing.TB) []*fault {
 	t.Helper()
@@ -148,7 +152,7 @@ func chosenFaults(t testing.TB) []*fault {
 		return faults
 	}
 	var chosen []*fault
-	all := append(slices.Clone(faults), notYet...)
+	all := allFaults()
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(all, func(f *fault) bool { return f.name == name })
 		if i < 0 {

@@ -159,11 +159,15 @@ func (c *client) unmark() deed {
 	it := c.mine[i]
 	c.mine[i] = c.mine[len(c.mine)-1]
 	c.mine = c.mine[:len(c.mine)-1]
+	outdated := c.outdated[c.home].holds()
 	return single(func(o outcome, reply redistest.Reply) {
-		c.ledger.unmark(it.cell, o)
 		if o == acknowledged && (reply.Null || reply.Kind == ':' && reply.Int() != 1) {
-			c.ledger.missed(it.cell)
+			if !outdated && !c.outdated[c.home].holds() {
+				c.ledger.missed(it.cell)
+			}
+			return // it is not here yet, and comes back
 		}
+		c.ledger.unmark(it.cell, o)
 	}, it.remove...)
 }
 

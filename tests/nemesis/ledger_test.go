@@ -17,7 +17,7 @@ const (
 
 // refusals begin the errors that say that nothing was executed.
 var refusals = []string{
-	"LOADING", "OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY", "EXECABORT", "CRDTTAKEOVER", "WRONGTYPE", "ERR no such key",
+	"LOADING", "OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY", "EXECABORT", "CRDTTAKEOVER", "CRDTHELD", "WRONGTYPE", "ERR no such key",
 	"ERR backend connection lost; the command was not executed",
 }
 

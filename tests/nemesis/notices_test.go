@@ -115,7 +115,7 @@ func TestLedgerNoticesWhatMayNotBe(t *testing.T) {
 
 // The same seed makes the same plan, every fault comes up, and no place is struck twice at once.
 func TestPlansAreReplayedAndDoNotCollide(t *testing.T) {
-	all := append(append([]*fault(nil), faults...), notYet...)
+	all := allFaults()
 	for seed := range uint64(200) {
 		plan := makePlan(seed, 2*time.Minute, all)
 		if describe(plan) != describe(makePlan(seed, 2*time.Minute, all)) {

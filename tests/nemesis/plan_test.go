@@ -41,7 +41,7 @@ const (
 	margin      = 300 * time.Millisecond // between two strikes at one place
 )
 
-// makePlan draws the faults like cards: each comes up before any comes up again. Two strikes at one place never overlap; at
+// makePlan draws the faults like cards: each comes up before any comes up again, later than others if its places are taken. Two strikes at one place never overlap; at
 // different places they may, and do. The plan depends on its arguments alone.
 func makePlan(seed uint64, length time.Duration, faults []*fault) []strike {
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -49,17 +49,26 @@ func makePlan(seed uint64, length time.Duration, faults []*fault) []strike {
 	var plan []strike
 	var deck []*fault
 	for at := firstStrike; at < length-quietEnd; at += time.Duration(200+random.IntN(1400)) * time.Millisecond {
-		if len(deck) == 0 {
-			deck = slices.Clone(faults)
-			random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-		}
-		for range 8 { // places may be taken
-			s := draw(random, deck[0], at, longest)
-			if s.end() <= length-quietEnd && !taken(plan, s) {
-				plan = append(plan, s)
-				deck = deck[1:]
-				break
+		placed := -1
+		for i := 0; placed < 0 && i <= len(deck); i++ {
+			if i == len(deck) {
+				if len(deck) >= len(faults) {
+					break
+				}
+				fresh := slices.Clone(faults)
+				random.Shuffle(len(fresh), func(i, j int) { fresh[i], fresh[j] = fresh[j], fresh[i] })
+				deck = append(deck, fresh...)
 			}
+			for range 4 { // places may be taken
+				s := draw(random, deck[i], at, longest)
+				if s.end() <= length-quietEnd && !taken(plan, s) {
+					plan, placed = append(plan, s), i
+					break
+				}
+			}
+		}
+		if placed >= 0 {
+			deck = slices.Delete(deck, placed, placed+1)
 		}
 	}
 	return plan
@@ -81,7 +90,7 @@ func draw(random *rand.Rand, f *fault, at, longest time.Duration) strike {
 func taken(plan []strike, s strike) bool {
 	places := s.fault.places(s)
 	return slices.ContainsFunc(plan, func(earlier strike) bool {
-		return earlier.end()+margin > s.at && slices.ContainsFunc(earlier.fault.places(earlier), func(place string) bool {
+		return earlier.end()+earlier.fault.after+margin > s.at && slices.ContainsFunc(earlier.fault.places(earlier), func(place string) bool {
 			return slices.Contains(places, place)
 		})
 	})

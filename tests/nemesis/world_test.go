@@ -29,8 +29,11 @@ type world struct {
 	t       *testing.T
 	scratch *redistest.Server // a plain Redis, to calculate with
 
-	odd      [3]spell // the region's clock is not the machine's
-	doubtful [3]spell // what the region acknowledges may be lost with its server
+	odd      [3]spell                  // the region's clock is not the machine's
+	doubtful [3]spell                  // what the region acknowledges may be lost with its server
+	outdated [3]spell                  // the region has lost something, and not yet got it back
+	losses   int                       // how often
+	servers  [3]atomic.Pointer[string] // addresses of the regions' servers, for other goroutines
 }
 
 // spell is a time in which something holds, and a moment longer, for commands that are under way when it ends.
@@ -45,13 +48,50 @@ func (s *spell) holds() bool { return time.Now().UnixNano() < s.until.Load() }
 // startWorld has metadata and logs go soon, so that this happens in the middle of everything.
 func startWorld(t *testing.T) *world {
 	t.Helper()
-	return &world{
+	w := &world{
 		t: t,
 		Cluster: redistest.StartCluster(t, len(regionNames),
 			redistest.WithRedis(redistest.WithAOF(), redistest.WithClock(0)),
 			redistest.WithReplicas(), redistest.WithRelays(), redistest.WithProxiesIn(regionNames[twoProxies], 2),
 			redistest.WithFlags("--gc-grace", "500ms", "--backlog-time", "1s", "--backlog-size", "1mb", "--lease-time", "1500ms")),
 		scratch: redistest.Start(t),
+	}
+	for i, region := range w.Regions {
+		w.servers[i].Store(&region.Redis.Addr)
+	}
+	return w
+}
+
+// observer asks the server of a region itself, past the proxies.
+type observer struct {
+	w      *world
+	region int
+	addr   string // that conn goes to
+	conn   *redistest.Conn
+}
+
+// ask connects if it must. It answers false when there is no answer, or an error.
+func (o *observer) ask(args ...string) (redistest.Reply, bool) {
+	if addr := *o.w.servers[o.region].Load(); o.conn == nil || addr != o.addr {
+		o.close()
+		conn, err := redistest.TryDial(o.w.t, addr)
+		if err != nil {
+			return redistest.Reply{}, false
+		}
+		o.conn, o.addr = conn, addr
+	}
+	reply, err := o.conn.Try(args...)
+	if err != nil {
+		o.close()
+		return reply, false
+	}
+	return reply, !reply.IsError()
+}
+
+func (o *observer) close() {
+	if o.conn != nil {
+		o.conn.Close()
+		o.conn = nil
 	}
 }
 
