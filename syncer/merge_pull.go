@@ -161,7 +161,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return fmt.Errorf("%w: %s: %w", errProtocol, verbMerging, errors.Join(err, errFormat))
 	}
 	if m.offer.Restart {
-		if err := p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err(); err != nil {
+		if err := p.mergeAnew(ctx, progress); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
 		return fmt.Errorf("region '%s' is in another epoch: the merge begins anew", p.name)
@@ -187,6 +187,14 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	p.cfg.Log.Info().Str("peer", p.name).Int64("keys", m.progress.Keys).Int64("bytes", m.progress.Bytes).
 		Dur("took", time.Since(m.progress.Began)).Stringer("upto", upto[mustOrigin(m.offer.Origin)]).Msg("merge is over")
 	return p.view.load(ctx, p.region.frontier)
+}
+
+// mergeAnew forgets how far a merge has got. One of everything stays one: a region in quarantine is let out by nothing else.
+func (p *puller) mergeAnew(ctx context.Context, progress mergeProgress) error {
+	if progress.Mode == mergeWhole {
+		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), wholeMerge().text()).Err()
+	}
+	return p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err()
 }
 
 // mustOrigin reads an origin that was checked.
