@@ -29,6 +29,9 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
 	}
+	if err := s.mayGiveAll(ctx, caller, wanted.Mode); err != nil {
+		return nil, err
+	}
 	info, err := s.readHistory(ctx)
 	if err != nil {
 		return nil, err
@@ -67,6 +70,22 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	s.cfg.Log.Info().Str("peer", caller.Name).Str("mode", wanted.Mode).Stringer("since", offer.Since).Str("phase", place.Phase).
 		Int64("keys", offer.Total).Msg("peer merges our keys")
 	return m, nil
+}
+
+// mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
+// the lowest id serves the others, so that not all wait for each other.
+func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
+	if mode != mergeWhole || s.cfg.Region.ID < caller.ID {
+		return nil
+	}
+	why, err := s.heldWhy(ctx)
+	if err != nil {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if why == heldQuarantine {
+		return refuse(codeNotReady, "region '%s' is itself in quarantine", s.cfg.Region.Name)
+	}
+	return nil
 }
 
 // describe adds to the offer how much there is, and which databases were emptied.

@@ -129,3 +129,27 @@ func TestARegionIsNotLetInOnAnOldWord(t *testing.T) {
 		t.Errorf("is let in: %v", err)
 	}
 }
+
+// A region that has to merge everything itself is no measure for another one that has to.
+func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	b.rdb.Set(context.Background(), "old", "v", 0)
+	b.write("SET k v")
+	if n := b.rdb.XTrimMaxLen(context.Background(), "crdt:log", 1).Val(); n == 0 {
+		t.Fatal("nothing was trimmed")
+	}
+	b.run(peersOf(b, regions))
+	if err := b.engine.hold(context.Background(), heldQuarantine); err != nil {
+		t.Fatal(err)
+	}
+	a.run(peersOf(a, regions))
+	eventually(t, "a is told", func() bool { return strings.Contains(a.peer(b.name).Error, "itself in quarantine") })
+	if a.get("k") != "" || a.counters.mergesDone.Load() != 0 {
+		t.Error("a has merged")
+	}
+	if err := b.engine.hold(context.Background(), ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a has all", func() bool { return a.get("k") == "v" && a.get("old") == "v" })
+}
