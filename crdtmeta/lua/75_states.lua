@@ -334,7 +334,7 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole then return (o == origin and not held) or (ahead ~= nil and at <= (ahead[o] or 0)) end
+      if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
