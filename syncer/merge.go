@@ -82,6 +82,7 @@ type mergeOffer struct {
 	Restart  bool          `json:"restart"`  // the progress is of no use here: begin anew
 	Position []byte        `json:"position"` // what all has been merged up to in the end
 	Flushed  []int         `json:"flushed"`  // databases that were emptied after Since; -1 for all
+	Emptied  bool          `json:"emptied"`  // one of them after the request's Until: keys that were gone through may be gone since
 	Total    int64         `json:"total"`    // keys to look at, estimated
 }
 

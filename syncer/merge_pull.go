@@ -207,12 +207,15 @@ func (m *merging) work(ctx context.Context) error {
 	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	if m.progress.Phase != phaseOwn {
-		if err := m.takeTheirs(ctx); err != nil {
-			return err
-		}
-		m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, 0, 0
+	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
+	db, cursor := 0, uint64(0)
+	if m.progress.Phase == phaseOwn && !m.offer.Emptied {
+		db, cursor = m.progress.DB, m.progress.Cursor
 	}
+	if err := m.takeTheirs(ctx); err != nil {
+		return err
+	}
+	m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, db, cursor
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if place.Phase == phaseOwn {
 		place.Phase = phaseLog
 	}
-	if err := s.describe(ctx, &offer, wanted.Mode); err != nil {
+	if err := s.describe(ctx, &offer, wanted); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
@@ -89,7 +89,7 @@ func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) erro
 }
 
 // describe adds to the offer how much there is, and which databases were emptied.
-func (s *server) describe(ctx context.Context, offer *mergeOffer, mode string) error {
+func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergeRequest) error {
 	flushed, err := s.cfg.Redis.HGetAll(ctx, s.keys.flushed).Result()
 	if err != nil {
 		return err
@@ -103,6 +103,7 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, mode string) e
 		if t > offer.Since {
 			offer.Flushed = append(offer.Flushed, db)
 		}
+		offer.Emptied = offer.Emptied || t > wanted.Until
 	}
 	noted, err := s.cfg.Redis.ZCount(ctx, s.keys.gc, "("+offer.Since.String(), "+inf").Result()
 	if err != nil {
@@ -113,7 +114,7 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, mode string) e
 		return err
 	}
 	offer.Total = noted + length
-	if mode != mergeWhole {
+	if wanted.Mode != mergeWhole {
 		return nil
 	}
 	databases, err := s.databases(ctx)

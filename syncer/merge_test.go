@@ -89,6 +89,39 @@ func TestAnEmptyRegionMergesEverything(t *testing.T) {
 	sameData(t, a, b)
 }
 
+// A merge that was broken off in its last phase ends at a later position than it had begun with: what changed between the two belongs
+// to it, and so does a flush of a database whose keys had been gone through.
+func TestAMergeBrokenOffInItsLastPhaseTakesWhatChangedMeanwhile(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	b.write("SET gone 1")
+	synced(t, a, b)
+	b.stop()
+	info, err := a.region.history(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := b.region.origin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := mergeProgress{
+		Mode: mergeChanges, Phase: phaseOwn, Origin: info.origin.String(), Since: info.last, Until: info.last, DB: 1, Began: time.Now(), Self: self.String(),
+	}
+	if err := b.rdb.HSet(ctx, b.keys.merges, formatID(a.id), broken.text()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.write("FLUSHALL", "SET later 1")
+	b.run(peersOf(b, regions))
+	eventually(t, "b has merged", func() bool { return b.counters.mergesDone.Load() > 0 })
+	synced(t, a, b)
+	sameData(t, a, b)
+	if b.get("later") != "1" || b.get("gone") != "" {
+		t.Errorf("later is %q, gone is %q", b.get("later"), b.get("gone"))
+	}
+}
+
 // sameData fails unless all regions show the same keys.
 func sameData(t *testing.T, regions ...*testRegion) {
 	t.Helper()
