@@ -83,12 +83,8 @@ func TestRepairMakesRegionsEqual(t *testing.T) {
 			}
 			commands(t, b, "XCRDT.REPAIR k")
 			exchange(t, nodes)
-			one := a.digest(t, "k")
+			requireOneDigest(t, nodes)
 			for _, n := range nodes {
-				if d := n.digest(t, "k"); d.value() != one.value() || d.remark != "" {
-					t.Errorf("region %d shows %+v, region 1 %+v", n.id, d, one)
-				}
-				n.checkFormats(t)
 				_, companions := n.visible(t)
 				n.checkCount(t, companions)
 			}
@@ -116,12 +112,8 @@ func TestRepairOfAStreamLeavesGroupsAlone(t *testing.T) {
 	commands(t, c, "XGROUP DESTROY k i", "XGROUP CREATE k new 0") // not known to b
 	commands(t, b, "XCRDT.REPAIR k")
 	exchange(t, nodes)
-	one := a.digest(t, "k")
+	requireOneDigest(t, nodes)
 	for _, n := range nodes {
-		if d := n.digest(t, "k"); d.value() != one.value() || d.remark != "" {
-			t.Errorf("region %d shows %+v, region 1 %+v", n.id, d, one)
-		}
-		n.checkFormats(t)
 		n.pick(t, 0)
 		groups := n.do(t, "XINFO", "GROUPS", "k")
 		var names []string
@@ -226,4 +218,16 @@ func TestRepairsAfterAnyHistory(t *testing.T) {
 		}
 		p.finish(links)
 	})
+}
+
+// requireOneDigest says whether all regions show the same of the key k, and nothing odd of it.
+func requireOneDigest(t *testing.T, nodes []*node) {
+	t.Helper()
+	one := nodes[0].digest(t, "k")
+	for _, n := range nodes {
+		if d := n.digest(t, "k"); d.value() != one.value() || d.remark != "" {
+			t.Errorf("region %d shows %+v, region 1 %+v", n.id, d, one)
+		}
+		n.checkFormats(t)
+	}
 }

@@ -59,6 +59,14 @@ func (f Frontier) Of(region, shard int) Frontier {
 	return part
 }
 
+// Newest is the highest time in it, 0 for none.
+func (f Frontier) Newest() (t Time) {
+	for _, at := range f {
+		t = max(t, at)
+	}
+	return t
+}
+
 // Origins lists the origins in the order of region, shard, epoch counter and epoch.
 func (f Frontier) Origins() []Origin {
 	return slices.SortedFunc(maps.Keys(f), Origin.Compare)

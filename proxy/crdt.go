@@ -88,29 +88,22 @@ func (s *session) crdtExplain(args [][]byte) {
 }
 
 // crdtDigest asks the engine what regions are compared by. It shares its call with no write, which would wait for it.
-func (s *session) crdtDigest(args [][]byte) {
-	op := resp.AppendBulkString(nil, "XCRDT.DIGEST")
-	for _, arg := range args[2:] {
-		op = resp.AppendBulk(op, arg)
-	}
-	digest := backend.Op{Kind: backend.OpFree, Discard: s.silent(), Alone: true, Argc: len(args) - 1, Count: 1, Bytes: op}
-	if s.replay != nil {
-		digest.DB = s.replay.db
-	}
-	s.ops = append(s.ops, digest)
-}
+func (s *session) crdtDigest(args [][]byte) { s.askAlone(backend.OpFree, "XCRDT.DIGEST", args) }
 
 // crdtRepair has the engine write anew what this region shows of keys. It travels alone, as values may be large.
-func (s *session) crdtRepair(args [][]byte) {
-	op := resp.AppendBulkString(nil, "XCRDT.REPAIR")
+func (s *session) crdtRepair(args [][]byte) { s.askAlone(backend.OpWrite, "XCRDT.REPAIR", args) }
+
+// askAlone gives the engine an op in the place of a subcommand, with its arguments, in a call of its own.
+func (s *session) askAlone(kind backend.OpKind, name string, args [][]byte) {
+	bytes := resp.AppendBulkString(nil, name)
 	for _, arg := range args[2:] {
-		op = resp.AppendBulk(op, arg)
+		bytes = resp.AppendBulk(bytes, arg)
 	}
-	repair := backend.Op{Kind: backend.OpWrite, Discard: s.silent(), Alone: true, Argc: len(args) - 1, Count: 1, Bytes: op}
+	op := backend.Op{Kind: kind, Discard: s.silent(), Alone: true, Argc: len(args) - 1, Count: 1, Bytes: bytes}
 	if s.replay != nil {
-		repair.DB = s.replay.db
+		op.DB = s.replay.db
 	}
-	s.ops = append(s.ops, repair)
+	s.ops = append(s.ops, op)
 }
 
 func (s *session) crdtInfo([][]byte) {

@@ -70,10 +70,8 @@ func (l *link) receive(ctx context.Context) error {
 			err = l.receiveState(&state, f)
 		case verbMessage:
 			err = l.receiveMessage(f)
-		case verbError:
-			err = f.asError()
 		default:
-			err = fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+			err = f.unexpected()
 		}
 		if err != nil {
 			return err

@@ -1,8 +1,6 @@
 package syncer
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -30,7 +28,8 @@ const (
 	phaseOwn  = "own"  // our keys in databases that were emptied there, or in all: some may be gone there
 )
 
-// mergeProgress is how far a merge has got. It is kept in crdt:merges as JSON.
+// mergeProgress is how far a merge has got. It is kept in crdt:merges as JSON, and what the puller says in MERGE; Origin is "" then when the
+// merge begins.
 type mergeProgress struct {
 	Mode   string        `json:"mode"`
 	Origin string        `json:"origin"` // epoch in which that region's log is followed; with another one the merge begins anew
@@ -56,24 +55,7 @@ func (p mergeProgress) in(self crdtmeta.Origin) mergeProgress {
 	return p
 }
 
-func (p mergeProgress) text() string {
-	body, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // strings and numbers
-	}
-	return string(body)
-}
-
-// mergeRequest is what the puller says in MERGE.
-type mergeRequest struct {
-	Mode   string        `json:"mode"`
-	Origin string        `json:"origin"` // of the progress; "" when the merge begins
-	Since  crdtmeta.Time `json:"since"`
-	Phase  string        `json:"phase"`
-	DB     int           `json:"db"`
-	Cursor uint64        `json:"cursor"`
-	Until  crdtmeta.Time `json:"until"`
-}
+func (p mergeProgress) text() string { return string(encodeJSON(p)) }
 
 // mergeOffer is the server's answer.
 type mergeOffer struct {
@@ -82,7 +64,7 @@ type mergeOffer struct {
 	Restart  bool          `json:"restart"`  // the progress is of no use here: begin anew
 	Position []byte        `json:"position"` // what all has been merged up to in the end
 	Flushed  []int         `json:"flushed"`  // databases that were emptied after Since; -1 for all
-	Emptied  bool          `json:"emptied"`  // one of them after the request's Until: keys that were gone through may be gone since
+	Emptied  bool          `json:"emptied"`  // one of them after the Until of the request: keys that were gone through may be gone since
 	Total    int64         `json:"total"`    // keys to look at, estimated
 }
 
@@ -97,15 +79,9 @@ type mergePlace struct {
 
 // appendStates packs a piece: the vector and then database, key and state of each key, every one behind its length.
 func appendStates(buf []byte, vector string, keys []keyState) []byte {
-	add := func(text string) {
-		buf = binary.AppendUvarint(buf, uint64(len(text)))
-		buf = append(buf, text...)
-	}
-	add(vector)
+	buf = appendRun(buf, vector)
 	for _, key := range keys {
-		add(key.db)
-		add(key.key)
-		add(key.state)
+		buf = appendRun(appendRun(appendRun(buf, key.db), key.key), key.state)
 	}
 	return buf
 }

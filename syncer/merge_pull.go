@@ -36,11 +36,7 @@ const mergeAhead = 2 // pieces asked for ahead of the one at work
 
 // merge takes the state of keys until this region has all that the other one had when the connection began.
 func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome, progress mergeProgress) error {
-	err := frames.write(verbMerge, encodeJSON(mergeRequest{
-		Mode: progress.Mode, Origin: progress.Origin, Since: progress.Since, Phase: progress.Phase,
-		DB: progress.DB, Cursor: progress.Cursor, Until: progress.Until,
-	}))
-	if err != nil {
+	if err := frames.write(verbMerge, encodeJSON(progress)); err != nil {
 		return err
 	}
 	frames.allow(p.cfg.FrameBytes)
@@ -167,10 +163,8 @@ func (m *merging) receive(ctx context.Context) error {
 			}
 			m.clock.incoming(b, m.redisClock.now())
 			m.heard(b)
-		case verbError:
-			return f.asError()
 		default:
-			return fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+			return f.unexpected()
 		}
 	}
 }

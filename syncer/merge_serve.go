@@ -25,7 +25,7 @@ type mergeServer struct {
 
 // openMerge takes MERGE and says what it is going to be.
 func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello, request frame) (session, error) {
-	wanted, err := decodeJSON[mergeRequest](request, 1)
+	wanted, err := decodeJSON[mergeProgress](request, 1)
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
 	}
@@ -89,7 +89,7 @@ func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) erro
 }
 
 // describe adds to the offer how much there is, and which databases were emptied.
-func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergeRequest) error {
+func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergeProgress) error {
 	flushed, err := s.cfg.Redis.HGetAll(ctx, s.keys.flushed).Result()
 	if err != nil {
 		return err
@@ -161,10 +161,8 @@ func (m *mergeServer) receive(ctx context.Context) error {
 				return err
 			}
 			m.clock.incoming(b, m.redisClock.now())
-		case verbError:
-			return f.asError()
 		default:
-			return fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+			return f.unexpected()
 		}
 	}
 }
@@ -266,15 +264,10 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 // give sends one piece, cut into frames.
 func (m *mergeServer) give(place mergePlace, raw []byte) error {
 	where := encodeJSON(place)
-	for len(raw) > m.cfg.BatchBytes {
-		codec, payload := compress(raw[:m.cfg.BatchBytes], m.cfg.CompressFrom)
-		if err := m.frames.write(verbKeys, where, codec, statePartMore, payload); err != nil {
-			return err
-		}
-		raw = raw[m.cfg.BatchBytes:]
-	}
-	codec, payload := compress(raw, m.cfg.CompressFrom)
-	return m.frames.write(verbKeys, where, codec, statePartLast, payload)
+	return inParts(raw, m.cfg.BatchBytes, func(part string, piece []byte) error {
+		codec, payload := compress(piece, m.cfg.CompressFrom)
+		return m.frames.write(verbKeys, where, codec, part, payload)
+	})
 }
 
 // beat is a sign of life, and ends the link when our epoch does.

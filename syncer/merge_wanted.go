@@ -55,7 +55,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		}
 	default:
 		if wanted && progress.Mode == "" {
-			progress, err = p.beginMerge(ctx, self, host)
+			progress, err = p.beginMerge(ctx, self, host, frontier)
 		}
 		err = errors.Join(err, p.release(ctx))
 	}
@@ -82,12 +82,8 @@ func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[s
 }
 
 // beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
-func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome) (mergeProgress, error) {
+func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier) (mergeProgress, error) {
 	begun := wholeMerge()
-	frontier, err := p.region.frontier(ctx)
-	if err != nil {
-		return begun, err
-	}
 	contexts, err := p.region.contexts(ctx)
 	if err != nil {
 		return begun, err

@@ -104,6 +104,14 @@ func (f frame) asError() error {
 	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", text)}
 }
 
+// unexpected is the error of a frame that the reader has no use for: its own, if it is an ERROR.
+func (f frame) unexpected() error {
+	if f.verb() == verbError {
+		return f.asError()
+	}
+	return fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+}
+
 // hello is what the puller says of itself, and whom it expects.
 type hello struct {
 	Name       string `json:"name"`

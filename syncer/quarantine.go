@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -104,10 +105,7 @@ func (c *collector) quarantine(ctx context.Context, known membership, frontier c
 		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter || !enough || !slices.Contains(lost, id) {
 			continue
 		}
-		var applied crdtmeta.Time
-		for _, t := range frontier.Of(id, c.cfg.Shard) {
-			applied = max(applied, t)
-		}
+		applied := frontier.Of(id, c.cfg.Shard).Newest()
 		added, err := c.cfg.Redis.HSetNX(ctx, c.keys.quarantined, formatID(id), applied.String()).Result()
 		if err != nil {
 			return nil, err
@@ -190,16 +188,20 @@ func (s *server) admitAgain(ctx context.Context, caller hello, told crdtmeta.Fro
 	return err
 }
 
-// stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile.
-func (p *shipment) stillAdmitted(ctx context.Context) error {
+// stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile. It answers the ids of those that are
+// in quarantine.
+func (p *shipment) stillAdmitted(ctx context.Context) (apart []string, err error) {
 	if err := p.admitMember(p.peer.Name); err != nil {
-		return err
+		return nil, err
 	}
-	in, _, err := p.inQuarantine(ctx, p.peer.ID)
-	if err == nil && in {
-		err = refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)
+	apart, err = p.cfg.Redis.HKeys(ctx, p.keys.quarantined).Result()
+	if err != nil {
+		return nil, fmt.Errorf("reading who is in quarantine: %w", err)
 	}
-	return err
+	if slices.Contains(apart, formatID(p.peer.ID)) {
+		return nil, refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)
+	}
+	return apart, nil
 }
 
 // reentry is when this region was last let out of quarantine, in its own time.

@@ -132,10 +132,7 @@ func (s *Syncer) change(ctx context.Context, entry rosterEntry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var applied crdtmeta.Time
-	for _, t := range frontier.Of(entry.ID, s.cfg.Shard) {
-		applied = max(applied, t)
-	}
+	applied := frontier.Of(entry.ID, s.cfg.Shard).Newest()
 	stored, err := rosterStore.Run(ctx, s.cfg.Redis, []string{s.keys.roster, s.keys.quarantined},
 		entry.Name, encodeJSON(entry), entry.At, entry.ID, applied.String()).Int()
 	if err != nil || stored == 0 {

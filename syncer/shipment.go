@@ -250,12 +250,9 @@ func (p *shipment) beat(ctx context.Context) error {
 		if err := p.sameEpoch(info); err != nil {
 			return err
 		}
-		if err := p.stillAdmitted(ctx); err != nil {
-			return err
-		}
-		apart, err := p.cfg.Redis.HKeys(ctx, p.keys.quarantined).Result()
+		apart, err := p.stillAdmitted(ctx)
 		if err != nil {
-			return fmt.Errorf("reading who is in quarantine: %w", err)
+			return err
 		}
 		p.observe(info)
 		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster()}, p.redisClock.now())

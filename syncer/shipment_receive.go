@@ -29,10 +29,8 @@ func (p *shipment) receive(ctx context.Context) error {
 			}
 		case verbState:
 			err = p.answerState(ctx, f)
-		case verbError:
-			return f.asError()
 		default:
-			err = fmt.Errorf("%w: %.20q", errProtocol, f.verb())
+			err = f.unexpected()
 		}
 		if err != nil {
 			return err
@@ -53,11 +51,7 @@ func (p *shipment) take(ctx context.Context, applied crdtmeta.Frontier) error {
 	if err := p.plausible(ctx, applied); err != nil {
 		return err
 	}
-	var newest crdtmeta.Time
-	for _, t := range applied.Of(p.cfg.Region.ID, p.cfg.Shard) {
-		newest = max(newest, t)
-	}
-	p.window.acked(newest)
+	p.window.acked(applied.Of(p.cfg.Region.ID, p.cfg.Shard).Newest())
 	p.mu.Lock()
 	p.applied = applied
 	p.mu.Unlock()
@@ -136,13 +130,20 @@ func (p *shipment) answerState(ctx context.Context, f frame) error {
 	if err != nil {
 		return p.frames.write(verbState, request, statePartError, err.Error())
 	}
-	for len(body) > p.cfg.BatchBytes {
-		if err := p.frames.write(verbState, request, statePartMore, body[:p.cfg.BatchBytes]); err != nil {
+	return inParts(body, p.cfg.BatchBytes, func(part string, piece []byte) error {
+		return p.frames.write(verbState, request, part, piece)
+	})
+}
+
+// inParts cuts a body so that its pieces fit into frames, and calls write with each and with what it is.
+func inParts(body []byte, size int, write func(part string, piece []byte) error) error {
+	for len(body) > size {
+		if err := write(statePartMore, body[:size]); err != nil {
 			return err
 		}
-		body = body[p.cfg.BatchBytes:]
+		body = body[size:]
 	}
-	return p.frames.write(verbState, request, statePartLast, body)
+	return write(statePartLast, body)
 }
 
 // The parts of an answer to STATE.

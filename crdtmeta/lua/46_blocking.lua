@@ -232,11 +232,8 @@ do
   end
 
   local function newest_id(k)
-    local info = try('XINFO', 'STREAM', k)
-    for j = 1, #info, 2 do
-      if info[j] == 'last-generated-id' then return info[j + 1] end
-    end
-    return '0-0'
+    local info = E.stream_info(k)
+    return info and info['last-generated-id'] or '0-0'
   end
 
   waits('XREAD', function(argv, i, n)

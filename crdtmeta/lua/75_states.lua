@@ -246,21 +246,20 @@ do
     a.x = #a.w == 0 and x or nil
   end
 
-  -- fill gives writes of ours the values that only the other side still has.
+  -- fill_from gives writes the values that only the other side still has; fill does so for both sides.
+  local function fill_from(list, other)
+    for i = 1, #list do
+      if list[i][4] == false then
+        local w = has(other, list[i])
+        if w then list[i][4] = w[4] end
+      end
+    end
+  end
+
   local function fill(a, b)
     if not a or not b then return end
-    for i = 1, #a.w do
-      if a.w[i][4] == false then
-        local w = has(b.w, a.w[i])
-        if w then a.w[i][4] = w[4] end
-      end
-    end
-    for i = 1, #b.w do
-      if b.w[i][4] == false then
-        local w = has(a.w, b.w[i])
-        if w then b.w[i][4] = w[4] end
-      end
-    end
+    fill_from(a.w, b.w)
+    fill_from(b.w, a.w)
   end
 
   -- put_back gives a key whose data a passed TTL hides here what both sides know, as the other one has it.

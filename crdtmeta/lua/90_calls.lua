@@ -132,13 +132,15 @@ do
     end
   end
 
+  -- end_of_log is the time of the newest entry that the log ever had, 0 for none.
+  local function end_of_log()
+    local info = E.stream_info(LOG)
+    return info and E.entry_time(info['last-generated-id']) or 0
+  end
+
   -- leave_copy makes a copy of another region's Redis the beginning of this region: it has applied all of that region's log.
   local function leave_copy(other)
-    local last, frontier, effects = 0, E.read_frontier(), 0
-    local info = try('XINFO', 'STREAM', LOG)
-    for i = 1, info.err and 0 or #info, 2 do
-      if info[i] == 'last-generated-id' then last = E.entry_time(info[i + 1]) end
-    end
+    local last, frontier = end_of_log(), E.read_frontier()
     call('HSET', FRONTIER, other.origin, format('%.0f', last))
     call('HSET', NEWEST, other.origin, format('%.0f', last))
     call('HSET', CONTEXT, other.origin, mpack(frontier))
@@ -173,13 +175,7 @@ do
     if self and self.format ~= 1 then
       return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
     end
-    local info = try('XINFO', 'STREAM', LOG)
-    last_t, last_effect = 0, 0
-    if not info.err then
-      for i = 1, #info, 2 do
-        if info[i] == 'last-generated-id' then last_t = E.entry_time(info[i + 1]) end
-      end
-    end
+    last_t, last_effect = end_of_log(), 0
     -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
     for _, entry in pairs_(call('XREVRANGE', LOG, '+', '-', 'COUNT', 100)) do
       local kind = munpack(entry[2][2])[1]
