@@ -16,12 +16,13 @@ import (
 // merging is a merge that this region takes from another one, over one connection.
 type merging struct {
 	*puller
-	frames   *frameConn
-	self     crdtmeta.Origin
-	progress mergeProgress
-	offer    mergeOffer
-	pieces   chan piece
-	size     int // keys in one engine call; follows the time that calls take
+	frames    *frameConn
+	self      crdtmeta.Origin
+	progress  mergeProgress
+	offer     mergeOffer
+	collected crdtmeta.Frontier // there, when the merge began
+	pieces    chan piece
+	size      int // keys in one engine call; follows the time that calls take
 }
 
 // piece is an answer to NEXT or ASK.
@@ -61,6 +62,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	m.collected = host.Collected
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {
 			return fmt.Errorf("redis: %w", err)
@@ -213,6 +215,11 @@ func (m *merging) work(ctx context.Context) error {
 	m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, db, cursor
 	if err := m.takeOwn(ctx); err != nil {
 		return err
+	}
+	if m.progress.Mode == mergeWhole { // not before all of it is here: others would take what we have for all that there is
+		if err := m.adoptCollected(ctx, m.collected); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
 	}
 	return m.call(ctx, "", emptyVector, nil)
 }

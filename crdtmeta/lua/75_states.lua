@@ -47,15 +47,16 @@ do
     return mpack(frontier, contexts)
   end
 
-  -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
+  -- FCALL anabranch_states self limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
   -- as fit into limit bytes, but at least one. Without keys, the position. A database with a minus before it means: unless the
-  -- key is there; the answer is "+" then.
+  -- key is there; the answer is "+" then. Nothing is answered in another epoch than self.
   function E.states(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
+    if argv[1] ~= origin then return {} end
+    local limit, bytes, replies = tonumber_(argv[2]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
-    for i = 2, #argv - 1, 2 do
+    for i = 3, #argv - 1, 2 do
       local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
       E.select(tonumber_(d))
       local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
@@ -67,7 +68,7 @@ do
     E.select(0)
     local frontier = E.read_frontier()
     frontier[origin] = last_t
-    replies[1] = #argv > 1 and mpack(frontier) or position(frontier)
+    replies[1] = #argv > 2 and mpack(frontier) or position(frontier)
     return replies
   end
 
