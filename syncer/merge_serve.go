@@ -50,7 +50,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
 	if wanted.Origin != "" && wanted.Origin != offer.Origin {
 		offer.Restart = true
-	} else if wanted.Origin == "" && wanted.Mode == mergeWhole {
+	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
 		offer.Since = upto[info.origin]
 	}
 	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
@@ -77,7 +77,17 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
 func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
-	if mode != mergeWhole || s.cfg.Region.ID < caller.ID {
+	if !ofAll(mode) {
+		return nil
+	}
+	ours, err := s.region.base(ctx)
+	if err != nil {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if caller.Base.before(ours) {
+		return refuse(codeNotReady, "region '%s' has to merge everything itself", s.cfg.Region.Name)
+	}
+	if s.cfg.Region.ID < caller.ID {
 		return nil
 	}
 	why, err := s.heldWhy(ctx)
@@ -116,7 +126,7 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergePr
 		return err
 	}
 	offer.Total = noted + length
-	if wanted.Mode != mergeWhole {
+	if !ofAll(wanted.Mode) {
 		return nil
 	}
 	databases, err := s.databases(ctx)

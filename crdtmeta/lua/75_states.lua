@@ -271,13 +271,14 @@ do
     end
   end
 
-  -- say_evicted removes, by an effect, keys whose data is gone although nothing says why: that is to be said before the other
-  -- region's effects are here, which it has not seen.
-  local function say_evicted(argv)
+  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that keys are
+  -- gone although nothing says why, and what was here before the other region was met.
+  local function say_before(argv, states, joining)
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
       local S = E.open(argv[i + 1])
       if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
+      if joining then E.keep_own(argv[i + 1], states[i][2], states[i][3]) end
     end
     if op == 0 then return end
     E.finish()
@@ -334,7 +335,7 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
+      if whole then return not held and o ~= '' and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
@@ -415,7 +416,7 @@ do
     local upto, contexts
     if progress == '' then upto, contexts = munpack(argv[5]) end
     if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
-    whole = argv[3] == 'whole'
+    whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
@@ -427,7 +428,8 @@ do
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
     end
-    say_evicted(argv)
+    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
+    say_before(argv, states, argv[3] == 'joining')
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
     for _, at in pairs_(theirs) do
@@ -435,7 +437,6 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
-    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]
