@@ -305,9 +305,11 @@ func (c *client) push() deed {
 	u, list := c.unique(), "order"+c.hot()
 	cell := c.cell(list, u)
 	c.ledger.announce(cell, "")
+	outdated := c.outdated[c.home].holds()
 	return single(func(o outcome, _ redistest.Reply) {
 		c.ledger.mark(cell, o)
-		if o == acknowledged {
+		// What the region has lost comes back as something that this push did not know.
+		if o == acknowledged && !outdated && !c.outdated[c.home].holds() {
 			c.ledger.pushed(c.cell(list), c.name, u)
 		}
 	}, "RPUSH", list, u)
