@@ -38,7 +38,7 @@ type ledger struct {
 	tried     map[string]int                 // client → highest number of its own in an element
 	errors    map[string]int                 // what clients were told, in short
 	surprises map[string]int                 // errors that are not documented
-	torn      bool // a server may have lost a part of what was written together
+	torn      bool                           // a server may have lost a part of what was written together
 	outcomes  [3]int
 }
 
