@@ -20,6 +20,7 @@ type merging struct {
 	self     crdtmeta.Origin
 	progress mergeProgress
 	offer    mergeOffer
+	lacks    map[string]crdtmeta.Time // what keys that come have no metadata of
 	pieces   chan piece
 	size     int // keys in one engine call; follows the time that calls take
 }
@@ -45,7 +46,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), lacks: host.Collected, pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -212,6 +213,11 @@ func (m *merging) work(ctx context.Context) error {
 	m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, db, cursor
 	if err := m.takeOwn(ctx); err != nil {
 		return err
+	}
+	if m.progress.Mode == mergeWhole { // only now has this region seen it
+		if err := m.adoptCollected(ctx, m.lacks); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
 	}
 	return m.call(ctx, "", "\x80", nil)
 }

@@ -34,6 +34,10 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if err != nil {
 		return progress, false, err
 	}
+	newcomer, err := p.newcomer(ctx)
+	if err != nil {
+		return progress, false, err
+	}
 	switch {
 	case missed || host.Apart:
 		if err := p.quarantineSelf(ctx); err != nil {
@@ -44,18 +48,12 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		}
 		wanted = true
 	case progress.Mode == mergeWhole:
-	case len(frontier.Of(host.ID, host.Shard)) == 0 && host.Born == bornData:
-		info, err := p.region.history(ctx)
-		if err != nil {
-			return progress, false, err
-		}
-		// That region has data from before Anabranch, which no log tells of. One that began with data of its own has the same.
-		if info.born != bornData {
-			progress, wanted = wholeMerge(), true
-		}
+	case newcomer && host.Born == bornData && len(frontier.Of(host.ID, host.Shard)) == 0:
+		// That region has data from before Anabranch, which no log tells of.
+		progress, wanted = wholeMerge(), true
 	default:
 		if wanted && progress.Mode == "" {
-			progress, err = p.beginMerge(ctx, self, host, frontier)
+			progress, err = p.beginMerge(ctx, self, host, frontier, newcomer)
 		}
 		err = errors.Join(err, p.release(ctx))
 	}
@@ -81,15 +79,31 @@ func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[s
 	return false, nil
 }
 
-// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
-func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier) (mergeProgress, error) {
-	begun := wholeMerge()
+// newcomer says whether this region has nothing of its own: no data from before Anabranch, and no metadata that was collected. It may
+// take everything from another one as it is there. Any other region would lose by that what it knows to be everywhere and the
+// other one has not got yet.
+func (p *puller) newcomer(ctx context.Context) (bool, error) {
+	info, err := p.region.history(ctx)
+	if err != nil {
+		return false, err
+	}
+	collected, err := p.region.collected(ctx)
+	return info.born != bornData && len(collected) == 0, err
+}
+
+// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one. Without one they are all that
+// has metadata there, which the log and crdt:gc name. We have the rest, since nothing was collected there that we have not seen.
+func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier, newcomer bool) (mergeProgress, error) {
+	known := frontier.Of(host.ID, host.Shard)
+	if len(known) == 0 && newcomer {
+		return wholeMerge(), nil
+	}
+	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
 	contexts, err := p.region.contexts(ctx)
 	if err != nil {
 		return begun, err
 	}
-	for origin, t := range frontier.Of(host.ID, host.Shard) {
-		begun.Mode, begun.Phase = mergeChanges, phaseLog
+	for origin, t := range known {
 		// What that region had of third ones at that place is named by entries below it, so we must have all of that, too.
 		if origin.String() == host.Origin && coversOthers(frontier, contexts[origin], origin, self) {
 			begun.Since = t

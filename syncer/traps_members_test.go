@@ -19,8 +19,8 @@ func TestAReconfigurationCausesNoFullSync(t *testing.T) {
 	a, b, c, d := regions[0], regions[1], regions[2], regions[3]
 	ctx := context.Background()
 	old := regions[:3]
-	// Logs are trimmed to what is in use, so that whoever begins anew needs a merge.
-	short := func(cfg *Config) { cfg.KeepTime, cfg.Grace = time.Millisecond, 50*time.Millisecond }
+	// Logs are trimmed to what is in use, so that whoever begins anew needs a merge. Nothing is relayed, which is one, too.
+	short := func(cfg *Config) { cfg.KeepTime, cfg.Grace, cfg.RelayAfter = time.Millisecond, 50*time.Millisecond, time.Minute }
 	for _, r := range old {
 		r.run(peersOf(r, old), short)
 	}
