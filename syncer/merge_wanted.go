@@ -30,80 +30,75 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if err != nil {
 		return progress, false, err
 	}
-	missed, err := missedFor(self, frontier, host.Collected)
-	if err != nil {
+	ours, baseErr := p.region.base(ctx)
+	collected, collectedErr := p.region.collected(ctx)
+	if err := errors.Join(baseErr, collectedErr); err != nil {
 		return progress, false, err
 	}
-	newcomer, err := p.newcomer(ctx)
-	if err != nil {
-		return progress, false, err
-	}
-	switch {
-	case missed || host.Apart:
+	missed := lacks(self, frontier, host.Collected) || host.Apart
+	if missed {
 		if err := p.quarantineSelf(ctx); err != nil {
 			return progress, false, err
 		}
-		if progress.Mode != mergeWhole {
-			progress = wholeMerge()
-		}
+	}
+	// One that is in quarantine says itself whether others that are may take from it.
+	if !(missed && host.Held) && lacks(mustOrigin(host.Origin), host.Frontier, collected) {
+		return progress, false, errMissed
+	}
+	switch {
+	case ofAll(progress.Mode):
 		wanted = true
-	case progress.Mode == mergeWhole:
-	case newcomer && host.Born == bornData && len(frontier.Of(host.ID, host.Shard)) == 0:
-		// That region has data from before Anabranch, which no log tells of.
-		progress, wanted = wholeMerge(), true
+	case missed, host.Base.before(ours):
+		// What we have from before, or from when we were alone, that region has not seen.
+		progress, wanted = beginAll(mergeWhole), true
+		if strangers(collected, host) || int(ours) == p.cfg.Region.ID && host.Base.before(ours) {
+			progress = beginAll(mergeJoining)
+		}
+	case wanted && ours.before(host.Base):
+		return progress, false, errUnjoined
 	default:
 		if wanted && progress.Mode == "" {
-			progress, err = p.beginMerge(ctx, self, host, frontier, newcomer)
+			progress, err = p.beginMerge(ctx, self, host, frontier)
 		}
 		err = errors.Join(err, p.release(ctx))
 	}
 	return progress, wanted, err
 }
 
-func wholeMerge() mergeProgress {
-	return mergeProgress{Mode: mergeWhole, Phase: phaseScan, Began: time.Now()}
+// strangers says that a region knows nothing of what this one has collected: each was alone so far, or with others.
+func strangers(collected crdtmeta.Frontier, host welcome) bool {
+	for origin := range collected {
+		if _, known := host.Frontier[origin]; known || origin.Region == host.ID {
+			return false
+		}
+	}
+	return len(collected) > 0
 }
 
-// missedFor says that a region has collected metadata of effects that we have not seen. Of these there may be removals that no
-// log and no companion tells of any more.
-func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[string]crdtmeta.Time) (bool, error) {
-	for name, t := range collected {
-		origin, err := crdtmeta.ParseOrigin(name)
-		if err != nil {
-			return false, refuse(codeProtocol, "what was collected: %v", err)
-		}
+func beginAll(mode string) mergeProgress {
+	return mergeProgress{Mode: mode, Phase: phaseScan, Began: time.Now()}
+}
+
+// lacks says that a region, which is in the epoch self, has not seen effects of which another one has collected the metadata. Of these there may be
+// removals that no log and no companion tells of any more.
+func lacks(self crdtmeta.Origin, frontier, collected crdtmeta.Frontier) bool {
+	for origin, t := range collected {
 		if origin != self && frontier[origin] < t {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
-// newcomer says whether this region has nothing of its own: no data from before Anabranch, and no metadata that was collected. It may
-// take everything from another one as it is there. Any other region would lose by that what it knows to be everywhere and the
-// other one has not got yet.
-func (p *puller) newcomer(ctx context.Context) (bool, error) {
-	info, err := p.region.history(ctx)
-	if err != nil {
-		return false, err
-	}
-	collected, err := p.region.collected(ctx)
-	return info.born != bornData && len(collected) == 0, err
-}
-
-// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one. Without one they are all that
-// has metadata there, which the log and crdt:gc name. We have the rest, since nothing was collected there that we have not seen.
-func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier, newcomer bool) (mergeProgress, error) {
-	known := frontier.Of(host.ID, host.Shard)
-	if len(known) == 0 && newcomer {
-		return wholeMerge(), nil
-	}
-	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
+// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
+func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier) (mergeProgress, error) {
+	begun := beginAll(mergeWhole)
 	contexts, err := p.region.contexts(ctx)
 	if err != nil {
 		return begun, err
 	}
-	for origin, t := range known {
+	for origin, t := range frontier.Of(host.ID, host.Shard) {
+		begun.Mode, begun.Phase = mergeChanges, phaseLog
 		// What that region had of third ones at that place is named by entries below it, so we must have all of that, too.
 		if origin.String() == host.Origin && coversOthers(frontier, contexts[origin], origin, self) {
 			begun.Since = t

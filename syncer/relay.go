@@ -41,7 +41,7 @@ func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
 			continue
 		}
 		// An epoch that our own region began meanwhile is not lost.
-		if err := l.sameSelf(ctx); err != nil {
+		if err := l.region.stillIn(ctx, l.self); err != nil {
 			return err
 		}
 		l.behind = true

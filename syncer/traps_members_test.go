@@ -20,7 +20,9 @@ func TestAReconfigurationCausesNoFullSync(t *testing.T) {
 	ctx := context.Background()
 	old := regions[:3]
 	// Logs are trimmed to what is in use, so that whoever begins anew needs a merge. Nothing is relayed, which is one, too.
-	short := func(cfg *Config) { cfg.KeepTime, cfg.Grace, cfg.RelayAfter = time.Millisecond, 50*time.Millisecond, time.Minute }
+	short := func(cfg *Config) {
+		cfg.KeepTime, cfg.Grace, cfg.RelayAfter = time.Millisecond, 50*time.Millisecond, time.Minute
+	}
 	for _, r := range old {
 		r.run(peersOf(r, old), short)
 	}
