@@ -103,19 +103,23 @@ do
     end
   end
 
+  local function nothing() return false end
+
   -- joined_writes merges the writes of a cell. A base is a write that every region may know without its stamp: data that is
   -- known to all, and what a list's element was made with. It stands for whatever the other side has, and this side has seen.
   local function joined_writes(ours, theirs, is_base)
-    local base, w = nil, nil
+    local base, w, seen = nil, nil, mine
     local my_base, your_base = first(ours, is_base), first(theirs, is_base)
-    if my_base and not (your_base and same(my_base, your_base)) then
-      if first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
-    end
+    local other_base = my_base and not (your_base and same(my_base, your_base))
+    -- In a merge of everything it does not: theirs counts, also what this region itself has written. That was collected here, not removed.
+    if whole and other_base then mine = nothing end
+    if other_base and first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
     if not base and your_base and not (my_base and same(my_base, your_base)) then
       if first(ours, function(x) return yours(x[1], x[2]) end) then base = your_base end
     end
     w = kept_of(ours, theirs)
     if base and not has(w, base) then w[#w + 1] = base end
+    mine = seen
     return w
   end
 
