@@ -261,7 +261,7 @@ func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier
 // adoptBase notes whose data from before this region has now.
 func (p *puller) adoptBase(ctx context.Context, theirs base) error {
 	if theirs == 0 {
-		return nil
+		return p.cfg.Redis.HDel(ctx, p.keys.collected, baseField).Err()
 	}
 	return hashSet.Run(ctx, p.cfg.Redis, []string{p.keys.collected}, baseField, int(theirs)).Err()
 }

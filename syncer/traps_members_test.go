@@ -47,7 +47,7 @@ func TestAReconfigurationCausesNoFullSync(t *testing.T) {
 		t.Helper()
 		round++
 		for _, r := range old {
-			r.write("INCR n", "SET round:"+r.name+" "+what)
+			r.must("INCR n", "SET round:"+r.name+" "+what)
 		}
 		synced(t, old...)
 		sameData(t, old...)
