@@ -34,7 +34,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
 	}
-	if err := s.mayGiveAll(ctx, caller, wanted.Mode); err != nil {
+	if err := s.mayGiveAll(ctx, caller, wanted); err != nil {
 		return nil, err
 	}
 	info, err := s.readHistory(ctx)
@@ -125,15 +125,15 @@ func (s *server) beforeMerges(ctx context.Context, since crdtmeta.Time) (crdtmet
 
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
-func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
-	if !ofAll(mode) {
+func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgress) error {
+	if !ofAll(wanted.Mode) {
 		return nil
 	}
 	ours, err := s.region.base(ctx)
 	if err != nil {
 		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	if caller.Base.before(ours) {
+	if caller.Base.before(ours) && !wanted.Missed {
 		return refuse(codeNotReady, "region '%s' has to merge everything itself", s.cfg.Region.Name)
 	}
 	if s.cfg.Region.ID < caller.ID {
