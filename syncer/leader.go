@@ -16,6 +16,7 @@ type leader struct {
 	raised alarms // those that were logged
 
 	backlog   backlog
+	footprint footprint
 	collector *collector
 }
 
@@ -65,6 +66,11 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	tasks.Go(func() {
+		look := func(ctx context.Context) error { return l.footprint.look(ctx, l.Syncer) }
+		_ = look(ctx) // the next one comes soon
+		l.every(ctx, l.cfg.FootprintInterval, look)
+	})
 	evictions := &evictions{}
 	tasks.Go(func() {
 		l.every(ctx, l.cfg.StatusInterval, func(ctx context.Context) error { return evictions.look(ctx, l) })
