@@ -48,7 +48,7 @@ type Config struct {
 	StatusInterval    time.Duration // 1 s between publications of the status
 	ExpireInterval    time.Duration // 100 ms between calls that turn due TTLs into effects
 	TrimInterval      time.Duration // 2 s between trims of the log
-	FootprintInterval time.Duration // 10 s between looks at how many keys there are and how large their metadata is
+	FootprintInterval time.Duration // 3 s between looks at how many keys there are and how large their metadata is
 	CollectInterval   time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
 	Grace             time.Duration // 5 min from when every region has seen something until its metadata may go
 	AloneAfter        time.Duration // 0: a region that was away for too long waits for another one's word without end
@@ -104,7 +104,7 @@ func (c Config) withDefaults() Config {
 		{&c.StatusInterval, time.Second},
 		{&c.ExpireInterval, 100 * time.Millisecond},
 		{&c.TrimInterval, 2 * time.Second},
-		{&c.FootprintInterval, 10 * time.Second},
+		{&c.FootprintInterval, 3 * time.Second},
 		{&c.Grace, 5 * time.Minute},
 		{&c.QuarantineAfter, 24 * time.Hour},
 		{&c.RelayAfter, 5 * time.Second},

@@ -42,6 +42,14 @@ type PeerStatus struct {
 	EntriesApplied  int64 `json:"entries_applied"`
 }
 
+// Trouble is why there is no link, or what the newest one ended with.
+func (p PeerStatus) Trouble() string {
+	if p.Error != "" {
+		return p.Error
+	}
+	return p.LastError
+}
+
 // MergeStatus is how far a merge has got.
 type MergeStatus struct {
 	Mode  string    `json:"mode"`  // "changes": keys that changed since the link was lost; "whole": all keys
@@ -71,6 +79,7 @@ type RegionStatus struct {
 
 	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
+	Topics  []string `json:"topics,omitempty"`  // of each alarm
 
 	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
