@@ -57,6 +57,9 @@ func (h *history) add(d status.Document) {
 	defer h.mu.Unlock()
 	s := sample{at: d.Time, peers: map[string][perPeerAll]float64{}}
 	before := h.latest
+	if d.Error != "" && len(d.Peers) == 0 {
+		d.Peers = unknown(before.Peers)
+	}
 	took := d.Time.Sub(before.Time).Seconds()
 	if h.next == 0 {
 		took = 0
@@ -91,6 +94,15 @@ func (h *history) add(d status.Document) {
 	h.ring[h.next%samples] = s
 	h.next++
 	h.latest = d
+}
+
+// unknown is who the other regions were when that was known last. They are still there, whatever they do.
+func unknown(before []status.Peer) []status.Peer {
+	peers := []status.Peer{}
+	for _, p := range before {
+		peers = append(peers, status.Peer{Name: p.Name, ID: p.ID, State: "unknown"})
+	}
+	return peers
 }
 
 // count sums up commands by what the page shows.

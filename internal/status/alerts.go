@@ -117,7 +117,7 @@ func (d Document) peerAlerts(l *alertList, p Peer) {
 			break
 		}
 		l.add(Warning, about("peer-down"), "No link to region "+p.Name,
-			"What "+p.Name+" writes does not arrive here, for "+roughly(lasts)+" now. "+d.room(p.Name)+ended(p),
+			"What "+p.Name+" writes has not arrived here for "+roughly(lasts)+". "+d.room(p.Name)+ended(p),
 			"Look whether that region and the network between are up. It catches up by itself.")
 	case "refused":
 		l.add(Critical, about("peer-refused"), "Region "+p.Name+" and this one do not take each other",

@@ -36,8 +36,9 @@ const patience = 60 * time.Second
 
 // page is one tab of Chromium.
 type page struct {
-	t   *testing.T
-	ctx context.Context
+	t      *testing.T
+	ctx    context.Context
+	screen screen
 
 	mu       sync.Mutex
 	problems []string // what the page has written to the console, and what could not be loaded
@@ -51,7 +52,7 @@ func open(t *testing.T, s screen, address string) *page {
 	if err != nil {
 		t.Fatalf("chromium is missing: %v", err)
 	}
-	p := &page{t: t, hosts: map[string]bool{}}
+	p := &page{t: t, screen: s, hosts: map[string]bool{}}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(program), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(int(s.width), int(s.height)))
 	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithListener(p.note))
@@ -175,7 +176,7 @@ func (p *page) picture(name string) {
 		return
 	}
 	whole, visible := run(p, chromedp.FullScreenshot(100)), run(p, chromedp.CaptureScreenshot())
-	base := filepath.Join(folder, strings.ReplaceAll(p.t.Name(), "/", "-")+"-"+name)
+	base := filepath.Join(folder, strings.ReplaceAll(p.t.Name()+"-"+p.screen.name+"-"+name, "/", "-"))
 	for end, png := range map[string][]byte{".png": whole, "-screen.png": visible} {
 		if err := os.WriteFile(base+end, png, 0o644); err != nil {
 			p.t.Fatal(err)

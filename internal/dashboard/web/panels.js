@@ -31,7 +31,8 @@ export function drawHeadline(status) {
 /** drawGlance shows the figures that one looks for first. */
 export function drawGlance(status, commands) {
   const lags = status.peers.filter(isUp).map((peer) => peer.lag_ms);
-  const items = [["commands a second", rate(commands)], ["largest lag", lags.length ? millis(Math.max(...lags)) : "–"], ["conflicts", whole(status.conflicts.total)]];
+  const conflicts = status.error ? "–" : whole(status.conflicts.total);
+  const items = [["commands/s", rate(commands)], ["largest lag", lags.length ? millis(Math.max(...lags)) : "–"], ["conflicts", conflicts]];
   const glance = byId("glance");
   if (!glance.firstChild) glance.append(...items.map(([name]) => h("div", {}, h("dt", {}, name), h("dd", {}))));
   items.forEach(([, value], i) => text(glance.children[i].lastChild, value));
@@ -69,6 +70,7 @@ export function drawConflicts(frame) {
   const { total, by_type: types } = frame.status.conflicts;
   const kinds = Object.entries(types).sort((a, b) => b[1] - a[1]).map(([kind, n]) => `${whole(n)} ${kind}`).join(", ");
   let note = total ? `${whole(total)} since Redis started: ${kinds}.` : "None since Redis started: nothing was written in two regions at once.";
+  if (frame.status.error) note = "How many there were is not known at the moment.";
   if (frame.conflicts.length && frame.detail === "rules") note += " Keys and values are not shown; --dashboard-conflicts can change that.";
   text(byId("conflict-note"), note);
   if (seen.size > 2000) seen.clear();
@@ -76,7 +78,8 @@ export function drawConflicts(frame) {
 }
 
 export const drawFigures = memo((status) => {
-  const { keys, log, memory, collection, clients, effects } = status;
+  const { keys, log, memory, collection, clients, effects, error } = status;
+  const known = (shown) => (error ? "–" : shown);
   const used = (n, limit, label) => {
     if (!(limit > 0)) return null;
     const percent = Math.min(100, (100 * n) / limit);
@@ -89,17 +92,19 @@ export const drawFigures = memo((status) => {
   const held = Object.entries(status.collection_held_back_by || {}).map(([name, since]) => `${name} ${sinceText(since, status.time)}`);
   let refused = 0;
   for (const ended of Object.values(status.commands)) refused += ended.refused;
-  byId("figures").replaceChildren(
-    item("Keys", whole(keys.total), note((keys.databases || []).length > 1 ? `in ${keys.databases.length} databases` : "that clients can see")),
-    item("Keys with metadata", whole(keys.companions), note(`about ${bytes(keys.companion_bytes)} of companions`)),
-    item("Log for the other regions", bytes(log.bytes), used(log.bytes, log.limit_bytes, "part of the log in use"),
-      note(log.backlog_minutes < 0 ? `of ${bytes(log.limit_bytes)}; nothing is written` : `of ${bytes(log.limit_bytes)}; room for ${millis(log.backlog_minutes * 60e3)} of partition`)),
-    item("Memory of Redis", bytes(memory.used_bytes), used(memory.used_bytes, memory.limit_bytes, "part of Redis's memory in use"),
-      note(memory.limit_bytes ? `of ${bytes(memory.limit_bytes)}` : "no limit is set")),
-    item("Waiting for collection", whole(collection.pending_keys), note(held.length ? `held back by ${held.join(", ")}` : `${whole(collection.collected_keys)} collected`)),
+  const tiles = [
+    item("Keys", known(whole(keys.total)), note((keys.databases || []).length > 1 ? `in ${keys.databases.length} databases` : "that clients can see")),
+    item("Keys with metadata", known(whole(keys.companions)), note(error ? "" : `about ${bytes(keys.companion_bytes)} of companions`)),
+    item("Log for the other regions", known(bytes(log.bytes)), used(log.bytes, log.limit_bytes, "part of the log in use"),
+      note(error ? "" : log.backlog_minutes < 0 ? `of ${bytes(log.limit_bytes)}; nothing is written` : `of ${bytes(log.limit_bytes)}; room for ${millis(log.backlog_minutes * 60e3)} of partition`)),
+    item("Memory of Redis", known(bytes(memory.used_bytes)), used(memory.used_bytes, memory.limit_bytes, "part of Redis's memory in use"),
+      note(error ? "" : memory.limit_bytes ? `of ${bytes(memory.limit_bytes)}` : "no limit is set")),
+    item("Waiting for collection", known(whole(collection.pending_keys)), note(error ? "" : held.length ? `held back by ${held.join(", ")}` : `${whole(collection.collected_keys)} collected`)),
     item("Clients of this proxy", whole(clients.connected), note(`of ${whole(clients.limit)}; ${many(refused, "command")} refused`)),
-    item("Effects from other regions", whole(effects.applied), note(`${whole(effects.written)} written here`)),
-    item("Epoch of the log", whole(status.epoch), note(status.epoch > 1 ? "a takeover began it" : "the first")));
+    item("Effects from other regions", known(whole(effects.applied)), note(error ? "" : `${whole(effects.written)} written here`)),
+    item("Epoch of the log", known(whole(status.epoch)), note(error ? "" : status.epoch > 1 ? "a takeover began it" : "the first")),
+  ];
+  byId("figures").replaceChildren(...tiles);
 });
 
 const columns = ["Region", "State", "Lag", "Not confirmed there", "Clock", "Round trip", "Link to", "Last error"];

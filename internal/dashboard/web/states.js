@@ -32,6 +32,7 @@ export function stateOf(peer) {
       const part = m && m.keys_expected > 0 ? ` ${Math.floor((100 * m.keys_done) / m.keys_expected)} %` : "";
       return { word: `merging${part}`, tone: "busy", glyph: "join" };
     }
+    case "unknown": return { word: "not known", tone: "idle", glyph: "away" };
     default: return { word: "no link", tone: "warn", glyph: "cross" };
   }
 }
