@@ -47,6 +47,13 @@ const (
 	footprintDatabases = 16 // databases that are looked at, the lowest that hold keys
 )
 
+// watch looks again and again until ctx ends.
+func (f *footprint) watch(ctx context.Context, l *leader) {
+	look := func(ctx context.Context) error { return f.look(ctx, l.Syncer) }
+	_ = look(ctx) // the next one comes soon
+	l.every(ctx, l.cfg.FootprintInterval, look)
+}
+
 // look counts. The engine knows the numbers; sizes are drawn.
 func (f *footprint) look(ctx context.Context, s *Syncer) error {
 	list, err := s.databases(ctx)

@@ -66,10 +66,10 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	tasks.Go(func() { l.footprint.watch(ctx, l) })
+	claims := &claims{}
 	tasks.Go(func() {
-		look := func(ctx context.Context) error { return l.footprint.look(ctx, l.Syncer) }
-		_ = look(ctx) // the next one comes soon
-		l.every(ctx, l.cfg.FootprintInterval, look)
+		l.every(ctx, l.cfg.RelayAfter, func(ctx context.Context) error { return claims.look(ctx, l) })
 	})
 	evictions := &evictions{}
 	tasks.Go(func() {

@@ -142,11 +142,15 @@ func (c *client) markTogether() deed {
 	for i, value := range []string{"", "v", "", "v"} {
 		c.ledger.announce(cells[i], value)
 	}
+	doubtful := c.doubtful[c.home].holds()
 	return transaction(func(o outcome) {
 		for _, cell := range cells {
 			c.ledger.mark(cell, o)
 		}
-		c.ledger.together(cells)
+		// Of what a server has lost, a merge that was under way may have brought a part elsewhere.
+		if !doubtful && !c.doubtful[c.home].holds() {
+			c.ledger.together(cells)
+		}
 	}, []string{"SADD", "set" + hot, u}, []string{"HSET", "hash" + hot, u, "v"}, []string{"RPUSH", "list" + hot, u}, []string{"SET", "own-" + u, "v"})
 }
 
@@ -301,9 +305,11 @@ func (c *client) push() deed {
 	u, list := c.unique(), "order"+c.hot()
 	cell := c.cell(list, u)
 	c.ledger.announce(cell, "")
+	outdated := c.outdated[c.home].holds()
 	return single(func(o outcome, _ redistest.Reply) {
 		c.ledger.mark(cell, o)
-		if o == acknowledged {
+		// What the region has lost comes back as something that this push did not know.
+		if o == acknowledged && !outdated && !c.outdated[c.home].holds() {
 			c.ledger.pushed(c.cell(list), c.name, u)
 		}
 	}, "RPUSH", list, u)
