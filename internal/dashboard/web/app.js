@@ -83,19 +83,22 @@ function stale() {
   if (old) text(byId("stale"), `This proxy has not answered for ${millis(quiet)}. What you see is from before.`);
 }
 
+/** ask gets what is new; nothing when the proxy is away or restarts: the banner says so, and it is asked again. */
 async function ask() {
   try {
     const answer = await fetch(`/dashboard/data?run=${run}&from=${next}`, { signal: AbortSignal.timeout(5 * period), cache: "no-store" });
-    if (answer.ok) {
-      const f = await answer.json();
-      heard = Date.now();
-      if (f.next > 0) {
-        take(f);
-        draw();
-      }
-    }
+    return answer.ok ? await answer.json() : null;
   } catch {
-    // The proxy is away or restarts; the banner says so, and it is asked again.
+    return null;
+  }
+}
+
+async function turn() {
+  const f = await ask();
+  if (f) heard = Date.now();
+  if (f && f.next > 0) {
+    take(f);
+    draw();
   }
   stale();
 }
@@ -103,7 +106,7 @@ async function ask() {
 /** forever asks while somebody can see the page. */
 async function forever() {
   for (;;) {
-    if (!document.hidden) await ask();
+    if (!document.hidden) await turn();
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, period);
       if (document.hidden) document.addEventListener("visibilitychange", () => { clearTimeout(timer); resolve(); }, { once: true });

@@ -3,7 +3,7 @@
 const plain = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
-export const whole = (n) => plain.format(n);
+export const whole = (n) => (Math.abs(n) < 1e9 ? plain.format(n) : short.format(n));
 
 /** rate is a number per second. */
 export function rate(n) {

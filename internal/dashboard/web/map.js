@@ -2,8 +2,10 @@
 import { h, set, text } from "./dom.js";
 import { millis, whole } from "./format.js";
 import { arc, layout, radius, strands } from "./layout.js";
+import { fit, measure } from "./measure.js";
 import { glyphPath, homeState, isUp, stateOf, sinceText } from "./states.js";
 
+const fonts = { name: "650 15px", word: "400 12.5px", pill: "600 12.5px" }; // as in style.css
 const told = 3000; // ms that the word of two other regions may be old by itself
 
 export class RegionMap {
@@ -71,13 +73,13 @@ export class RegionMap {
     set(node, { class: `node tone-${state.tone}${home ? " home" : ""}`, transform: `translate(${at.x} ${at.y})` });
     set(sign, { d: glyphPath(state.glyph) });
     text(title, `${name}: ${state.word}`);
-    text(label, fit(name, room, 8.6));
-    text(word, fit(state.word, room, 6.9));
+    text(label, fit(name, room, fonts.name));
+    text(word, fit(state.word, room, fonts.word));
     const place = at.beside ? { x: radius + 10, y: -4 } : { x: 0, y: radius + 20 };
     set(label, { x: place.x, y: place.y, "text-anchor": at.beside ? "start" : "middle" });
     set(word, { x: place.x, y: place.y + 17, "text-anchor": at.beside ? "start" : "middle" });
     this.taken.push({ x: at.x - radius, y: at.y - radius, width: 2 * radius, height: 2 * radius });
-    const wide = Math.max(label.textContent.length * 8.6, word.textContent.length * 6.9);
+    const wide = Math.max(measure(label.textContent, fonts.name), measure(word.textContent, fonts.word));
     this.taken.push({ x: at.x + (at.beside ? place.x : -wide / 2), y: at.y + place.y - 14, width: wide, height: 36 });
   }
 
@@ -126,7 +128,7 @@ export class RegionMap {
     let box = null;
     for (let shorter = 0; words && !box && shorter < 2; shorter++) {
       if (shorter) words = words.split(/, | for /)[0];
-      box = this.place(path, words.length * 7.1 + 20);
+      box = this.place(path, Math.ceil(measure(words, fonts.pill)) + 20);
     }
     set(element, { class: name, visibility: box ? null : "hidden" });
     if (!box) return;
@@ -188,12 +190,6 @@ function slowest(peer) {
 function summary(status) {
   return `Region ${status.region} ${homeState(status).word}. ` + status.peers.map((peer) =>
     `Region ${peer.name}: ${stateOf(peer).word}${isUp(peer) ? `, lag ${millis(peer.lag_ms)}` : ""}.`).join(" ");
-}
-
-/** fit shortens a name to about so many pixels. */
-function fit(words, room, each) {
-  const most = Math.max(4, Math.floor(room / each));
-  return words.length <= most ? words : `${words.slice(0, most - 1)}…`;
 }
 
 const meets = (a, b) => a.x < b.x + b.width + 3 && b.x < a.x + a.width + 3 && a.y < b.y + b.height + 2 && b.y < a.y + a.height + 2;
