@@ -32,6 +32,7 @@ const (
 const (
 	downAfter    = 10 * time.Second
 	lagLimit     = 10 * time.Second
+	lacksAfter   = time.Minute
 	shortBacklog = 30.0 // minutes
 	fullMemory   = 0.9
 )
@@ -127,7 +128,7 @@ func (d Document) peerAlerts(l *alertList, p Peer) {
 			"They wait at their source, and nothing of them is lost."+ended(p), "The reason is this region's Redis: look at its memory and its disk.")
 	case "paused":
 		l.add(Info, about("peer-paused"), "Effects of region "+p.Name+" are paused",
-			"Somebody said CRDT PAUSE. They wait at their source. "+d.room(p.Name), "CRDT RESUME "+p.Name+" takes them again.")
+			"Somebody said CRDT PAUSE. They wait in that region's log; should it become full, this region will have to merge.", "CRDT RESUME "+p.Name+" takes them again.")
 	case "merge-needed", "merge":
 		l.add(Info, about("peer-merge"), "The state of region "+p.Name+" is being merged",
 			"This region missed more than the log holds, or is new. "+progress(p.Merge), "It goes on by itself, also after a broken link. Until then reads can miss what others have written.")
@@ -191,7 +192,7 @@ func (d Document) slowAlerts(l *alertList, own syncer.RegionStatus) {
 			"It has not seen everything for "+roughly(d.Time.Sub(d.HeldBackBy[name]))+", so metadata of all regions is kept, and takes memory.",
 			"Bring it back. One that will not come back is removed: anabranch members remove "+name+".")
 	}
-	away := slices.ContainsFunc(d.Peers, func(p Peer) bool { return !p.Healthy() || p.State == "paused" })
+	away := slices.ContainsFunc(d.Peers, func(p Peer) bool { return !p.Healthy() || d.lacksOurs(p) })
 	if minutes := d.Log.BacklogMinutes; away && minutes >= 0 && minutes < shortBacklog {
 		l.add(Warning, "backlog", "The log is nearly full",
 			"There is room for "+roughly(time.Duration(minutes*float64(time.Minute)))+" of writes at the present rate. A region that misses more merges the state of changed keys instead, which takes longer.",
@@ -201,6 +202,11 @@ func (d Document) slowAlerts(l *alertList, own syncer.RegionStatus) {
 		l.add(Warning, "memory", fmt.Sprintf("Redis uses %d %% of its memory", 100*m.UsedBytes/m.LimitBytes),
 			"At the limit it refuses writes, those of other regions too.", "Raise maxmemory, or find out what grows: keys, metadata or the log.")
 	}
+}
+
+// lacksOurs says whether a region has not taken our effects for a while: it may have paused them.
+func (d Document) lacksOurs(p Peer) bool {
+	return p.UnackedEffects > 0 && p.AckedUntil != nil && d.Time.Sub(*p.AckedUntil) > lacksAfter
 }
 
 func alarmMeaning(topic string) string {

@@ -86,12 +86,16 @@ func TestAShortLogAlertsWhileARegionIsAway(t *testing.T) {
 	if got := d.alerts(syncer.RegionStatus{}); len(got) > 0 {
 		t.Errorf("with all regions there: %+v", got)
 	}
-	d.Peers[0].State = "paused"
-	if got := d.alerts(syncer.RegionStatus{}); len(got) != 2 || got[0].About != "backlog" {
-		t.Errorf("with one away: %+v", got)
+	d.Peers[0].UnackedEffects, d.Peers[0].AckedUntil = 7, ago(time.Second)
+	if got := d.alerts(syncer.RegionStatus{}); len(got) > 0 {
+		t.Errorf("with some on the way: %+v", got)
+	}
+	d.Peers[0].AckedUntil = ago(time.Hour)
+	if got := d.alerts(syncer.RegionStatus{}); len(got) != 1 || got[0].About != "backlog" {
+		t.Errorf("with one that takes nothing: %+v", got)
 	}
 	d.Log.BacklogMinutes = -1
-	if got := d.alerts(syncer.RegionStatus{}); len(got) != 1 {
+	if got := d.alerts(syncer.RegionStatus{}); len(got) > 0 {
 		t.Errorf("when nothing is written: %+v", got)
 	}
 }
@@ -161,5 +165,5 @@ func ExampleAlert() {
 		fmt.Printf("%s: %s. %s %s\n", alert.Severity, alert.Title, alert.Meaning, alert.Advice)
 	}
 	// Output:
-	// info: Effects of region B are paused. Somebody said CRDT PAUSE. They wait at their source. The log has room for 10 h of our writes; after that B will have to merge. CRDT RESUME B takes them again.
+	// info: Effects of region B are paused. Somebody said CRDT PAUSE. They wait in that region's log; should it become full, this region will have to merge. CRDT RESUME B takes them again.
 }

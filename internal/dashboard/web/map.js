@@ -160,7 +160,7 @@ export class RegionMap {
       set(this.part("told", key, () => h("path", { class: "told" })), { d: path.d, visibility: null });
       shown.add(key).add(`says ${a.name} ${b.name}`);
       const [one, , lag] = behind.sort((x, y) => y[2] - x[2])[0];
-      const label = lag > told ? `${one.name}: ${millis(lag)} behind` : status.peers.length === 2 ? "in step, they say" : "";
+      const label = lag > told ? `${fit(one.name, 96, fonts.pill)}: ${millis(lag)} behind` : status.peers.length === 2 ? "in step, they say" : "";
       const tone = lag > 10000 ? "tone-warn" : "quiet";
       this.pill(`says ${a.name} ${b.name}`, path, label, `pill ${tone}`);
     }));

@@ -54,15 +54,19 @@ const drawList = memo(({ list, detail }) => {
     seen.add(c.id);
     return h("li", { class: fresh ? "fresh" : null, "data-id": c.id },
       h("time", { datetime: new Date(c.at).toISOString() }, clock(c.at)),
-      h("div", {}, h("span", { class: "kind" }, c.type), " ", c.key ? h("code", {}, (c.db ? `db${c.db} ` : "") + c.key + (c.element ? ` ⟩ ${c.element}` : "")) : null, c.key ? " " : null, c.rule),
+      h("div", {}, h("span", { class: "kind" }, c.type), " ", c.key ? h("code", { title: c.key }, (c.db ? `db${c.db} ` : "") + cut(c.key) + (c.element ? ` ⟩ ${cut(c.element)}` : "")) : null, c.key ? " " : null, c.rule),
       h("div", { class: "sides" }, ...side("", c.winner, detail), " won over ", ...side("", c.loser, detail)));
   }));
   known = true;
 });
 
+const longest = 60; // characters of a key or value; the title has all
+
+const cut = (words) => (words.length <= longest ? words : `${words.slice(0, longest)}…`);
+
 function side(label, s, detail) {
   const parts = [label, h("b", {}, s.region)];
-  if (detail === "values" && s.value) parts.push(" ", h("code", {}, s.value));
+  if (detail === "values" && s.value) parts.push(" ", h("code", { title: s.value }, cut(s.value)));
   return parts;
 }
 
