@@ -1,11 +1,14 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strconv"
+	"strings"
 
 	"anabranch/crdtmeta"
 
@@ -52,6 +55,11 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		offer.Restart = true
 	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
 		offer.Since = upto[info.origin]
+	} else if wanted.Origin == "" {
+		if offer.Since, err = s.beforeMerges(ctx, wanted.Since); err != nil {
+			return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+		}
+		wanted.Until = offer.Since
 	}
 	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
 	if place.Phase == phaseOwn {
@@ -72,6 +80,47 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	s.cfg.Log.Info().Str("peer", caller.Name).Str("mode", wanted.Mode).Stringer("since", offer.Since).Str("phase", place.Phase).
 		Int64("keys", offer.Total).Msg("peer merges our keys")
 	return m, nil
+}
+
+// beforeMerges is the last place in our log, up to the one given, that lies in no merge of ours: what a merge had brought by then, whoever
+// followed the log has not got (crdtmeta/lua/75_states.lua).
+func (s *server) beforeMerges(ctx context.Context, since crdtmeta.Time) (crdtmeta.Time, error) {
+	fields, err := s.cfg.Redis.HGetAll(ctx, s.keys.merges).Result()
+	if err != nil {
+		return 0, err
+	}
+	type spell struct{ first, end crdtmeta.Time }
+	var spells []spell
+	for name, value := range fields {
+		ended, over := strings.CutPrefix(name, "ended:")
+		_, running := strings.CutPrefix(name, "first:")
+		if !over && !running && name != "pruned" {
+			continue
+		}
+		first, err := crdtmeta.ParseTime(value)
+		end := endOfTime
+		if over && err == nil {
+			end, err = crdtmeta.ParseTime(ended)
+		}
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("%s: %s: %w", s.keys.merges, name, err)
+		case name == "pruned":
+			spells = append(spells, spell{0, first})
+		default:
+			spells = append(spells, spell{first, end})
+		}
+	}
+	slices.SortFunc(spells, func(a, b spell) int { return cmp.Compare(b.first, a.first) })
+	for moved := true; moved; {
+		moved = false
+		for _, m := range spells {
+			if m.first <= since && since < m.end {
+				since, moved = max(m.first-1, 0), m.first > 0
+			}
+		}
+	}
+	return since, nil
 }
 
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with

@@ -405,6 +405,39 @@ do
     end
   end
 
+  -- Between its first piece and its end a merge has brought effects of third regions that no frontier record tells of yet: whoever
+  -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
+  -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
+  local FIRST, ENDED, PRUNED = 'first:', 'ended:', 'pruned'
+  local KEPT = 64 -- merges that are over; a place from before is as good as none
+
+  local function note_begin(from)
+    call('HSETNX', MERGES, FIRST .. from, format('%.0f', t))
+  end
+
+  -- note_end removes what crdt:merges says of a merge, or of all, and notes when it began.
+  local function note_end(from, all)
+    local first, ends, fields = nil, {}, call('HGETALL', MERGES)
+    for i = 1, #fields, 2 do
+      local name, value = fields[i], fields[i + 1]
+      local of, te = match(name, '^first:(.*)$'), match(name, '^ended:(%d+)$')
+      if te then
+        ends[#ends + 1] = tonumber_(te)
+      elseif of and (all or of == from) then
+        first = (not first or tonumber_(value) < first) and tonumber_(value) or first
+        call('HDEL', MERGES, name)
+      elseif name ~= PRUNED and (name == from or (all and not of)) then
+        call('HDEL', MERGES, name)
+      end
+    end
+    if not first then return end
+    call('HSET', MERGES, ENDED .. format('%.0f', t), format('%.0f', first))
+    if #ends < KEPT then return end
+    sort(ends)
+    call('HDEL', MERGES, ENDED .. format('%.0f', ends[1]))
+    call('HSET', MERGES, PRUNED, format('%.0f', ends[1]))
+  end
+
   -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
   -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
   -- came back without part of that is in another epoch.
@@ -447,8 +480,9 @@ do
     E.select(0)
     if progress ~= '' then
       call('HSET', MERGES, from, progress)
+      note_begin(from)
     else
-      if whole then call('DEL', MERGES) else call('HDEL', MERGES, from) end
+      note_end(from, whole)
       take_position(frontier, upto, contexts)
       if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
