@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/dashboard"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -30,6 +31,7 @@ type config struct {
 	XAddIDs     string
 
 	HideConflictValues bool
+	DashboardConflicts string
 
 	BackendConnections int
 	BackendQueue       int64 // bytes
@@ -68,6 +70,8 @@ func defaultConfig() config {
 		QueryLimit:  1 << 30,
 		OutputLimit: 256 << 20,
 		XAddIDs:     "semi-strict",
+
+		DashboardConflicts: "rules",
 
 		BackendConnections: 1,
 		BackendQueue:       8 << 20,
@@ -112,6 +116,15 @@ func (c *config) validate() error {
 		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
 	}
 	return c.checkPeersArePrivate()
+}
+
+// conflictDetail is what the dashboard may tell. Values that are kept out of the ledger are not shown either, though older entries
+// may have some.
+func (c *config) conflictDetail() dashboard.Detail {
+	if c.HideConflictValues && c.DashboardConflicts == string(dashboard.Values) {
+		return dashboard.Keys
+	}
+	return dashboard.Detail(c.DashboardConflicts)
 }
 
 func (c *config) checkListeners() error {

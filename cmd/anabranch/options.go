@@ -28,7 +28,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Redis, "redis", "URL", "this region's Redis, redis://[user:password@]host:port", parseRedisURL, redisURL.String)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
-	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: /livez, /readyz, /status", parseListen, asIs)
+	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
 	addList(flags, &c.Peers, "peer", "REGION=HOST:PORT", "peer address of a proxy of another region; repeat it for each", parsePeer)
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
 
@@ -41,6 +41,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
 
 	addSwitch(flags, &c.HideConflictValues, "hide-conflict-values", "keep values out of the ledger of conflicts")
+	add(flags, &c.DashboardConflicts, "dashboard-conflicts", "DETAIL", "what the dashboard tells of a conflict: rules, keys too, or values too", oneOf("rules", "keys", "values"), asIs)
 
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
