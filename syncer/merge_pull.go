@@ -15,9 +15,7 @@ import (
 
 // merging is a merge that this region takes from another one, over one connection.
 type merging struct {
-	*puller
-	frames   *frameConn
-	self     crdtmeta.Origin
+	taken
 	progress mergeProgress
 	offer    mergeOffer
 	pieces   chan piece
@@ -45,7 +43,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{taken: taken{puller: p, frames: frames, self: self}, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -104,7 +102,7 @@ func (m *merging) run(ctx context.Context) error {
 	defer stop()
 	defer m.merges(nil, "")
 	group.Go(func() error { return m.receive(ctx) })
-	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error { return m.beat(ctx, nil) })
 	group.Go(func() error {
 		if err := m.work(ctx); err != nil {
 			return err
@@ -157,30 +155,13 @@ func (m *merging) receive(ctx context.Context) error {
 				return ctx.Err()
 			}
 		case verbBeat:
-			b, err := f.asBeat()
-			if err != nil {
+			if _, err := m.hear(ctx, f); err != nil {
 				return err
 			}
-			m.clock.incoming(b, m.redisClock.now())
-			m.heard(b)
 		default:
 			return f.unexpected()
 		}
 	}
-}
-
-func (m *merging) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		self, err := m.region.origin(ctx)
-		if err == nil && self != m.self {
-			return fmt.Errorf("our own region began epoch %s", self.Epoch)
-		}
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, m.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, m.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }
 
 // next waits for a piece.

@@ -14,11 +14,8 @@ import (
 
 // mergeServer gives a peer the state of keys.
 type mergeServer struct {
-	*server
-	frames *frameConn
-	peer   hello
+	served
 	source *mergeSource
-	clock  peerClock
 	asks   chan frame
 	client *redis.Client // for waiting
 }
@@ -59,7 +56,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
-		server: s, frames: frames, peer: caller, asks: make(chan frame, 4),
+		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: wanted.Mode == mergeWhole}, asks: make(chan frame, 4),
 		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
@@ -138,7 +135,7 @@ func (m *mergeServer) run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return m.receive(ctx) })
 	group.Go(func() error { return m.answer(ctx) })
-	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error { return m.beat(ctx, nil) })
 	return group.Wait()
 }
 
@@ -268,24 +265,4 @@ func (m *mergeServer) give(place mergePlace, raw []byte) error {
 		codec, payload := compress(piece, m.cfg.CompressFrom)
 		return m.frames.write(verbKeys, where, codec, part, payload)
 	})
-}
-
-// beat is a sign of life, and ends the link when our epoch does.
-func (m *mergeServer) beat(ctx context.Context) error {
-	begun := crdtmeta.Origin{}
-	for ctx.Err() == nil {
-		info, err := m.readHistory(ctx)
-		if err != nil {
-			return err
-		}
-		if !begun.IsZero() && info.origin != begun {
-			return refuse(codeEpoch, "region '%s' began epoch %s", m.cfg.Region.Name, info.origin.Epoch)
-		}
-		begun = info.origin
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, m.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, m.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }

@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -186,22 +185,6 @@ func (s *server) admitAgain(ctx context.Context, caller hello, told crdtmeta.Fro
 		err = refuse(codeEpoch, "more was collected meanwhile: connect again")
 	}
 	return err
-}
-
-// stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile. It answers the ids of those that are
-// in quarantine.
-func (p *shipment) stillAdmitted(ctx context.Context) (apart []string, err error) {
-	if err := p.admitMember(p.peer.Name); err != nil {
-		return nil, err
-	}
-	apart, err = p.cfg.Redis.HKeys(ctx, p.keys.quarantined).Result()
-	if err != nil {
-		return nil, fmt.Errorf("reading who is in quarantine: %w", err)
-	}
-	if slices.Contains(apart, formatID(p.peer.ID)) {
-		return nil, refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)
-	}
-	return apart, nil
 }
 
 // reentry is when this region was last let out of quarantine, in its own time.
