@@ -64,6 +64,11 @@ func (e engine) hold(ctx context.Context, why string) error {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncHold, 0, why).Err()
 }
 
+// reenter lets clients go on after quarantine. In the same step the log up to a time goes, and everybody is told that it has.
+func (e engine) reenter(ctx context.Context, upto crdtmeta.Time) error {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncHold, 0, "", upto.String()).Err()
+}
+
 // info reads what the engine says of itself: names and values.
 func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()

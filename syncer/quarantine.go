@@ -59,25 +59,25 @@ func (p *puller) release(ctx context.Context) error {
 		return err
 	}
 	if strings.HasPrefix(why, heldMerged) {
-		info, err := p.region.history(ctx)
-		if err != nil {
-			return err
-		}
-		if err := p.collector.makeWay(ctx, info.last); err != nil {
-			return err
-		}
-		if err := p.announceCut(ctx, info.last); err != nil {
-			return err
-		}
-		if err := p.cfg.Redis.XTrimMinID(ctx, p.keys.log, info.last.ID()).Err(); err != nil {
-			return err
-		}
-		if err := p.cfg.Redis.Set(ctx, p.keys.reentry, info.last.String(), 0).Err(); err != nil {
-			return err
-		}
+		err = p.reenter(ctx)
+	} else {
+		err = p.engine.hold(ctx, "")
 	}
-	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
-	return p.engine.hold(ctx, "")
+	if err == nil {
+		p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
+	}
+	return err
+}
+
+func (p *puller) reenter(ctx context.Context) error {
+	info, err := p.region.history(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.collector.makeWay(ctx, info.last); err != nil {
+		return err
+	}
+	return p.engine.reenter(ctx, info.last)
 }
 
 // letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.

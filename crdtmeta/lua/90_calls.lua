@@ -107,10 +107,20 @@ do
     if why then call('SET', HELD, why) else call('DEL', HELD) end
   end
 
-  -- FCALL anabranch_hold why: "" lets clients write again.
+  -- forget_log ends quarantine: nobody is told from now on what the log says up to a time.
+  local function forget_log(upto)
+    call('SET', PREFIX .. 'cut', upto)
+    call('XTRIM', LOG, 'MINID', E.entry_id(tonumber_(upto)))
+    call('SET', PREFIX .. 'reentry', upto)
+  end
+
+  -- FCALL anabranch_hold why [t]: "" lets clients write again, with t after quarantine. Clients that write already must not lose
+  -- their entries to a leader that comes late.
   local function hold_call(keys, argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if argv[2] and not held then return {ok = 'OK'} end
+    if argv[2] then forget_log(argv[2]) end
     E.hold(argv[1] ~= '' and argv[1] or nil)
     E.finish()
     return {ok = 'OK'}
