@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -26,6 +27,9 @@ func (l *leader) alarms(v vitals, last crdtmeta.Time, peers []PeerStatus) alarms
 		drift := time.Duration(peer.DriftMillis) * time.Millisecond
 		if drift.Abs() > l.cfg.DriftLimit {
 			found["clock of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
+		}
+		if peer.State == StateStalled && strings.HasPrefix(peer.Error, failureEngine.String()) {
+			found["link to "+peer.Name] = fmt.Sprintf("nothing comes from region '%s' any more: %s", peer.Name, peer.Error)
 		}
 	}
 	return found

@@ -179,6 +179,9 @@ func (f failure) String() string {
 	return [...]string{"redis does not answer", "engine is not armed", "redis is out of memory", "redis takes no writes", "engine error"}[f]
 }
 
+// stallText is what the status says of a link that waits for that.
+func stallText(why failure, err error) string { return why.String() + ": " + plain(err) }
+
 // classify reads an error of a call. Errors without a text of Redis are those of the network.
 func classify(err error) failure {
 	var said redis.Error

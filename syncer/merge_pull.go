@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"anabranch/crdtmeta"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -350,17 +352,20 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))
 			return ctx.Err()
 		}
-		cause := "paused"
+		cause, level := "paused", zerolog.WarnLevel
 		if err != nil {
-			if cause = plain(err); classify(err) == failureUnarmed {
-				if err := m.armed.run(ctx); err != nil {
-					cause = plain(err)
-				}
+			fail := classify(err)
+			if fail == failureUnarmed {
+				err = cmp.Or(m.armed.run(ctx), err)
 			}
+			if fail == failureEngine {
+				level = zerolog.ErrorLevel // it will not go away by itself
+			}
+			cause = stallText(fail, err)
 		}
 		m.show(cause)
 		if cause != said {
-			m.cfg.Log.Warn().Str("peer", m.name).Str("phase", m.progress.Phase).Str("cause", cause).Msg("merge waits")
+			m.cfg.Log.WithLevel(level).Str("peer", m.name).Str("phase", m.progress.Phase).Str("cause", cause).Msg("merge waits")
 			said = cause
 		}
 		sleep(ctx, delay)

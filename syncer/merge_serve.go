@@ -252,6 +252,10 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 		}
 		return "", nil, refuse(codeEpoch, "region '%s' was armed anew", m.cfg.Region.Name)
 	}
+	if err != nil && classify(err) == failureEngine {
+		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
+		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
+	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)
 	}

@@ -38,6 +38,15 @@ do
     return mpack(rec, cells, S.last or '')
   end
 
+  -- on_key calls f, and answers what it answers, or nil and an error that names the key which is selected.
+  local function on_key(k, f, ...)
+    local d = db
+    local good, reply = ppcall(f, k, ...)
+    if good then return reply end
+    if type_(reply) == 'table' then reply = reply.err end
+    return nil, {err = format('ERR anabranch: key %d:%s: %s', d, sub(k, 1, 256), tostring_(reply))}
+  end
+
   -- position is where this region stands: all that it has, and the newest frontier record of each origin, its own included. A
   -- region that has merged everything up to there goes on with the logs.
   local function position(frontier)
@@ -58,7 +67,12 @@ do
     for i = 2, #argv - 1, 2 do
       local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
       E.select(tonumber_(d))
-      local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
+      local state, failed = '+', nil
+      if not absent or call('EXISTS', argv[i + 1]) == 0 then state, failed = on_key(argv[i + 1], state_of) end
+      if failed then
+        E.finish()
+        return failed
+      end
       replies[#replies + 1] = state
       bytes = bytes + #state
       if bytes >= limit then break end
@@ -270,17 +284,25 @@ do
     end
   end
 
-  -- say_evicted removes, by an effect, keys whose data is gone although nothing says why: that is to be said before the other
+  -- say_evicted removes, by an effect, a key whose data is gone although nothing says why: that is to be said before the other
   -- region's effects are here, which it has not seen.
-  local function say_evicted(argv)
+  local function say_evicted(k)
+    local S = E.open(k)
+    if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
+  end
+
+  local function say_all_evicted(argv)
+    local failed
     for i = 6, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local S = E.open(argv[i + 1])
-      if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
+      local _, problem = on_key(argv[i + 1], say_evicted)
+      failed = failed or problem
     end
-    if op == 0 then return end
-    E.finish()
-    E.begin(0)
+    if op > 0 then
+      E.finish()
+      E.begin(0)
+    end
+    return failed
   end
 
   -- lead_by keeps with a record that its key is ahead of the frontier. Keys of one call are ahead by the same, most of them.
@@ -424,7 +446,8 @@ do
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
     end
-    say_evicted(argv)
+    local failed = say_all_evicted(argv)
+    if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
     for _, at in pairs_(theirs) do
@@ -437,7 +460,11 @@ do
     for i = 6, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      merge_key(argv[i + 1], read[2], read[3], read[4], theirs, frontier)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier)
+      if problem then
+        M.record(frontier) -- what was merged before stays
+        return problem
+      end
       E.stats.merged_keys = E.stats.merged_keys + 1
     end
     E.select(0)
