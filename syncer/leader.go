@@ -81,8 +81,8 @@ func (l *leader) downFor(id int) time.Duration {
 	return longest
 }
 
-// prepare waits until the region's Redis answers, notes our own name and id, and tells who is known. ok is false when ctx ended
-// first.
+// prepare waits until the region's Redis answers, notes our own name and id, takes over what the last leader knew, and tells who is
+// known. ok is false when ctx ended first.
 func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 	for last := ""; ctx.Err() == nil; sleep(ctx, time.Second) {
 		err := l.members.learn(ctx, l.cfg.Region.Name, l.cfg.Region.ID)
@@ -93,6 +93,9 @@ func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 			known, err = l.membership(ctx)
 		}
 		if err == nil {
+			if last, _, err := l.published(ctx); err == nil {
+				l.collector.waits.adopt(last, l.peerNames(), time.Now())
+			}
 			return known, true
 		}
 		if text := plain(err); text != last {

@@ -153,3 +153,43 @@ func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
 	}
 	eventually(t, "a has all", func() bool { return a.get("k") == "v" && a.get("old") == "v" })
 }
+
+// A region whose leaders change often gives up one that is dead all the same: each leader goes on counting where the last one ended.
+func TestTimeAwayIsCountedOverLeaders(t *testing.T) {
+	heldBackAfter = 0
+	t.Cleanup(func() { heldBackAfter = heldBackTime })
+	patient := func(cfg *Config) {
+		soon(cfg)
+		cfg.QuarantineAfter = 4 * time.Second
+	}
+	regions := mesh(t, 3, patient)
+	a, c := regions[0], regions[2]
+	ctx := context.Background()
+	a.write("SET k v")
+	synced(t, regions...)
+	c.stop()
+	a.write("SET k w")
+	eventually(t, "c is in quarantine", func() bool {
+		a.stop()
+		a.run(peersOf(a, regions), patient)
+		time.Sleep(time.Second) // a quarter of what is needed
+		return a.rdb.HExists(ctx, a.keys.quarantined, formatID(c.id)).Val()
+	})
+}
+
+// While nobody leads nobody knows who is there: that time is not held against a region.
+func TestTimeWithoutALeaderIsNoTimeAway(t *testing.T) {
+	now := time.Now()
+	last := RegionStatus{At: now.Add(-10 * time.Hour), HeldBackBy: map[string]time.Time{
+		"gamma": now.Add(-11 * time.Hour), "removed": now.Add(-12 * time.Hour), "future": now,
+	}}
+	var waits heldBack
+	waits.adopt(last, []string{"beta", "gamma", "future"}, now)
+	held := waits.list(now)
+	if away := now.Sub(held["gamma"]); len(held) != 1 || away != time.Hour {
+		t.Errorf("held back by %v; gamma for %v, want 1h", held, away)
+	}
+	if again := waits.publish(now, last.At); !again["gamma"].Equal(last.HeldBackBy["gamma"]) {
+		t.Errorf("published as %v, was %v", again["gamma"], last.HeldBackBy["gamma"])
+	}
+}

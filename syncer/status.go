@@ -72,7 +72,7 @@ type RegionStatus struct {
 
 	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
-	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when
+	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when, by the region's clock
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.
@@ -97,6 +97,7 @@ func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerSt
 	if err != nil && own.Refuses == "" {
 		return own, nil, err
 	}
+	own.HeldBackBy = s.shownHeldBack(own)
 	fresh := s.isFresh(own)
 	why := "no proxy of this region leads at the moment"
 	if !fresh {
