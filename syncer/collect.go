@@ -181,7 +181,7 @@ func (c *collector) look(ctx context.Context) (l look, own crdtmeta.Origin, err 
 	}
 	l.until = max(last, crdtmeta.TimeAt(int64(now))-1)
 	// Read after the time, so that nothing from before it is missing.
-	if l.effects, err = c.region.newest(ctx); err != nil {
+	if l.effects, _, err = c.region.newest(ctx); err != nil {
 		return l, own, err
 	}
 	l.effects[own] = effect

@@ -67,6 +67,8 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_writes_refused", own.Refuses)
 	f.add("crdt_stamps_ahead", own.StampsAhead)
 	f.add("crdt_keys_evicted", own.KeysEvicted)
+	f.add("crdt_lost_on_failover", own.LostEffects)
+	f.add("crdt_missing_after_failover", own.MissingEffects)
 	f.add("crdt_backlog_entries", info.length)
 	f.add("crdt_backlog_bytes", own.LogBytes)
 	f.add("crdt_backlog_size", own.LogLimit)
@@ -152,6 +154,10 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	f.add("log_entries", own.LogEntries)
 	f.add("log_bytes", own.LogBytes)
 	f.add("minutes_of_partition_left", backlogText(own.BacklogMinutes))
+	f.add("lost_on_failover", own.LostEffects)
+	if own.MissingEffects > 0 {
+		f.add("missing_after_failover", fmt.Sprintf("%d, until these have said what they have: %s", own.MissingEffects, strings.Join(own.MissingAwaits, ", ")))
+	}
 	if own.Refuses != "" {
 		f.add("writes", "refused by Redis: "+own.Refuses)
 	}

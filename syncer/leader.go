@@ -3,7 +3,10 @@ package syncer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"anabranch/crdtmeta"
 )
 
 // leader is the work of the one proxy that holds the lease.
@@ -17,6 +20,10 @@ type leader struct {
 
 	backlog   backlog
 	collector *collector
+
+	epoch   crdtmeta.Origin // of the region, when losses were last counted
+	epochAt time.Time       // when this leader first saw it
+	loss    atomic.Pointer[loss]
 }
 
 // lead leads until ctx ends, and begins anew whenever there are other regions.
@@ -42,6 +49,7 @@ func (s *Syncer) lead(ctx context.Context) {
 func (s *Syncer) leadThese(ctx context.Context) {
 	l := &leader{Syncer: s, began: time.Now(), view: newView()}
 	l.collector = newCollector(l)
+	l.loss.Store(&loss{})
 	known, ok := l.prepare(ctx)
 	if !ok {
 		return
@@ -64,6 +72,7 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
+	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.countLost) })
 	tasks.Go(func() { l.collector.run(ctx) })
 	evictions := &evictions{}
 	tasks.Go(func() {

@@ -66,6 +66,8 @@ func (l *leader) publish(ctx context.Context) error {
 		Refuses: refuses, Alarms: found.texts(),
 		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow),
 	}
+	lost := l.loss.Load()
+	own.LostEffects, own.MissingEffects, own.MissingAwaits = lost.lost, lost.missing, lost.awaited
 	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
 	l.latest.Store(&published{own, peers})
 	fields := []any{ownField, encodeJSON(own)}

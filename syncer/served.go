@@ -38,11 +38,15 @@ func (p *served) beat(ctx context.Context, observe func(logInfo)) error {
 		if err != nil {
 			return err
 		}
+		heard, err := p.tellHeard(ctx, p.peer.ID)
+		if err != nil {
+			return err
+		}
 		if observe != nil {
 			observe(info)
 		}
-		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster()}, p.redisClock.now())
-		if err := p.frames.writeBeat(b); err != nil {
+		b := beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster(), heard: heard}
+		if err := p.frames.writeBeat(p.clock.outgoing(b, p.redisClock.now())); err != nil {
 			return err
 		}
 		sleep(ctx, p.cfg.BeatInterval)

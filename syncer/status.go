@@ -70,6 +70,10 @@ type RegionStatus struct {
 	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
 
+	LostEffects    int64    `json:"lost_effects"`              // of this region's, that fail-overs took and no region has: at least so many
+	MissingEffects int64    `json:"missing_effects,omitempty"` // that fail-overs took and other regions may still bring
+	MissingAwaits  []string `json:"missing_awaits,omitempty"`  // who has not said yet
+
 	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
 	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when, by the region's clock

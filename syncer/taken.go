@@ -42,5 +42,6 @@ func (l *taken) hear(ctx context.Context, f frame) (beat, error) {
 	}
 	l.clock.incoming(b, l.redisClock.now())
 	l.heard(b)
+	l.hearCounts(ctx, b.heard)
 	return b, l.hearRoster(ctx, b.roster)
 }

@@ -47,13 +47,20 @@ do
     return nil, {err = format('ERR anabranch: key %d:%s: %s', d, sub(k, 1, 256), tostring_(reply))}
   end
 
-  -- position is where this region stands: all that it has, and the newest frontier record of each origin, its own included. A
-  -- region that has merged everything up to there goes on with the logs.
+  -- position is where this region stands: all that it has, the newest frontier record of each origin, its own included, and how many
+  -- effects of each origin that is. A region that has merged everything up to there goes on with the logs.
   local function position(frontier)
     local contexts, all = {}, call('HGETALL', CONTEXT)
     for i = 1, #all, 2 do contexts[all[i]] = munpack(all[i + 1]) end
     contexts[origin] = E.read_frontier()
-    return mpack(frontier, contexts)
+    local counts = {[origin] = written}
+    for o in pairs_(frontier) do
+      if o ~= origin then
+        local _, count = E.newest_of(o)
+        counts[o] = count
+      end
+    end
+    return mpack(frontier, contexts, counts)
   end
 
   -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
@@ -406,13 +413,13 @@ do
 
   -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
   -- may go back for third regions, whose logs are applied again from there.
-  local function take_position(frontier, upto, contexts)
+  local function take_position(frontier, upto, contexts, counts)
     E.select(0)
     for o, at in pairs_(upto) do
       if o ~= origin and (whole or at > (frontier[o] or 0)) then
         frontier[o] = at
         call('HSET', FRONTIER, o, format('%.0f', at))
-        if at > tonumber_(call('HGET', NEWEST, o) or 0) then call('HSET', NEWEST, o, format('%.0f', at)) end
+        if at > E.newest_of(o) then E.note_newest(o, at, counts[o] or 0) end
         if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
       end
     end
@@ -431,9 +438,9 @@ do
     local refused = E.begin(0)
     if refused then return refused end
     local from, progress, theirs = argv[1], argv[3], munpack(argv[5])
-    local upto, contexts
-    if progress == '' then upto, contexts = munpack(argv[4]) end
-    if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
+    local upto, contexts, counts
+    if progress == '' then upto, contexts, counts = munpack(argv[4]) end
+    if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[2] == 'whole'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
@@ -472,7 +479,7 @@ do
       call('HSET', MERGES, from, progress)
     else
       if whole then call('DEL', MERGES) else call('HDEL', MERGES, from) end
-      take_position(frontier, upto, contexts)
+      take_position(frontier, upto, contexts, counts)
       if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
     end
