@@ -24,7 +24,7 @@ func (n *node) states(f failer, db int, keys []string) states {
 	n.pick(f, 0)
 	s := states{db: db}
 	for left := keys; len(left) > 0; {
-		words := []string{"FCALL", crdtmeta.FuncStates, "0", "100000000"}
+		words := []string{"FCALL", crdtmeta.FuncStates, "0", n.origin.String(), "100000000"}
 		for _, key := range left {
 			words = append(words, strconv.Itoa(db), key)
 		}
@@ -44,7 +44,7 @@ func (n *node) states(f failer, db int, keys []string) states {
 func (n *node) position(f failer) string {
 	f.Helper()
 	n.pick(f, 0)
-	return n.do(f, "FCALL", crdtmeta.FuncStates, "0", "1").Items[0].Text
+	return n.do(f, "FCALL", crdtmeta.FuncStates, "0", n.origin.String(), "1").Items[0].Text
 }
 
 // merge gives a region states of another one. upto is "" or the position that all keys have been merged up to.
@@ -55,7 +55,7 @@ func (n *node) merge(f failer, from int, mode, upto string, s states) {
 	if upto != "" {
 		progress = ""
 	}
-	words := []string{"FCALL", crdtmeta.FuncMerge, "0", strconv.Itoa(from), mode, progress, upto, s.vector}
+	words := []string{"FCALL", crdtmeta.FuncMerge, "0", n.origin.String(), strconv.Itoa(from), mode, progress, upto, s.vector}
 	for i, key := range s.keys {
 		words = append(words, strconv.Itoa(s.db), key, s.each[i])
 	}

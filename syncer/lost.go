@@ -293,19 +293,19 @@ func supersededBy(origin crdtmeta.Origin, heard map[crdtmeta.Origin]heardCount) 
 	return false
 }
 
-// notTold names the regions that may have more of an ended epoch than we: they have not said what they have since all links have had the
-// time to notice its end, or they have said more. Without others it names ourselves until then: our other proxies may have heard more.
+// notTold names the regions that may have more of an ended epoch than we: they say so, or do not know yet that it has ended. Ourselves
+// it names for a moment, since our other proxies may have heard more.
 func (l *leader) notTold(origin crdtmeta.Origin, ours crdtmeta.Time) (names []string) {
-	after := l.epochAt.Add(l.cfg.SilenceLimit)
-	if len(l.links) == 0 && time.Now().Before(after) {
+	if time.Since(l.epochAt) < 2*l.cfg.BeatInterval {
 		names = append(names, l.cfg.Region.Name)
 	}
 	for _, link := range l.links {
 		link.mu.Lock()
-		if !link.status.Heard.After(after) || link.frontier[origin] > ours {
+		id, theirs := link.status.ID, link.frontier
+		link.mu.Unlock()
+		if !over(origin, l.epoch, ours, map[int]crdtmeta.Frontier{id: theirs}, nil) {
 			names = append(names, link.name)
 		}
-		link.mu.Unlock()
 	}
 	return names
 }

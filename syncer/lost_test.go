@@ -230,12 +230,16 @@ func TestPeersRememberHowMuchThereWas(t *testing.T) {
 	if a.origin() == before {
 		t.Fatal("no new epoch")
 	}
-	a.lost("3")
+	eventually(t, "a has heard of it again, and does not know yet who has it", func() bool {
+		lost, missing := a.lossOf()
+		return lost == "0" && missing == "3"
+	})
 	for _, r := range regions[1:] {
 		if err := r.Resume(ctx, a.name); err != nil {
 			t.Fatal(err)
 		}
 	}
+	a.lost("3")
 	synced(t, regions...)
 	sameData(t, regions...)
 }

@@ -18,10 +18,11 @@ import (
 // merging is a merge that this region takes from another one, over one connection.
 type merging struct {
 	taken
-	progress mergeProgress
-	offer    mergeOffer
-	pieces   chan piece
-	size     int // keys in one engine call; follows the time that calls take
+	progress  mergeProgress
+	offer     mergeOffer
+	collected crdtmeta.Frontier // there, when the merge began
+	pieces    chan piece
+	size      int // keys in one engine call; follows the time that calls take
 }
 
 // piece is an answer to NEXT or ASK.
@@ -61,6 +62,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	m.collected = host.Collected
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {
 			return fmt.Errorf("redis: %w", err)
@@ -177,12 +179,14 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 	}
 }
 
+const emptyVector = "\x80" // in msgpack
+
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
 	// The engine ends a merge of everything only once: as long as it is noted.
-	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+	if err := m.call(ctx, m.progress.text(), emptyVector, nil); err != nil {
+		return err
 	}
 	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
 	db, cursor := 0, uint64(0)
@@ -196,7 +200,12 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
-	return m.call(ctx, "", "\x80", nil)
+	if m.progress.Mode == mergeWhole { // not before all of it is here: others would take what we have for all that there is
+		if err := m.adoptCollected(ctx, m.collected); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
+	return m.call(ctx, "", emptyVector, nil)
 }
 
 func (m *merging) takeTheirs(ctx context.Context) error {
@@ -344,15 +353,18 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 	delay, said := m.cfg.RetryMin, ""
 	for ctx.Err() == nil {
 		began := time.Now()
-		held, err := m.engine.merge(ctx, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
+		answer, err := m.engine.merge(ctx, m.self, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
 		took := time.Since(began)
-		if err == nil && !held {
+		switch answer {
+		case mergeEpoch:
+			return errOwnEpoch
+		case mergeTaken:
 			m.adapt(len(keys), took)
 			m.show("")
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))
 			return ctx.Err()
 		}
-		cause, level := "paused", zerolog.WarnLevel
+		cause, level := answer, zerolog.WarnLevel
 		if err != nil {
 			fail := classify(err)
 			if fail == failureUnarmed {

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"strconv"
@@ -34,7 +35,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, err
 	}
 	// The position is read before the first key, so that whatever changes later comes with the log.
-	position, err := s.engine.position(ctx)
+	position, err := s.engine.position(ctx, info.origin)
 	if err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
@@ -245,12 +246,12 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 
 // states asks the engine, and arms it if it must be.
 func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
-	vector, first, err := m.engine.states(ctx, mergeBytes, keys)
+	vector, first, err := m.engine.states(ctx, m.origin, mergeBytes, keys)
 	if err != nil && classify(err) == failureUnarmed {
-		if err := m.armed.run(ctx); err != nil {
-			return "", nil, err
-		}
-		return "", nil, refuse(codeEpoch, "region '%s' was armed anew", m.cfg.Region.Name)
+		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
+	}
+	if errors.Is(err, errOwnEpoch) {
+		return "", nil, m.otherEpoch()
 	}
 	if err != nil && classify(err) == failureEngine {
 		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
@@ -269,4 +270,8 @@ func (m *mergeServer) give(place mergePlace, raw []byte) error {
 		codec, payload := compress(piece, m.cfg.CompressFrom)
 		return m.frames.write(verbKeys, where, codec, part, payload)
 	})
+}
+
+func (m *mergeServer) otherEpoch() error {
+	return refuse(codeEpoch, "region '%s' began another epoch", m.cfg.Region.Name)
 }

@@ -30,9 +30,14 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if err != nil {
 		return progress, false, err
 	}
-	missed, err := missedFor(self, frontier, host.Collected)
-	if err != nil {
-		return progress, false, err
+	missed := lacks(self, frontier, host.Collected)
+	if !(missed || host.Apart) || !host.Held {
+		// One that is in quarantine says itself whether it may be taken from by others that are.
+		if ours, err := p.region.collected(ctx); err != nil {
+			return progress, false, err
+		} else if lacks(mustOrigin(host.Origin), host.Frontier, ours) {
+			return progress, false, errMissed
+		}
 	}
 	switch {
 	case missed || host.Apart:
@@ -66,19 +71,15 @@ func wholeMerge() mergeProgress {
 	return mergeProgress{Mode: mergeWhole, Phase: phaseScan, Began: time.Now()}
 }
 
-// missedFor says that a region has collected metadata of effects that we have not seen. Of these there may be removals that no
-// log and no companion tells of any more.
-func missedFor(self crdtmeta.Origin, frontier crdtmeta.Frontier, collected map[string]crdtmeta.Time) (bool, error) {
-	for name, t := range collected {
-		origin, err := crdtmeta.ParseOrigin(name)
-		if err != nil {
-			return false, refuse(codeProtocol, "what was collected: %v", err)
-		}
+// lacks says that a region, which is in the epoch self, has not seen effects of which another one has collected the metadata. Of these there may be
+// removals that no log and no companion tells of any more.
+func lacks(self crdtmeta.Origin, frontier, collected crdtmeta.Frontier) bool {
+	for origin, t := range collected {
 		if origin != self && frontier[origin] < t {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.

@@ -234,6 +234,7 @@ func (l *link) hearStream() error {
 
 var (
 	errApart      = errors.New("that region is in quarantine")
+	errMissed     = errors.New("that region has missed what others have collected: it has to merge everything first")
 	errOtherMerge = errors.New("this region is merging everything from another one")
 )
 
@@ -253,7 +254,7 @@ func (p *puller) applierLimits() applierLimits {
 func (p *puller) lost(addr string, streamed bool, err error) {
 	state := StateProbe
 	var refusal *peerError
-	if errors.Is(err, errApart) {
+	if errors.Is(err, errApart) || errors.Is(err, errMissed) {
 		state = StateApart
 	}
 	if errors.As(err, &refusal) {

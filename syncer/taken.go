@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"fmt"
 
 	"anabranch/crdtmeta"
 )
@@ -18,9 +17,8 @@ type taken struct {
 // epoch: its Redis may have lost what we acknowledged.
 func (l *taken) beat(ctx context.Context, acknowledge func() crdtmeta.Frontier) error {
 	for ctx.Err() == nil {
-		// Redis not answering is the business of whoever applies.
-		if self, err := l.region.origin(ctx); err == nil && self != l.self {
-			return fmt.Errorf("our own region began epoch %s", self.Epoch)
+		if err := l.region.stillIn(ctx, l.self); err != nil {
+			return err
 		}
 		var b beat
 		if acknowledge != nil {

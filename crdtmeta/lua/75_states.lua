@@ -63,15 +63,16 @@ do
     return mpack(frontier, contexts, counts)
   end
 
-  -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
+  -- FCALL anabranch_states self limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
   -- as fit into limit bytes, but at least one. Without keys, the position. A database with a minus before it means: unless the
-  -- key is there; the answer is "+" then.
+  -- key is there; the answer is "+" then. Nothing is answered in another epoch than self.
   function E.states(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
+    if argv[1] ~= origin then return {} end
+    local limit, bytes, replies = tonumber_(argv[2]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
-    for i = 2, #argv - 1, 2 do
+    for i = 3, #argv - 1, 2 do
       local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
       E.select(tonumber_(d))
       local state, failed = '+', nil
@@ -88,7 +89,7 @@ do
     E.select(0)
     local frontier = E.read_frontier()
     frontier[origin] = last_t
-    replies[1] = #argv > 1 and mpack(frontier) or position(frontier)
+    replies[1] = #argv > 2 and mpack(frontier) or position(frontier)
     return replies
   end
 
@@ -300,7 +301,7 @@ do
 
   local function say_all_evicted(argv)
     local failed
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
       local _, problem = on_key(argv[i + 1], say_evicted)
       failed = failed or problem
@@ -419,7 +420,8 @@ do
       if o ~= origin and (whole or at > (frontier[o] or 0)) then
         frontier[o] = at
         call('HSET', FRONTIER, o, format('%.0f', at))
-        if at > E.newest_of(o) then E.note_newest(o, at, counts[o] or 0) end
+        local was, had = E.newest_of(o)
+        if at > was then E.note_newest(o, at, counts[o] or had) end
         if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
       end
     end
@@ -432,23 +434,25 @@ do
     end
   end
 
-  -- FCALL anabranch_merge from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge, of
-  -- everything only if there is progress or a key.
+  -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
+  -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
+  -- came back without part of that is in another epoch.
   function E.merge_states(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    local from, progress, theirs = argv[1], argv[3], munpack(argv[5])
+    if argv[1] ~= origin then return 'epoch' end
+    local from, progress, theirs = argv[2], argv[4], munpack(argv[6])
     local upto, contexts, counts
-    if progress == '' then upto, contexts, counts = munpack(argv[4]) end
+    if progress == '' then upto, contexts, counts = munpack(argv[5]) end
     if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
-    whole = argv[2] == 'whole'
+    whole = argv[3] == 'whole'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
-    if whole and progress == '' and #argv < 8 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
+    if whole and progress == '' and #argv < 9 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
     -- Everything is read before the first of it changes anything.
     local states = {}
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       local read = {read_state(argv[i + 2])}
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
@@ -464,7 +468,7 @@ do
     if highest >= t then t = highest + 1 end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
       local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier)
