@@ -28,6 +28,7 @@ type collector struct {
 	looks     []look               // oldest first
 	large     map[string]*largeKey // by the name in crdt:gc
 	waits     heldBack
+	weight    heldWeight        // of what waits for them
 	published crdtmeta.Frontier // what crdt:collected says
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
@@ -237,7 +238,8 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin, oldest crdt
 			others = append(others, id)
 		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
-		c.waits.note(name, alone.CoversAll(oldest), time.Now())
+		left := slices.Contains(c.apart, formatID(id)) // nobody waits for it, and when it is let in again its time begins anew
+		c.waits.note(name, left || alone.CoversAll(oldest), time.Now())
 	}
 	for _, id := range c.removedIDs() {
 		if !c.settledRemoval(id, frontier) {

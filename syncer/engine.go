@@ -98,6 +98,19 @@ func (e engine) collect(ctx context.Context, known crdtmeta.Frontier, until crdt
 	return cursors, err
 }
 
+// weigh estimates how many bytes of metadata wait for collection, from the sizes of some.
+func (e engine) weigh(ctx context.Context, draws int) (bytes int64, err error) {
+	n, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncWeigh, 0, draws).Int64Slice()
+	if err == nil && len(n) != 4 {
+		err = fmt.Errorf("%w: a weight of %d parts", errReply, len(n))
+	}
+	if err != nil {
+		return 0, err
+	}
+	total, drawn, weight, names := n[0], n[1], n[2], n[3]
+	return names + int64(float64(weight)*float64(total)/float64(max(1, drawn))), nil
+}
+
 // keyState is what a region has of one key, in the engine's own form.
 type keyState struct {
 	db    string

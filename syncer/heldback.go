@@ -21,7 +21,7 @@ var heldBackAfter = heldBackTime
 
 const heldBackTime = 30 * time.Second
 
-// note takes down whether a region has seen what has waited longest.
+// note takes down whether a region has seen what has waited longest, or need not.
 func (h *heldBack) note(name string, seen bool, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -85,6 +85,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_gc_collected", stats["collected_keys"])
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
+	f.add("crdt_gc_held_back_bytes", own.HeldBackBytes)
 	f.add("crdt_stale_released_with_merge", 0)
 	f.add("crdt_replica_waits", s.counters.replicaWaits.Load())
 	f.add("crdt_relays", s.counters.relays.Load())
@@ -165,7 +166,7 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 		f.add("alarm", text)
 	}
 	if len(own.HeldBackBy) > 0 {
-		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
+		f.add("collection", fmt.Sprintf("held back by %s, about %d bytes wait", heldBackText(own.HeldBackBy, time.Now()), own.HeldBackBytes))
 	}
 	for _, peer := range peers {
 		f.add("peer "+peer.Name, peer.line())

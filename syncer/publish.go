@@ -64,7 +64,7 @@ func (l *leader) publish(ctx context.Context) error {
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 		KeysEvicted: l.counters.keysEvicted.Load(), StampsAhead: l.counters.stampsAhead.Load(),
 		Refuses: refuses, Alarms: found.texts(),
-		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow),
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow), HeldBackBytes: l.collector.weight.bytes.Load(),
 	}
 	lost := l.loss.Load()
 	own.LostEffects, own.MissingEffects, own.MissingAwaits = lost.lost, lost.missing, lost.awaited

@@ -68,6 +68,8 @@ type vitals struct {
 	policy  string // maxmemory-policy
 	runID   string
 	evicted string // keys that it has evicted since its start
+
+	maxMemory, machineMemory int64 // bytes; 0: no limit, or unknown
 }
 
 // vitals asks for them. What cannot be found out is empty.
@@ -81,6 +83,10 @@ func (s *Syncer) vitals(ctx context.Context) (v vitals) {
 		switch name {
 		case "maxmemory_policy":
 			v.policy = value
+		case "maxmemory":
+			v.maxMemory, _ = parseCount(value)
+		case "total_system_memory":
+			v.machineMemory, _ = parseCount(value)
 		case "run_id":
 			v.runID = value
 		case "evicted_keys":

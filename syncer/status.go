@@ -74,9 +74,10 @@ type RegionStatus struct {
 	MissingEffects int64    `json:"missing_effects,omitempty"` // that fail-overs took and other regions may still bring
 	MissingAwaits  []string `json:"missing_awaits,omitempty"`  // who has not said yet
 
-	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
-	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
-	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when, by the region's clock
+	CollectPending int64                `json:"collect_pending"`           // keys that have to be looked at again
+	CollectedUntil crdtmeta.Time        `json:"collected_until"`           // of what was recorded until then, metadata that is not needed goes
+	HeldBackBytes  int64                `json:"held_back_bytes,omitempty"` // of metadata that waits for them, about and rather less
+	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"`    // regions that have not seen what has waited longest, and since when, by the region's clock
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.

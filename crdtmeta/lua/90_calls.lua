@@ -262,6 +262,7 @@ do
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_evicted_1', callback = function_of(E.evicted), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_weigh_1', callback = function_of(E.weigh), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_states_1', callback = function_of(E.states), flags = {'allow-oom'}}
   redis.register_function('anabranch_merge_1', function_of(E.merge_states))
   redis.register_function('anabranch_refill_1', function_of(E.refill))
