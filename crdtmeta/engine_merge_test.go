@@ -282,3 +282,23 @@ func TestManyVectorsDoNotSlowTheLog(t *testing.T) {
 	}
 	requireEqual(t, nodes)
 }
+
+// A key that was merged before, and is ahead, takes what has no stamp from a later merge of everything, too.
+func TestAWholeMergeBringsWhatHasNoStampsToKeysThatAreAhead(t *testing.T) {
+	nodes := startNodes(t, 2)
+	for _, n := range nodes {
+		n.reset(t)
+	}
+	a, b := nodes[0], nodes[1]
+	a.pick(t, 0)
+	a.do(t, "SADD", "s", "y")
+	commands(t, a, "SET other 1")
+	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))
+	a.pick(t, 0)
+	a.do(t, "SADD", "s", "x")
+	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))
+	b.pick(t, 0)
+	if got := b.do(t, "SCARD", "s").Int(); got != 2 {
+		t.Errorf("the set has %d members", got)
+	}
+}

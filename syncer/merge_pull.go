@@ -18,11 +18,11 @@ import (
 // merging is a merge that this region takes from another one, over one connection.
 type merging struct {
 	taken
-	progress  mergeProgress
-	offer     mergeOffer
-	collected crdtmeta.Frontier // there, when the merge began
-	pieces    chan piece
-	size      int // keys in one engine call; follows the time that calls take
+	host     welcome
+	progress mergeProgress
+	offer    mergeOffer
+	pieces   chan piece
+	size     int // keys in one engine call; follows the time that calls take
 }
 
 // piece is an answer to NEXT or ASK.
@@ -46,7 +46,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{taken: taken{puller: p, frames: frames, self: self}, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -62,7 +62,6 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
-	m.collected = host.Collected
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {
 			return fmt.Errorf("redis: %w", err)
@@ -86,8 +85,8 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 
 // mergeAnew forgets how far a merge has got. One of everything stays one: a region in quarantine is let out by nothing else.
 func (p *puller) mergeAnew(ctx context.Context, progress mergeProgress) error {
-	if progress.Mode == mergeWhole {
-		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), wholeMerge().text()).Err()
+	if ofAll(progress.Mode) {
+		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), beginAll(progress.Mode).text()).Err()
 	}
 	return p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err()
 }
@@ -200,8 +199,8 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
-	if m.progress.Mode == mergeWhole { // not before all of it is here: others would take what we have for all that there is
-		if err := m.adoptCollected(ctx, m.collected); err != nil {
+	if ofAll(m.progress.Mode) { // not before all of it is here: others would take what we have for all that there is
+		if err := errors.Join(m.adoptCollected(ctx, m.host.Collected), m.adoptBase(ctx, m.host.Base)); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
 	}
@@ -274,7 +273,7 @@ func (m *merging) takeOwn(ctx context.Context) error {
 		wanted[db] = true
 	}
 	for _, db := range databases {
-		if db < m.progress.DB || !(m.progress.Mode == mergeWhole || wanted[db] || wanted[-1]) {
+		if db < m.progress.DB || !(ofAll(m.progress.Mode) || wanted[db] || wanted[-1]) {
 			continue
 		}
 		if db > m.progress.DB {

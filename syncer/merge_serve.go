@@ -46,7 +46,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
 	if wanted.Origin != "" && wanted.Origin != offer.Origin {
 		offer.Restart = true
-	} else if wanted.Origin == "" && wanted.Mode == mergeWhole {
+	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
 		offer.Since = upto[info.origin]
 	}
 	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
@@ -57,7 +57,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
-		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: wanted.Mode == mergeWhole}, asks: make(chan frame, 4),
+		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: ofAll(wanted.Mode)}, asks: make(chan frame, 4),
 		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
@@ -73,7 +73,17 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
 func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
-	if mode != mergeWhole || s.cfg.Region.ID < caller.ID {
+	if !ofAll(mode) {
+		return nil
+	}
+	ours, err := s.region.base(ctx)
+	if err != nil {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if caller.Base.before(ours) {
+		return refuse(codeNotReady, "region '%s' has to merge everything itself", s.cfg.Region.Name)
+	}
+	if s.cfg.Region.ID < caller.ID {
 		return nil
 	}
 	why, err := s.heldWhy(ctx)
@@ -112,7 +122,7 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergePr
 		return err
 	}
 	offer.Total = noted + length
-	if wanted.Mode != mergeWhole {
+	if !ofAll(wanted.Mode) {
 		return nil
 	}
 	databases, err := s.databases(ctx)

@@ -265,3 +265,11 @@ func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier
 	}
 	return collectedPublish.Run(ctx, p.cfg.Redis, []string{p.keys.collected, p.keys.quarantined}, args...).Err()
 }
+
+// adoptBase notes whose data from before this region has now.
+func (p *puller) adoptBase(ctx context.Context, theirs base) error {
+	if theirs == 0 {
+		return nil
+	}
+	return hashSet.Run(ctx, p.cfg.Redis, []string{p.keys.collected}, baseField, int(theirs)).Err()
+}

@@ -292,18 +292,19 @@ do
     end
   end
 
-  -- say_evicted removes, by an effect, a key whose data is gone although nothing says why: that is to be said before the other
-  -- region's effects are here, which it has not seen.
-  local function say_evicted(k)
+  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that a key is
+  -- gone although nothing says why, and what was here before the other region was met.
+  local function say_before(k, state, joining)
     local S = E.open(k)
     if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
+    if joining then E.keep_own(k, state[2], state[3]) end
   end
 
-  local function say_all_evicted(argv)
+  local function say_all_before(argv, states, joining)
     local failed
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], say_evicted)
+      local _, problem = on_key(argv[i + 1], say_before, states[i], joining)
       failed = failed or problem
     end
     if op > 0 then
@@ -363,7 +364,7 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
+      if whole then return not held and o ~= '' and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
@@ -445,7 +446,7 @@ do
     local upto, contexts, counts
     if progress == '' then upto, contexts, counts = munpack(argv[5]) end
     if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
-    whole = argv[3] == 'whole'
+    whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
@@ -457,7 +458,8 @@ do
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
     end
-    local failed = say_all_evicted(argv)
+    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
+    local failed = say_all_before(argv, states, argv[3] == 'joining')
     if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
@@ -466,7 +468,6 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
-    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]
