@@ -98,6 +98,8 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		document.Error = err.Error()
 	}
 	document.HeldBackBy, document.WritesRefused, document.Alarms = own.HeldBackBy, own.Refuses, own.Alarms
+	document.HeldBackBytes, document.LostEffects = own.HeldBackBytes, own.LostEffects
+	document.MissingEffects, document.MissingAwaits = own.MissingEffects, own.MissingAwaits
 	for _, peer := range peers {
 		document.Peers = append(document.Peers, statusOf(peer, time.Now()))
 	}

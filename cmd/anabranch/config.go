@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/syncer"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -46,6 +47,8 @@ type config struct {
 	AloneAfter  time.Duration
 	CopyOf      string
 
+	QuarantineMemory syncer.MemoryShare
+
 	ShipAfterReplicas int
 	DriftLimit        time.Duration
 	Prefix            string
@@ -83,6 +86,8 @@ func defaultConfig() config {
 		Quarantine:  24 * time.Hour,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
+
+		QuarantineMemory: syncer.DefaultQuarantineMemory,
 
 		LogLevel:  "info",
 		LogFormat: "json",

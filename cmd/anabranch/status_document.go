@@ -22,7 +22,12 @@ type statusDocument struct {
 	WritesRefused string   `json:"writes_refused,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms        []string `json:"alarms,omitempty"`         // what somebody should look at: clocks, eviction
 
-	HeldBackBy map[string]time.Time `json:"collection_held_back_by,omitempty"` // regions for which metadata is kept, and since when
+	LostEffects    int64    `json:"lost_on_failover"`                 // effects of this region that fail-overs took and no region has, at least
+	MissingEffects int64    `json:"missing_after_failover,omitempty"` // and those of which that is not known yet
+	MissingAwaits  []string `json:"missing_until_heard_of,omitempty"` // because these have not said what they have
+
+	HeldBackBy    map[string]time.Time `json:"collection_held_back_by,omitempty"`    // regions for which metadata is kept, and since when
+	HeldBackBytes int64                `json:"collection_held_back_bytes,omitempty"` // about how much
 }
 
 // peerStatus is one other region.
