@@ -61,6 +61,10 @@ type Config struct {
 	AckPoll           time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
 	DriftLimit        time.Duration // 60 s of difference between clocks raises an alarm
 
+	// QuarantineMemory is how much metadata a region that is away may hold back before collection goes on without it. Default
+	// DefaultQuarantineMemory.
+	QuarantineMemory MemoryShare
+
 	// ShipAfterReplicas is how many replicas of the region's Redis must have an effect before peers see it. Default 0.
 	ShipAfterReplicas int
 
@@ -87,6 +91,9 @@ var errConfig = errors.New("syncer")
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = crdtmeta.DefaultPrefix
+	}
+	if c.QuarantineMemory == (MemoryShare{}) {
+		c.QuarantineMemory = DefaultQuarantineMemory
 	}
 	if c.Dial == nil {
 		c.Dial = dialTCP
@@ -172,6 +179,9 @@ func (c Config) Validate() error {
 		return bad("SilenceLimit %v must be longer than BeatInterval %v", c.SilenceLimit, c.BeatInterval)
 	case c.BatchBytes > c.FrameBytes/2:
 		return bad("BatchBytes %d must be at most half of FrameBytes %d", c.BatchBytes, c.FrameBytes)
+	}
+	if err := c.QuarantineMemory.validate(); err != nil {
+		return bad("QuarantineMemory %v", err)
 	}
 	for _, name := range c.peerNames() {
 		if name == c.Region.Name {

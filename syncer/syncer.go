@@ -28,6 +28,7 @@ type Syncer struct {
 	pauses  signal // a region was paused or resumed through this proxy
 	leading atomic.Bool
 	armed   armer
+	tally   tally
 
 	roster   roster
 	mu       sync.Mutex   // guards what follows
@@ -72,6 +73,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error { s.watchClock(ctx); return nil })
+	group.Go(func() error { s.countOwn(ctx); return nil })
 	group.Go(func() error {
 		s.followRoster(ctx)
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"anabranch/crdtmeta"
 	"anabranch/internal/dashboard"
+	"anabranch/syncer"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -48,6 +49,8 @@ type config struct {
 	AloneAfter  time.Duration
 	CopyOf      string
 
+	QuarantineMemory syncer.MemoryShare
+
 	ShipAfterReplicas int
 	DriftLimit        time.Duration
 	Prefix            string
@@ -87,6 +90,8 @@ func defaultConfig() config {
 		Quarantine:  24 * time.Hour,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
+
+		QuarantineMemory: syncer.DefaultQuarantineMemory,
 
 		LogLevel:  "info",
 		LogFormat: "json",

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"anabranch/syncer"
+
 	"github.com/spf13/pflag"
 )
 
@@ -72,6 +74,9 @@ func TestErrorsNameTheFlagVariableOrKey(t *testing.T) {
 		{args: append(ok, "--peer-listen=:1"), want: "--peer-listen: :1 is no loopback address"},
 		{args: append(ok, "--pprof", "--admin-listen=:9"), want: "--pprof: "},
 		{args: append(ok, "--xadd-ids=any"), want: "--xadd-ids: \"any\": expected one of strict, semi-strict, liberal"},
+		{args: append(ok, "--quarantine-memory=0"), want: `--quarantine-memory: "0": expected a size of at least 1mb, such as 512mb, a percentage from 1% to 100%, or none`},
+		{args: append(ok, "--quarantine-memory=0%"), want: `--quarantine-memory: "0%": expected`},
+		{args: append(ok, "--quarantine-memory=101%"), want: `--quarantine-memory: "101%": expected`},
 		{args: append(ok, "--log-level=loud"), want: "--log-level: "},
 		{args: append(ok, "--prefix={a}"), want: "--prefix: "},
 		{args: append(ok, "--colour"), want: "unknown flag: --colour"},
@@ -234,5 +239,21 @@ func TestNoLimitIsZeroUnlessItSaysWhatThatMeans(t *testing.T) {
 	})
 	if limits < 15 {
 		t.Errorf("only %d limits: the test has missed some", limits)
+	}
+}
+
+func TestMemoryShares(t *testing.T) {
+	for text, want := range map[string]syncer.MemoryShare{
+		"25%": {Percent: 25}, "100%": {Percent: 100}, "512mb": {Bytes: 512 << 20}, "none": {All: true},
+	} {
+		got, err := memoryShare(text)
+		if err != nil || got != want || showMemoryShare(got) != text {
+			t.Errorf("%s: got %+v, shown as %s, %v", text, got, showMemoryShare(got), err)
+		}
+	}
+	for _, text := range []string{"", "0", "0%", "1kb", "%", "-5%", "25 %", "all", "2.5%"} {
+		if got, err := memoryShare(text); err == nil {
+			t.Errorf("%q was taken as %+v", text, got)
+		}
 	}
 }

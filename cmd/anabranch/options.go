@@ -54,6 +54,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addDuration(flags, &c.BacklogTime, "backlog-time", "log that every peer has is kept for so long, for a peer whose Redis loses it, and until its metadata was collected", time.Second)
 	addBytes(flags, &c.BacklogSize, "backlog-size", "log for peers that are away; one that misses more takes the state of changed keys instead", 1<<20)
 	addDuration(flags, &c.Quarantine, "quarantine-after", "a region that stays away for so long is left out of collection, and merges everything when it comes back", time.Second)
+	add(flags, &c.QuarantineMemory, "quarantine-memory", "SIZE", "so is one that stays away when this much metadata waits for it: a size, a percentage of Redis's memory (maxmemory, or the machine's), or none for no limit", memoryShare, showMemoryShare)
 	addDuration(flags, &c.AloneAfter, "alone-after", "a region that was away for more than half of gc-grace takes no writes until another one confirms that it has missed nothing, or for so long; 0: no end", 0)
 	add(flags, &c.ShipAfterReplicas, "ship-after-replicas", "N", "other regions see a write when so many replicas of this region's Redis have it, so that no fail-over takes it back", intBetween(0, 16), strconv.Itoa)
 	add(flags, &c.CopyOf, "copy-of", "NAME", "this Redis is a copy of that region's (a promoted replica, or its RDB): take it over with data and metadata", asIsAlways, asIs)

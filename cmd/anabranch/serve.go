@@ -168,8 +168,9 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		BacklogBytes:  int(c.BacklogSize),
 		Grace:         c.GCGrace,
 
-		QuarantineAfter: c.Quarantine,
-		AloneAfter:      c.AloneAfter,
+		QuarantineAfter:  c.Quarantine,
+		QuarantineMemory: c.QuarantineMemory,
+		AloneAfter:       c.AloneAfter,
 
 		ShipAfterReplicas: c.ShipAfterReplicas,
 		DriftLimit:        c.DriftLimit,

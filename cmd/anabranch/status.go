@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -134,12 +135,18 @@ func writeStatus(out io.Writer, document status.Document) error {
 	for _, alarm := range document.Alarms {
 		fmt.Fprintf(out, "alarm: %s\n", alarm)
 	}
+	if document.LostEffects > 0 {
+		fmt.Fprintf(out, "lost on fail-over: %d effects that no region has\n", document.LostEffects)
+	}
+	if document.MissingEffects > 0 {
+		fmt.Fprintf(out, "missing after fail-over: %d effects, until these have said what they have: %s\n", document.MissingEffects, strings.Join(document.MissingAwaits, ", "))
+	}
 	if len(document.Peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peers are configured")
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(document.HeldBackBy)) {
-		fmt.Fprintf(out, "collection of metadata held back by %s for %s\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second))
+		fmt.Fprintf(out, "collection of metadata held back by %s for %s, about %d bytes wait\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second), document.HeldBackBytes)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")
