@@ -25,13 +25,14 @@ var layers = map[string][]string{
 	"internal/redistest":     {},
 	"internal/sock":          {},
 	"internal/sandbox":       {},
+	"internal/credentials":   {},
 	"translate":              {"crdtmeta", "internal/resp"},
 	"internal/acl":           {"translate"},
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"cmd/anabranch":          {"verify", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 
