@@ -40,6 +40,7 @@ do
           local effect = body[p]
           local size = SIZE[effect]
           if not size then return nil, 'entry ' .. id .. ' has an effect of an unknown kind' end
+          if not E.proper(body, p) then return nil, 'entry ' .. id .. ' has an effect ' .. effect .. ' that no region makes' end
           if effect == 'M' then
             nth = nth + 1
             local run = nth <= count and E.run_of(argv[i + 2 + nth])
@@ -53,7 +54,6 @@ do
             if effect == 'E' then
               entry.timed = true
             elseif effect == 'C' then
-              if type_(body[p + 2]) ~= 'table' then return nil, 'entry ' .. id .. ' has no vector' end
               entry.wide = E.union(entry.wide or {}, body[p + 2])
             end
           end

@@ -56,7 +56,8 @@ do
     local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
     for i = 2, #argv - 1, 2 do
-      local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
+      local d, absent = match(argv[i], '^-?(%d+)$'), byte(argv[i], 1) == 45
+      if not d or E.reserved(argv[i + 1]) then return {err = 'ERR anabranch: malformed call'} end
       E.select(tonumber_(d))
       local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
       replies[#replies + 1] = state
@@ -378,7 +379,7 @@ do
     if not state then return false end
     if state == '' then return true, {w = {}}, {} end
     local good, rec, cells, last_id = ppcall(munpack, state)
-    if not good or type_(cells) ~= (type_(rec) == 'table' and 'table' or 'string') then return false end
+    if not good or not E.proper_state(rec, cells, last_id) then return false end
     return true, rec, cells, last_id
   end
 
@@ -421,7 +422,9 @@ do
     local states = {}
     for i = 6, #argv, 3 do
       local read = {read_state(argv[i + 2])}
-      if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
+      if not find(argv[i], '^%d+$') or E.reserved(argv[i + 1]) or not read[1] then
+        return {err = 'ERR anabranch: the state of a key is none that a region gives'}
+      end
       states[i] = read
     end
     say_evicted(argv)
