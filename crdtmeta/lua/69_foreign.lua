@@ -42,6 +42,36 @@ do
 
   local function are_texts(list) return is_list(list, is_text) end
 
+  -- is_id takes the ids of stream entries in the one form that Redis answers with.
+  local function is_id(id)
+    local ms, seq = match(type_(id) == 'string' and id or '', '^(%d+)%-(%d+)$')
+    if not ms then return false end
+    for _, part in pairs_({ms, seq}) do
+      if #part > 20 or (#part > 1 and byte(part, 1) == 48) then return false end
+      if #part == 20 and not E.within_64_bits(part) then return false end
+    end
+    return true
+  end
+
+  -- is_entry takes the content of a stream's entry as cells have it.
+  local function is_entry(v)
+    if type_(v) ~= 'string' then return false end
+    local good, list = ppcall(munpack, v)
+    return good and are_texts(list) and #list > 0 and #list % 2 == 0
+  end
+
+  -- are_elements takes what an effect writes: members, or pairs.
+  local function are_elements(list, letter)
+    if not are_texts(list) then return false end
+    if letter == 's' then return true end
+    for i = 1, #list, 2 do
+      local element, v = list[i], list[i + 1]
+      if v == nil then return false end
+      if letter == 'x' and not (element == '' and v == '') and not (is_id(element) and is_entry(v)) then return false end
+    end
+    return true
+  end
+
   -- are_offsets takes a flat list of offsets. Each is seven values, or, where size is eight, those behind the key's name.
   local function are_offsets(list, size)
     if type_(list) ~= 'table' or #list % size ~= 0 then return false end
@@ -56,7 +86,7 @@ do
     return true
   end
 
-  local function is_vector(map)
+  function E.is_vector(map)
     if type_(map) ~= 'table' then return false end
     for o, at in pairs_(map) do
       if not is_origin(o) or not is_time(at) then return false end
@@ -71,13 +101,6 @@ do
     return not refused
   end
 
-  -- A base of places is an end of the list, or a place and a side of it.
-  local function is_base(base)
-    if base == START or base == END then return true end
-    local side = type_(base) == 'string' and sub(base, -1)
-    return (side == '@' or side == '\128') and E.is_place(sub(base, 1, -2))
-  end
-
   -- is_place says whether a string is the place of one element.
   function E.is_place(place)
     if type_(place) ~= 'string' then return false end
@@ -88,33 +111,53 @@ do
     return good and is_origin(o)
   end
 
+  local function are_places(list)
+    return is_list(list, function(place) return E.is_place(place) or (is_string(place) and #place == RUN and byte(place, 1) == COLD) end)
+  end
+
+  -- A base of places is an end of the list, or a place and a side of it.
+  local function is_base(base)
+    if base == START or base == END then return true end
+    local side = type_(base) == 'string' and sub(base, -1)
+    return (side == '@' or side == '\128') and E.is_place(sub(base, 1, -2))
+  end
+
   local function one_of(set)
     return function(v) return set[v] == true end
   end
 
+  local function elements(v, letter) return are_elements(v, letter) end
+  local function removed(v, letter) return is_list(v, letter == 'x' and is_id or is_text) end
+  local function registers(v) return type_(v) == 'string' and sub(v, 1, 4) == 'HYLL' end
+  local function never() return false end
   local function of_key(v) return are_offsets(v, 7) end
   local function of_keys(v) return are_offsets(v, 8) end
 
+  -- For each value of an effect what it must be; the first value, the type where there is one, comes along. O has no check that it could
+  -- pass: there is no type without rules of its own, and RESTORE must not be given what a stranger has made.
   local CHECKS = {
     S = {is_key, is_text}, M = {is_time}, W = {is_key, is_text, of_key},
-    a = {one_of{s = true, h = true, z = true, x = true}, is_key, is_number, are_texts},
-    A = {one_of{s = true, h = true, z = true}, is_key, is_number, are_texts, of_key},
-    r = {one_of{s = true, h = true, z = true, x = true}, is_key, are_texts, of_key},
+    a = {one_of{s = true, h = true, z = true, x = true}, is_key, is_number, elements},
+    A = {one_of{s = true, h = true, z = true}, is_key, is_number, elements, of_key},
+    r = {one_of{s = true, h = true, z = true, x = true}, is_key, removed, of_key},
     i = {one_of{k = true, h = true, z = true}, is_key, is_text, is_time, is_time, is_amount, is_number},
-    R = {is_key, of_key}, E = {is_key, is_number}, O = {is_key, is_string},
-    V = {is_key, of_key},
+    R = {is_key, of_key}, E = {is_key, is_number}, O = {never}, V = {is_key, of_key},
     F = {function(d) return d == -1 or is_database(d) end, of_keys}, D = {is_database},
-    l = {is_key, is_base, are_texts}, d = {is_key, function(v) return is_list(v, is_string) end}, L = {is_key, is_string, is_text},
-    g = {is_key, one_of{c = true, d = true, D = true, k = true, s = true}, is_text, is_text}, p = {is_key, is_string}, C = {is_key, is_vector},
+    l = {is_key, is_base, are_texts}, d = {is_key, are_places}, L = {is_key, E.is_place, is_text},
+    p = {is_key, registers}, C = {is_key, E.is_vector},
   }
+
+  -- What may be said of a group, and what the value says then.
+  local OF_GROUP = {c = is_id, k = is_id, s = is_id, d = is_text, D = is_text}
+  CHECKS.g = {is_key, function(what) return OF_GROUP[what] ~= nil end, is_text, is_text}
 
   -- proper says whether the effect at list[p], of a known kind, is one that an engine makes.
   function E.proper(list, p)
-    local checks = CHECKS[list[p]]
+    local checks, first = CHECKS[list[p]], list[p + 1]
     for i = 1, #checks do
-      if not checks[i](list[p + i]) then return false end
+      if not checks[i](list[p + i], first) then return false end
     end
-    return true
+    return list[p] ~= 'g' or OF_GROUP[list[p + 2]](list[p + 4])
   end
 
   -- States of merges.
@@ -123,7 +166,7 @@ do
   local function is_stamped(w) return type_(w) == 'table' and is_stamp(w[1], w[2], w[3]) end
   local function is_write(w) return is_stamped(w) and (w[4] == false or is_text(w[4])) end
   local function is_candidate(c) return is_stamped(c) and is_number(c[4]) end
-  local function is_creation(c) return is_stamped(c) and is_string(c[4]) end
+  local function is_creation(c) return is_stamped(c) and is_id(c[4]) end
 
   local function is_map(map, of)
     if map == nil then return true end
@@ -147,16 +190,29 @@ do
   local function is_cell(cell)
     return type_(cell) == 'table' and is_list(cell.w, is_write) and is_map(cell.s, is_share) and (cell.x == nil or is_stamped(cell.x))
       and is_map(cell.e, is_moment) and is_map(cell.j, is_time) and is_map(cell.d, is_moment)
-      and (cell.g == nil or is_list(cell.g, is_creation)) and cell.l == nil and cell.m == nil
+      and (cell.g == nil or (is_list(cell.g, is_creation) and #cell.g > 0)) and cell.l == nil and cell.m == nil
   end
 
-  local LETTERS = {h = true, l = true, o = true, s = true, x = true, z = true}
+  local function has_values(cell, of)
+    for i = 1, #cell.w do
+      if cell.w[i][4] ~= false and not of(cell.w[i][4]) then return false end
+    end
+    return true
+  end
+
+  local function is_stream_field(element, cell)
+    if element == '' then return true end
+    if sub(element, 1, 1) == 'g' then return #cell.w == 0 end
+    return is_id(element) and has_values(cell, is_entry)
+  end
 
   local function is_field(field, cell)
-    if field == 'p' then return cell.e ~= nil and cell.j ~= nil end
+    if field == 'p' then return cell.e ~= nil and cell.j ~= nil and has_values(cell, registers) end
     if type_(field) ~= 'string' or cell.e or cell.j then return false end
-    local letter = sub(field, 1, 1)
-    return LETTERS[letter] and (letter ~= 'l' or E.is_place(sub(field, 2)))
+    local letter, element = sub(field, 1, 1), sub(field, 2)
+    if letter == 'x' then return is_stream_field(element, cell) end
+    if cell.g or cell.d then return false end
+    return letter == 's' or letter == 'h' or letter == 'z' or (letter == 'l' and E.is_place(element))
   end
 
   -- proper_state says whether the state of a key is one that an engine gives.
@@ -166,7 +222,7 @@ do
       return good and kind == 1 and is_stamp(o, at, n) and is_string(cells)
     end
     if not is_cell(rec) or rec.e or rec.j or type_(cells) ~= 'table' then return false end
-    if (rec.T and not is_list(rec.T, is_candidate)) or (rec.v and not is_vector(rec.v)) or not is_string(last_id or '') then return false end
+    if (rec.T and not is_list(rec.T, is_candidate)) or (rec.v and not E.is_vector(rec.v)) or not (last_id == nil or last_id == '' or is_id(last_id)) then return false end
     for field, cell in pairs_(cells) do
       if not is_cell(cell) or not is_field(field, cell) then return false end
     end

@@ -63,7 +63,7 @@ do
         if nth ~= count then return nil, 'entry ' .. id .. ' has other runs than it says' end
         if plain and plain > 0 then entry.plain = plain end
       elseif kind == 'f' then
-        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. id .. ' has no frontier' end
+        if not E.is_vector(body[3]) then return nil, 'entry ' .. id .. ' has no frontier' end
       elseif kind ~= 't' then
         return nil, 'entry ' .. id .. ' is of an unknown kind'
       end
