@@ -240,3 +240,37 @@ func TestSpoiledStatesDoNoHarm(t *testing.T) {
 		a.checkWorks(rt)
 	})
 }
+
+// A region that begins one epoch after the other cannot make the frontier grow until nobody can be told it any more.
+func TestEpochsWithoutEndAreRefused(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	body := func(origin string) string {
+		packed, err := msgpack.Marshal([]any{"t", origin, "", 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(packed)
+	}
+	words, at := []string{"FCALL", crdtmeta.FuncApply, "0", b.origin.String(), "0"}, crdtmeta.TimeAt(1000)
+	for i := range 5000 {
+		words = append(words, (at + crdtmeta.Time(i)).ID(), body(fmt.Sprintf("2.0.%d-000002", i+2)), "0")
+	}
+	if reply := a.checkNoFailure(t, words); reply.IsError() {
+		t.Fatal(reply)
+	}
+	before := a.do(t, "HLEN", "crdt:frontier").Int()
+	if reply := a.checkNoFailure(t, []string{"FCALL", crdtmeta.FuncApply, "0", "2.0.9000-000002", "0", at.ID(), body("2.0.9000-000002"), "0"}); reply.IsError() {
+		t.Fatal(reply)
+	}
+	words = words[:5]
+	for i := range 5000 {
+		words = append(words, (at + crdtmeta.Time(i)).ID(), body(fmt.Sprintf("2.0.%d-000002", i+10000)), "0")
+	}
+	if reply := a.checkNoFailure(t, words); !reply.IsError() {
+		t.Error("5,000 more epochs are taken")
+	}
+	if after := a.do(t, "HLEN", "crdt:frontier").Int(); after > before+1 {
+		t.Errorf("the frontier had %d origins, and has %d", before, after)
+	}
+}

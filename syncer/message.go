@@ -104,12 +104,10 @@ const maxErrorBytes = 400
 
 // asError turns an ERROR frame into its error.
 func (f frame) asError() error {
-	text := f.text(2)
-	if len(text) > maxErrorBytes {
-		text = text[:maxErrorBytes]
-	}
-	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", text), heard: true}
+	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", cut(f.text(2))), heard: true}
 }
+
+func cut(text string) string { return text[:min(len(text), maxErrorBytes)] }
 
 // unexpected is the error of a frame that the reader has no use for: its own, if it is an ERROR.
 func (f frame) unexpected() error {
@@ -193,7 +191,17 @@ func (f frame) asBeat() (b beat, err error) {
 		}
 	}
 	b = beat{now: numbers[0], echo: numbers[1], held: numbers[2], tail: crdtmeta.Time(numbers[3]), added: numbers[4]}
-	b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6))
+	if b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6)); err != nil {
+		return b, err
+	}
 	b.apart, b.roster = strings.Fields(f.text(7)), f.bytes(8)
-	return b, err
+	if len(b.apart) > crdtmeta.MaxRegion || len(b.roster) > maxRosterBytes {
+		return b, fmt.Errorf("%w: %s of %d regions apart, %d bytes of membership", errFrame, verbBeat, len(b.apart), len(b.roster))
+	}
+	for _, id := range b.apart {
+		if n, err := parseCount(id); err != nil || n < crdtmeta.MinRegion || n > crdtmeta.MaxRegion {
+			return b, fmt.Errorf("%w: %s: %.20q is no region's id", errFrame, verbBeat, id)
+		}
+	}
+	return b, nil
 }

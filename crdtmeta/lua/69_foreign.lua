@@ -94,6 +94,18 @@ do
     return true
   end
 
+  -- A frontier of many more origins than this could not be told to anybody (crdtmeta.MaxOrigins).
+  local MOST_ORIGINS = 8192
+
+  function E.too_many_origins(frontier, more)
+    local n = 0
+    for _ in pairs_(frontier) do n = n + 1 end
+    for o in pairs_(more) do
+      if not frontier[o] then n = n + 1 end
+    end
+    return n > MOST_ORIGINS
+  end
+
   local function is_database(d)
     if not is_time(d) or d >= 2147483648 then return false end
     local refused = try('SELECT', format('%.0f', d)).err

@@ -21,8 +21,8 @@ do
   -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
   -- of {t, body, runs, timed = has a TTL effect, plain = elements of a run for it when it has only string writes in
   -- database 0}, or an error.
-  local function read_entries(argv, from)
-    local list, i, last = {}, 3, #argv
+  local function read_entries(argv, from, frontier)
+    local list, i, last, new = {}, 3, #argv, {}
     while i <= last do
       local id, packed, count = argv[i], argv[i + 1], tonumber_(argv[i + 2])
       local at = E.entry_time(id)
@@ -33,6 +33,7 @@ do
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
         return nil, 'entry ' .. id .. ' is not one of this origin'
       end
+      if not frontier[body[2]] then new[body[2]] = at end
       local entry, kind, plain = {t = at, body = body, runs = {}}, body[1], 0
       if kind == 'e' then
         local p, n, nth = 4, #body, 0
@@ -70,6 +71,7 @@ do
       list[#list + 1] = entry
       i = i + 3 + count
     end
+    if next_(new) and E.too_many_origins(frontier, new) then return nil, 'there are more epochs than can be' end
     return list
   end
 
@@ -228,7 +230,7 @@ do
     end
 
     local dirty = false
-    local entries, problem = read_entries(argv, from)
+    local entries, problem = read_entries(argv, from, frontier)
     if not entries then return {err = 'ERR anabranch: ' .. problem} end
     local i = 1
     while i <= #entries do

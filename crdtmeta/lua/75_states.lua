@@ -430,6 +430,7 @@ do
     say_evicted(argv)
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
+    if upto and E.too_many_origins(frontier, upto) then return {err = 'ERR anabranch: there are more epochs than can be'} end
     for _, at in pairs_(theirs) do
       if at > highest then highest = at end
     end
