@@ -146,7 +146,7 @@ func (n *node) checkWorks(f failer) {
 				{"LPUSH", key, "v"}, {"LINSERT", key, "BEFORE", "v", "w"}, {"LPOP", key}, {"XADD", key, "*", "f", "v"}, {"PFADD", key, "m"}, {"PEXPIREAT", key, "9000000000001"}, {"DEL", key}, {"SET", key, "v"},
 			} {
 				n.pick(f, 0)
-				words := []string{"FCALL", crdtmeta.FuncStates, "0", "1000000", strconv.Itoa(db), key}
+				words := []string{"FCALL", crdtmeta.FuncStates, "0", n.origin.String(), "1000000", strconv.Itoa(db), key}
 				n.checkNoFailure(f, words)
 				n.pick(f, db)
 				words = append([]string{"FCALL", crdtmeta.FuncWrite, "0", strconv.Itoa(db), strconv.Itoa(len(command))}, command...)
@@ -229,9 +229,9 @@ func TestSpoiledStatesDoNoHarm(t *testing.T) {
 				if rapid.IntRange(0, 9).Draw(rt, "name") == 0 {
 					name = rapid.SampledFrom([]string{"crdt:log", "crdt:0{a}", "crdt:x"}).Draw(rt, "key")
 				}
-				mode := rapid.SampledFrom([]string{"changes", "whole"}).Draw(rt, "mode")
+				mode := rapid.SampledFrom([]string{"changes", "whole", "joining"}).Draw(rt, "mode")
 				a.pick(rt, 0)
-				words := []string{"FCALL", crdtmeta.FuncMerge, "0", strconv.Itoa(b.id), mode, "some", "", s.vector, strconv.Itoa(db), name, spoiled(rt, state)}
+				words := []string{"FCALL", crdtmeta.FuncMerge, "0", a.origin.String(), strconv.Itoa(b.id), mode, "some", "", s.vector, strconv.Itoa(db), name, spoiled(rt, state)}
 				reply := a.checkNoFailure(rt, words)
 				rt.Logf("%.500q: %v", words, reply)
 				a.checkReserved(rt, self)

@@ -192,7 +192,7 @@ func FuzzPeer(f *testing.F) {
 	roster := encodeJSON([]rosterEntry{{Name: "gamma", ID: 3, Addrs: []string{"10.0.0.1:6480"}, At: 5}})
 	for i, frames := range [][][]any{
 		{{verbHello, protocolVersion, encodeJSON(beta), newNonce()}, {verbProof, make([]byte, 32)}, {verbPull, frontier}, {verbAck, frontier}},
-		{{verbHello, protocolVersion, encodeJSON(beta)}, {verbMerge, encodeJSON(wholeMerge())}, {verbNext}},
+		{{verbHello, protocolVersion, encodeJSON(beta)}, {verbMerge, encodeJSON(beginAll(mergeWhole))}, {verbNext}},
 		{{verbChallenge, newNonce()}, {verbWelcome, protocolVersion, encodeJSON(welcome{Name: "beta", ID: 2, Origin: "2.0.1-aaaaaa"}), make([]byte, 32)}},
 		{{verbStream, 1, 1}, {verbLog, codec, 2, packed}, {verbLog, codecNone, 3, stream[:5]}, {verbBeat, 1, 2, 3, 4, 5, frontier, "2 3", roster}},
 		{{verbState, 1, statePartMore, []byte("ab")}, {verbState, 1, statePartLast, []byte("c")}, {verbMessage, "PUBLISH", "c", "text"}},

@@ -19,7 +19,11 @@ import (
 const (
 	mergeChanges = "changes" // keys that changed after a place in that region's log
 	mergeWhole   = "whole"   // all keys: a region that is new, or was away for too long
+	mergeJoining = "joining" // all keys, and what we have beyond them from before becomes a write of ours
 )
+
+// ofAll says that a mode goes through all keys.
+func ofAll(mode string) bool { return mode == mergeWhole || mode == mergeJoining }
 
 // The phases of a merge.
 const (
@@ -57,7 +61,7 @@ func (p mergeProgress) in(self crdtmeta.Origin) mergeProgress {
 
 // valid says whether a peer may ask for a merge from here.
 func (p mergeProgress) valid() bool {
-	return (p.Mode == mergeChanges || p.Mode == mergeWhole) && isPhase(p.Phase) && p.DB >= 0 && p.Since >= 0 && p.Until >= 0
+	return (p.Mode == mergeChanges || ofAll(p.Mode)) && isPhase(p.Phase) && p.DB >= 0 && p.Since >= 0 && p.Until >= 0
 }
 
 func (p mergePlace) valid() bool { return isPhase(p.Phase) && p.DB >= 0 && p.Until >= 0 }

@@ -18,6 +18,7 @@ type merging struct {
 	*puller
 	frames   *frameConn
 	self     crdtmeta.Origin
+	host     welcome
 	progress mergeProgress
 	offer    mergeOffer
 	pieces   chan piece
@@ -45,7 +46,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{puller: p, frames: frames, self: self, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -84,8 +85,8 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 
 // mergeAnew forgets how far a merge has got. One of everything stays one: a region in quarantine is let out by nothing else.
 func (p *puller) mergeAnew(ctx context.Context, progress mergeProgress) error {
-	if progress.Mode == mergeWhole {
-		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), wholeMerge().text()).Err()
+	if ofAll(progress.Mode) {
+		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), beginAll(progress.Mode).text()).Err()
 	}
 	return p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err()
 }
@@ -174,9 +175,8 @@ func (m *merging) receive(ctx context.Context) error {
 
 func (m *merging) beat(ctx context.Context) error {
 	for ctx.Err() == nil {
-		self, err := m.region.origin(ctx)
-		if err == nil && self != m.self {
-			return fmt.Errorf("our own region began epoch %s", self.Epoch)
+		if err := m.region.stillIn(ctx, m.self); err != nil {
+			return err
 		}
 		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, m.redisClock.now())); err != nil {
 			return err
@@ -197,12 +197,14 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 	}
 }
 
+const emptyVector = "\x80" // in msgpack
+
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
 	// The engine ends a merge of everything only once: as long as it is noted.
-	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+	if err := m.call(ctx, m.progress.text(), emptyVector, nil); err != nil {
+		return err
 	}
 	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
 	db, cursor := 0, uint64(0)
@@ -216,7 +218,12 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
-	return m.call(ctx, "", "\x80", nil)
+	if ofAll(m.progress.Mode) { // not before all of it is here: others would take what we have for all that there is
+		if err := errors.Join(m.adoptCollected(ctx, m.host.Collected), m.adoptBase(ctx, m.host.Base)); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
+	return m.call(ctx, "", emptyVector, nil)
 }
 
 func (m *merging) takeTheirs(ctx context.Context) error {
@@ -285,7 +292,7 @@ func (m *merging) takeOwn(ctx context.Context) error {
 		wanted[db] = true
 	}
 	for _, db := range databases {
-		if db < m.progress.DB || !(m.progress.Mode == mergeWhole || wanted[db] || wanted[-1]) {
+		if db < m.progress.DB || !(ofAll(m.progress.Mode) || wanted[db] || wanted[-1]) {
 			continue
 		}
 		if db > m.progress.DB {
@@ -364,15 +371,18 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 	delay, said := m.cfg.RetryMin, ""
 	for ctx.Err() == nil {
 		began := time.Now()
-		held, err := m.engine.merge(ctx, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
+		answer, err := m.engine.merge(ctx, m.self, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
 		took := time.Since(began)
-		if err == nil && !held {
+		switch answer {
+		case mergeEpoch:
+			return errOwnEpoch
+		case mergeTaken:
 			m.adapt(len(keys), took)
 			m.show("")
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))
 			return ctx.Err()
 		}
-		cause := "paused"
+		cause := answer
 		if err != nil {
 			if cause = plain(err); classify(err) == failureUnarmed {
 				if err := m.armed.run(ctx); err != nil {

@@ -116,7 +116,7 @@ func (s *service) backendConfig(log zerolog.Logger) backend.Config {
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
-	b.TrustFor, b.CopyOf = max(c.GCGrace/2, leastTrust), c.CopyOf
+	b.TrustFor, b.CopyOf = c.GCGrace/2, c.CopyOf
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold
@@ -192,6 +192,3 @@ func newRunID() string {
 	}
 	return hex.EncodeToString(random[:])
 }
-
-// leastTrust is how long a region may be away in any case: a restart must not wait for other regions.
-const leastTrust = 5 * time.Second
