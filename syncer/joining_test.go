@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"anabranch/crdtmeta"
 )
 
 // withData starts regions whose Redis held data before Anabranch came: commands of each, with semicolons between.
@@ -114,5 +116,24 @@ func TestRegionsThatWereAloneJoin(t *testing.T) {
 	sameData(t, regions...)
 	if a.get("n") != "7" || a.get("m") != "9" {
 		t.Errorf("n %q m %q", a.get("n"), a.get("m"))
+	}
+}
+
+// A region that has taken over what others have collected has met them, whatever else it has forgotten.
+func TestStrangersKnowNothingOfEachOther(t *testing.T) {
+	own, other := crdtmeta.Origin{Region: 2, Epoch: "1-aaaaaa"}, crdtmeta.Origin{Region: 3, Epoch: "1-bbbbbb"}
+	host := welcome{ID: 1, Frontier: crdtmeta.Frontier{other: 5}}
+	for name, test := range map[string]struct {
+		collected crdtmeta.Frontier
+		want      bool
+	}{
+		"nothing":                  {nil, false},
+		"its own":                  {crdtmeta.Frontier{own: 7}, true},
+		"of one that the host met": {crdtmeta.Frontier{own: 7, other: 3}, false},
+		"the host's":               {crdtmeta.Frontier{{Region: 1, Epoch: "1-cccccc"}: 3}, false},
+	} {
+		if got := strangers(test.collected, host); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }

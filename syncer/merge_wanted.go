@@ -51,8 +51,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	case missed, host.Base.before(ours):
 		// What we have from before, or from when we were alone, that region has not seen.
 		progress, wanted = beginAll(mergeWhole), true
-		alone := len(collected) > 0 && len(frontier.Of(host.ID, host.Shard)) == 0
-		if alone || int(ours) == p.cfg.Region.ID && host.Base.before(ours) {
+		if strangers(collected, host) || int(ours) == p.cfg.Region.ID && host.Base.before(ours) {
 			progress = beginAll(mergeJoining)
 		}
 	case wanted && ours.before(host.Base):
@@ -64,6 +63,16 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		err = errors.Join(err, p.release(ctx))
 	}
 	return progress, wanted, err
+}
+
+// strangers says that a region knows nothing of what this one has collected: each was alone so far, or with others.
+func strangers(collected crdtmeta.Frontier, host welcome) bool {
+	for origin := range collected {
+		if _, known := host.Frontier[origin]; known || origin.Region == host.ID {
+			return false
+		}
+	}
+	return len(collected) > 0
 }
 
 func beginAll(mode string) mergeProgress {

@@ -69,15 +69,15 @@ do
     if count > 0 then E.removed(S, 'x', E.slice(ids, 1, count), count) end
   end
 
-  local made_ms, made_seq = 0, 0 -- the newest id that this library made, in whatever stream
+  local made_ms, made_seq = 0, '0' -- the newest id that this library made, in whatever stream
 
   -- completed gives the id of an XADD that leaves it to the server, all of it or the sequence; nil where the client's word
   -- stands, and an error where the mode forbids it.
   local function completed(k, word)
     local first = E.first_sequence(origin)
     if word == '*' then
-      if now > made_ms then made_ms, made_seq = now, first else made_seq = made_seq + E.SEQUENCES end
-      return format('%.0f-%.0f', made_ms, made_seq)
+      if now > made_ms then made_ms, made_seq = now, format('%.0f', first) else made_seq = E.next_sequence(made_seq, first) end
+      return format('%.0f-', made_ms) .. made_seq
     end
     if E.xadd_ids == 'liberal' then return nil end
     local ms = match(word, '^0*(%d+)$') or match(word, '^0*(%d+)%-%*$')
