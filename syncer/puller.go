@@ -153,7 +153,7 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmet
 // explain turns an error of the handshake into what it means, and tells the other side what it cannot know.
 func (p *puller) explain(frames *frameConn, err error) error {
 	var refusal *peerError
-	if errors.As(err, &refusal) && !refusal.heard {
+	if errors.As(err, &refusal) && !refusal.heard && refusal.code != codeNotReady {
 		_ = frames.write(verbError, refusal.code, refusal.text)
 	} else if refusal != nil && refusal.code == codeBehind {
 		refusal.code = codeProtocol // nothing was said yet of where we are, nor is it known who says this
