@@ -19,6 +19,16 @@ type lease struct {
 	key    string
 	holder string // our run id
 	length time.Duration
+	lock   Lock // nil without
+}
+
+// Lock is what a proxy must hold besides the lease in order to lead, as long as its keeper answers. Its methods are called by one
+// goroutine at a time.
+type Lock interface {
+	// Take acquires or renews it, and says whether it is ours. An error means that the keeper cannot be asked.
+	Take(ctx context.Context) (bool, error)
+	// Drop gives it up, if it is ours.
+	Drop(ctx context.Context) error
 }
 
 // A lease that got lost with Redis's memory is simply taken again. One that ends later than it can was taken before Redis's
@@ -51,12 +61,39 @@ func (l lease) drop(ctx context.Context) error {
 	return leaseDrop.Run(ctx, l.rdb, []string{l.key}, l.holder).Err()
 }
 
+// acquire takes the lease, and then the lock, where there is one. In this order nobody asks for the lock while somebody else leads; so
+// when its keeper is gone, the leader stays the leader by its lease, and when the keeper is back, nobody gets in between.
+func (l lease) acquire(ctx context.Context) (bool, error) {
+	ours, err := l.take(ctx)
+	if err != nil || !ours || l.lock == nil {
+		return ours, err
+	}
+	asking, cancel := context.WithTimeout(ctx, l.length/6)
+	defer cancel()
+	if locked, err := l.lock.Take(asking); err == nil && !locked {
+		return false, l.drop(ctx)
+	}
+	return true, nil // also when the keeper cannot be asked: then the lease alone decides
+}
+
+// giveUp lets another proxy take over at once. What cannot be given up runs out by itself.
+func (l lease) giveUp(ctx context.Context) {
+	farewell, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer stop()
+	if ctx.Err() != nil {
+		_ = l.drop(farewell)
+	}
+	if l.lock != nil {
+		_ = l.lock.Drop(farewell)
+	}
+}
+
 // hold runs work while the lease is ours, again and again until ctx ends. The context of work ends when the lease is
 // lost, or could not be renewed for its whole length; hold waits for work to return before it tries again.
 func (l lease) hold(ctx context.Context, work func(context.Context), changed func(leading bool)) {
 	interval := l.length / 3
 	for ctx.Err() == nil {
-		if ours, err := l.take(ctx); err == nil && ours {
+		if ours, err := l.acquire(ctx); err == nil && ours {
 			changed(true)
 			l.lead(ctx, interval, work)
 			changed(false)
@@ -75,7 +112,7 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 	for renewed := time.Now(); ctx.Err() == nil; {
 		sleep(ctx, interval)
 		attempt, stop := context.WithTimeout(ctx, interval)
-		ours, err := l.take(attempt)
+		ours, err := l.acquire(attempt)
 		stop()
 		// Where Redis takes no writes at all, nobody else can have taken the lease either.
 		if err == nil && ours || refusesAll(err) {
@@ -87,11 +124,7 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 	}
 	cancel()
 	<-done
-	if ctx.Err() != nil {
-		farewell, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer stop()
-		_ = l.drop(farewell) // if it fails, the lease runs out by itself
-	}
+	l.giveUp(ctx)
 }
 
 // refusesAll knows the errors with which the right server refuses every write for a while.

@@ -30,6 +30,7 @@ type Syncer struct {
 	armed   armer
 
 	roster   roster
+	found    found
 	mu       sync.Mutex   // guards what follows
 	listener net.Listener // nil unless Run serves peers
 	known    membership
@@ -77,7 +78,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime}
+		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock}
 		l.hold(ctx, s.lead, func(leading bool) {
 			s.leading.Store(leading)
 			s.cfg.Log.Info().Bool("leading", leading).Msg("leadership of the region")
