@@ -27,11 +27,13 @@ var layers = map[string][]string{
 	"internal/sandbox":       {},
 	"translate":              {"crdtmeta", "internal/resp"},
 	"internal/acl":           {"translate"},
+	"internal/registry":      {},
+	"haproxy":                {},
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"cmd/anabranch":          {"verify", "haproxy", "internal/registry", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

@@ -51,6 +51,9 @@ func (s *Syncer) heldWhy(ctx context.Context) (string, error) {
 	return why, err
 }
 
+// Held is why this region takes no writes at the moment, although its Redis would; empty when it does.
+func (s *Syncer) Held(ctx context.Context) (string, error) { return s.heldWhy(ctx) }
+
 // release lets clients write again: a region has told us that we have missed nothing, or everything is merged. After quarantine
 // the log so far must not be told to anybody: what it says was seen is not what its effects meet now. The others merge what this
 // region has written, since nothing else is left to them.

@@ -40,6 +40,9 @@ type PeerStatus struct {
 	EntriesApplied  int64 `json:"entries_applied"`
 }
 
+// MergeWhole is the mode of a merge of all keys, by a region that is new or was away for too long.
+const MergeWhole = mergeWhole
+
 // MergeStatus is how far a merge has got.
 type MergeStatus struct {
 	Mode  string    `json:"mode"`  // "changes": keys that changed since the link was lost; "whole": all keys

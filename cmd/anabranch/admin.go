@@ -25,13 +25,15 @@ type readiness interface {
 // admin is the HTTP server for health checks and status. It tells no data, and no request changes anything.
 //
 //	/livez    200 as long as the process answers: restart it when it does not
-//	/readyz   200 when clients can be served, 503 with the reason otherwise: send them elsewhere
+//	/readyz   200 when clients can be served, 503 with the reason otherwise: send them elsewhere. 404 at the end: serve those that
+//	          are here, and send no new ones. ?max_lag=5s: 503 also when effects of another region are behind by more
 //	/status   JSON, see statusDocument
 type admin struct {
 	config config
 	runID  string
 	redis  readiness
 	peers  regionStatus
+	health *health
 }
 
 // regionStatus is what the syncer tells of the region and its peers.
@@ -39,8 +41,8 @@ type regionStatus interface {
 	Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error)
 }
 
-func newAdmin(c config, runID string, redis readiness, peers regionStatus) *admin {
-	return &admin{config: c, runID: runID, redis: redis, peers: peers}
+func newAdmin(c config, runID string, redis readiness, peers regionStatus, health *health) *admin {
+	return &admin{config: c, runID: runID, redis: redis, peers: peers, health: health}
 }
 
 // run serves until ctx ends.
@@ -78,12 +80,27 @@ func (a *admin) handler() http.Handler {
 	return mux
 }
 
-func (a *admin) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !a.redis.Ready() {
-		http.Error(w, "Redis is not ready", http.StatusServiceUnavailable)
-		return
+func (a *admin) readyz(w http.ResponseWriter, r *http.Request) {
+	limit := time.Duration(0)
+	if text := r.URL.Query().Get("max_lag"); text != "" {
+		var err error
+		if limit, err = durationFrom(time.Millisecond)(text); err != nil {
+			http.Error(w, "max_lag: "+err.Error(), http.StatusBadRequest)
+			return
+		}
 	}
-	fmt.Fprintln(w, "ok")
+	ready, why := a.health.Health()
+	if ready && limit > 0 {
+		why = a.health.tooLate(r.Context(), limit)
+	}
+	switch {
+	case a.health.stopping.Load():
+		http.Error(w, why, http.StatusNotFound)
+	case why != "":
+		http.Error(w, why, http.StatusServiceUnavailable)
+	default:
+		fmt.Fprintln(w, "ok")
+	}
 }
 
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {

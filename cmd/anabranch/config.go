@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/registry"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -20,6 +21,20 @@ type config struct {
 	AdminListen   string
 	Peers         []peerAddr
 	InsecurePeers bool
+	AgentListen   string
+
+	Consul            string
+	ConsulToken       string
+	ConsulCAFile      string
+	ConsulCertFile    string
+	ConsulKeyFile     string
+	ConsulService     string
+	ConsulDatacentres []word
+	ConsulQueries     []word
+	ConsulMembers     string // datacentre
+	ConsulTTL         time.Duration
+	ConsulForgetAfter time.Duration
+	Advertise         string
 
 	MaxClients  int
 	Password    string
@@ -34,6 +49,7 @@ type config struct {
 	BackendConnections int
 	BackendQueue       int64 // bytes
 	BackendHold        time.Duration
+	DrainTime          time.Duration
 	ShutdownTime       time.Duration
 
 	PeerWindow  int64 // bytes
@@ -63,6 +79,10 @@ func defaultConfig() config {
 		Listen:      "127.0.0.1:6380",
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
+
+		ConsulService:     registry.DefaultService,
+		ConsulTTL:         5 * time.Second,
+		ConsulForgetAfter: 10 * time.Minute,
 
 		MaxClients:  10000,
 		QueryLimit:  1 << 30,
@@ -108,6 +128,9 @@ func (c *config) validate() error {
 	if err := c.checkListeners(); err != nil {
 		return err
 	}
+	if err := c.checkConsul(); err != nil {
+		return err
+	}
 	if c.Pprof && !isLoopback(c.AdminListen) {
 		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
 	}
@@ -118,6 +141,7 @@ func (c *config) checkListeners() error {
 	used := map[string]string{}
 	for _, listener := range []struct{ flag, addr string }{
 		{"--listen", c.Listen}, {"--peer-listen", c.PeerListen}, {"--admin-listen", c.AdminListen},
+		{"--agent-listen", c.AgentListen},
 	} {
 		_, port, _ := net.SplitHostPort(listener.addr)
 		if other, taken := used[listener.addr]; taken && port != "0" {

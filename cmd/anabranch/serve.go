@@ -14,7 +14,9 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"anabranch/haproxy"
 	"anabranch/internal/backend"
+	"anabranch/internal/registry"
 	"anabranch/proxy"
 	"anabranch/syncer"
 	"anabranch/translate"
@@ -44,7 +46,11 @@ type service struct {
 	backend *backend.Backend
 	syncer  *syncer.Syncer
 	proxy   *proxy.Server
+	health  *health
 	admin   *admin
+
+	registry *registry.Registry // nil without Consul
+	agent    *haproxy.Agent     // nil without agent checks
 }
 
 // newService allocates and validates; nothing is dialled or listened to.
@@ -53,6 +59,9 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	var err error
 	if s.backend, err = backend.New(backendConfig(c, log)); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
+	}
+	if s.registry, err = newRegistry(c, s.runID, log); err != nil {
+		return nil, err
 	}
 	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
 		return nil, err
@@ -66,18 +75,27 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.admin = newAdmin(c, s.runID, s.backend, control)
+	s.health = &health{redis: s.backend, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }}
+	s.admin = newAdmin(c, s.runID, s.backend, control, s.health)
+	if c.AgentListen != "" {
+		s.agent = haproxy.NewAgent(c.AgentListen, s.health.state, log.With().Str("part", "agent").Logger())
+	}
 	return s, nil
 }
 
-// run blocks until ctx ends or a part fails. The way to Redis is closed last, since clients are still owed replies.
+// run blocks until ctx ends or a part fails. Whoever sends clients here is told first; the way to Redis is closed last, since clients
+// are still owed replies.
 func (s *service) run(ctx context.Context) error {
 	backendCtx, endBackend := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackend()
 	backendEnded := make(chan error, 1)
 	go func() { backendEnded <- s.backend.Run(backendCtx) }() // ends with endBackend, or because Redis cannot be used
 
-	front, ctx := errgroup.WithContext(ctx)
+	told := s.tell(backendCtx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { s.wind(serving, stop) })()
+	front, ctx := errgroup.WithContext(serving)
 	front.Go(func() error { return s.proxy.Run(ctx) })
 	front.Go(func() error { return s.syncer.Run(ctx) })
 	front.Go(func() error { return s.admin.run(ctx) })
@@ -90,7 +108,16 @@ func (s *service) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.config.Redis, err)
 		}
 	})
+	front.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-told.failed:
+			return err
+		}
+	})
 	err := front.Wait()
+	told.end()
 	endBackend()
 	<-backendEnded
 	if errors.Is(err, context.Canceled) {
@@ -118,7 +145,7 @@ func proxyConfig(c config, log zerolog.Logger) proxy.Config {
 	p.Listen = c.Listen
 	p.Classifier = translate.New(c.Prefix)
 	p.Password = c.Password
-	if len(c.Peers) > 0 {
+	if len(c.Peers) > 0 || c.Consul != "" {
 		p.MessageChannel = syncer.MessageChannel(c.Prefix)
 	}
 	p.MaxClients = c.MaxClients
@@ -134,7 +161,12 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 	for _, peer := range c.Peers {
 		peers[peer.Region] = append(peers[peer.Region], peer.Addr)
 	}
+	var lock syncer.Lock
+	if s.registry != nil {
+		lock = s.registry.Lock()
+	}
 	return syncer.Config{
+		Lock:          lock,
 		Region:        syncer.Region{Name: c.Region, ID: c.RegionID},
 		RunID:         s.runID,
 		Redis:         s.backend.Client(),

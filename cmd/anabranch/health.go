@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"anabranch/haproxy"
+	"anabranch/syncer"
+)
+
+// health is what this proxy says of itself to those who send it clients. /readyz, Consul and HAProxy's agent check all say this.
+type health struct {
+	redis   readiness
+	links   links
+	clients func() (now, most int)
+
+	stopping atomic.Bool // SIGTERM has come
+
+	mu   sync.Mutex // guards what follows
+	at   time.Time  // when the rest was found out
+	seen linkHealth
+	cpu  cpuMeter
+}
+
+// links is what the syncer knows of the other regions.
+type links interface {
+	Statuses(ctx context.Context) (syncer.RegionStatus, []syncer.PeerStatus, error)
+	Held(ctx context.Context) (string, error)
+}
+
+// linkHealth is what of it matters to clients.
+type linkHealth struct {
+	behind string        // the region whose effects are furthest behind here, of those that are not as far behind themselves
+	late   time.Duration // by how much
+	lag    time.Duration // of the effects of any region
+	apart  string        // why this region's data should not be relied on yet
+	load   float64       // of this process, 0 to 1
+}
+
+const (
+	stoppingText = "is stopping: no new clients, please"
+	// lookAgain is how old what was found out about the links may be: many may ask at once.
+	lookAgain = 500 * time.Millisecond
+)
+
+// Health says whether clients should come, and why not. It does not block.
+func (h *health) Health() (ready bool, why string) {
+	switch {
+	case h.stopping.Load():
+		return false, stoppingText
+	case !h.redis.Ready():
+		return false, "Redis is not ready"
+	}
+	return true, ""
+}
+
+// tooLate says which region's effects are behind by more than the limit, or nothing. It is there to send clients elsewhere, so what
+// counts is that elsewhere is better: regions that are equally behind each other, as after a partition, both serve, or nobody
+// would. Nor does a region count that is out of reach.
+func (h *health) tooLate(ctx context.Context, limit time.Duration) string {
+	seen := h.look(ctx)
+	if seen.late <= limit {
+		return ""
+	}
+	return fmt.Sprintf("effects of region %s are %v behind, more than %v", seen.behind, seen.late.Round(time.Millisecond), limit)
+}
+
+// state is for HAProxy's agent check.
+func (h *health) state(ctx context.Context) haproxy.State {
+	if h.stopping.Load() {
+		return haproxy.State{Draining: stoppingText}
+	}
+	if ready, why := h.Health(); !ready {
+		return haproxy.State{Down: why}
+	}
+	seen := h.look(ctx)
+	now, most := h.clients()
+	return haproxy.State{Draining: seen.apart, Lag: seen.lag, Load: max(seen.load, float64(now)/float64(most))}
+}
+
+// look asks the syncer, or remembers its last answer.
+func (h *health) look(ctx context.Context) linkHealth {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.at) < lookAgain {
+		return h.seen
+	}
+	h.at = time.Now()
+	seen := linkHealth{load: h.cpu.load(h.at)}
+	own, peers, err := h.links.Statuses(ctx)
+	if err != nil {
+		return h.seen // Redis does not answer, which others will notice
+	}
+	for _, peer := range peers {
+		seen.take(own, peer)
+	}
+	if held, err := h.links.Held(ctx); err == nil && held != "" {
+		seen.apart = "this region takes no writes: " + held
+	}
+	h.seen = seen
+	return seen
+}
+
+// take looks at one link. During a merge of everything this region lacks what others have for long; during one of what has changed
+// it is as late as the merge has taken so far.
+func (s *linkHealth) take(own syncer.RegionStatus, peer syncer.PeerStatus) {
+	lag := time.Duration(peer.LagMillis) * time.Millisecond
+	switch peer.State {
+	case syncer.StateStream, syncer.StateWaiting, syncer.StateStalled:
+	case syncer.StateMerge:
+		if peer.Merge != nil {
+			lag = max(lag, time.Since(peer.Merge.Began))
+			if peer.Merge.Mode == syncer.MergeWhole {
+				s.apart = "this region merges everything from region " + peer.Name
+			}
+		}
+	default:
+		return
+	}
+	s.lag = max(s.lag, lag)
+	there := time.Duration(0) // how far behind that region is of what is written here
+	if peer.AckedEntries > 0 {
+		there = time.Duration(own.Clock.Millis()-peer.AckedTime.Millis()) * time.Millisecond
+	}
+	if lag > there && lag > s.late {
+		s.late, s.behind = lag, peer.Name
+	}
+}
+
+// cpuMeter measures what of its share of the machine this process uses.
+type cpuMeter struct {
+	at    time.Time
+	spent time.Duration
+}
+
+// load is the mean since the last call, 1 for all of GOMAXPROCS.
+func (m *cpuMeter) load(now time.Time) float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	before := *m
+	m.at, m.spent = now, time.Duration(usage.Utime.Nano()+usage.Stime.Nano())
+	passed := now.Sub(before.at)
+	if before.at.IsZero() || passed <= 0 {
+		return 0
+	}
+	return min(1, float64(m.spent-before.spent)/float64(passed)/float64(runtime.GOMAXPROCS(0)))
+}
