@@ -131,6 +131,9 @@ func (s *listSetting[T]) String() string {
 }
 
 func (s *listSetting[T]) Set(text string) error {
+	if text == "" {
+		return nil // an empty list
+	}
 	for word := range strings.SplitSeq(text, ",") {
 		value, err := s.parse(strings.TrimSpace(word))
 		if err != nil {

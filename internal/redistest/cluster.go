@@ -47,6 +47,8 @@ type clusterSettings struct {
 	relays   bool
 	redis    []Option
 	flags    []string
+	flagsIn  map[string][]string // of single regions
+	noPeers  bool
 	clocks   []time.Duration
 }
 
@@ -77,10 +79,18 @@ func WithFlags(flags ...string) ClusterOption {
 	return func(s *clusterSettings) { s.flags = append(s.flags, flags...) }
 }
 
+// WithFlagsIn adds arguments to every `anabranch serve` of one region.
+func WithFlagsIn(region string, flags ...string) ClusterOption {
+	return func(s *clusterSettings) { s.flagsIn[region] = append(s.flagsIn[region], flags...) }
+}
+
+// WithoutPeers tells no proxy where the other regions are.
+func WithoutPeers() ClusterOption { return func(s *clusterSettings) { s.noPeers = true } }
+
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
-	set := clusterSettings{proxies: 1, more: map[string]int{}}
+	set := clusterSettings{proxies: 1, more: map[string]int{}, flagsIn: map[string][]string{}}
 	for _, opt := range opts {
 		opt(&set)
 	}
@@ -104,7 +114,8 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	}
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
-			proxy.args = append(c.serveArgs(region, proxy), set.flags...)
+			proxy.args = append(c.serveArgs(region, proxy, set.noPeers), set.flags...)
+			proxy.args = append(proxy.args, set.flagsIn[region.Name]...)
 			t.Cleanup(proxy.cleanup)
 			proxy.Launch()
 		}
@@ -129,7 +140,7 @@ func (c *Cluster) Region(name string) *Region {
 	return nil
 }
 
-func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
+func (c *Cluster) serveArgs(region *Region, proxy *Proxy, alone bool) []string {
 	args := []string{
 		"serve",
 		"--region", region.Name,
@@ -140,7 +151,7 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
 		"--admin-listen", proxy.AdminAddr,
 	}
 	for _, other := range c.Regions {
-		if other == region {
+		if other == region || alone {
 			continue
 		}
 		for i, peer := range other.Proxies {

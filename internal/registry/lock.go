@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -41,8 +43,16 @@ func (r *Registry) newLock() *Lock {
 // Take acquires the lock or keeps it, and says whether it is ours.
 func (l *Lock) Take(ctx context.Context) (bool, error) {
 	ours, err := l.take(ctx)
-	l.said.note("the leader's lock", err)
+	if !notYet(err) {
+		l.said.note("the leader's lock", err)
+	}
 	return ours, err
+}
+
+// notYet knows the errors with which Consul gives no session to a proxy that it does not know yet, or that is not ready.
+func notYet(err error) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && (strings.Contains(status.Body, "Missing check") || strings.Contains(status.Body, "critical state"))
 }
 
 func (l *Lock) take(ctx context.Context) (bool, error) {
