@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, cut, shipped, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -33,6 +33,7 @@ func newKeys(prefix string) keys {
 		roster:      prefix + "roster",
 		found:       prefix + "found",
 		sweep:       prefix + "sweep",
+		ahead:       prefix + "ahead",
 		cut:         prefix + "cut",
 		shipped:     prefix + "shipped",
 		ttl:         prefix + "ttl",
