@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -23,14 +24,8 @@ func newRegistry(c config, runID string, log zerolog.Logger) (*registry.Registry
 		return nil, nil
 	}
 	r, err := registry.New(registry.Config{
-		Access: registry.Access{
-			Address: c.Consul, Token: c.ConsulToken, CAFile: c.ConsulCAFile, CertFile: c.ConsulCertFile, KeyFile: c.ConsulKeyFile,
-		},
-		Source: registry.Source{
-			Service: c.ConsulService, Datacentres: wordsOf(c.ConsulDatacentres), Queries: wordsOf(c.ConsulQueries),
-		},
-		MembersDatacentre: c.ConsulMembers,
-		Region:            c.Region, RegionID: c.RegionID, RunID: runID, Version: version,
+		Access: c.consulAccess(), Source: c.consulSource(), MembersDatacentre: c.ConsulMembers,
+		Region: c.Region, RegionID: c.RegionID, RunID: runID, Version: version,
 		Client: c.endpoint(c.Listen), Peer: c.endpoint(c.PeerListen),
 		AdminPort: c.reachablePort(c.AdminListen), AgentPort: c.reachablePort(c.AgentListen),
 		TTL: c.ConsulTTL, ForgetAfter: c.ConsulForgetAfter,
@@ -40,6 +35,14 @@ func newRegistry(c config, runID string, log zerolog.Logger) (*registry.Registry
 		return nil, &usageError{fmt.Errorf("--consul, --consul-ca-file, --consul-cert-file, --consul-key-file: %w", err)}
 	}
 	return r, nil
+}
+
+func (c *config) consulAccess() registry.Access {
+	return registry.Access{Address: c.Consul, Token: c.ConsulToken, CAFile: c.ConsulCAFile, CertFile: c.ConsulCertFile, KeyFile: c.ConsulKeyFile}
+}
+
+func (c *config) consulSource() registry.Source {
+	return registry.Source{Service: c.ConsulService, Datacentres: wordsOf(c.ConsulDatacentres), Queries: wordsOf(c.ConsulQueries)}
 }
 
 // endpoint is what others connect to in order to reach a listener.
@@ -63,10 +66,18 @@ func (c *config) reachablePort(listen string) int {
 	return c.endpoint(listen).Port
 }
 
-// checkConsul checks what is registered.
-func (c *config) checkConsul() error {
+// checkConsulFiles checks how Consul is asked.
+func (c *config) checkConsulFiles() error {
 	if (c.ConsulCertFile == "") != (c.ConsulKeyFile == "") {
-		return fmt.Errorf("--consul-cert-file, --consul-key-file: give both, or neither")
+		return errors.New("--consul-cert-file, --consul-key-file: give both, or neither")
+	}
+	return nil
+}
+
+// checkConsul also checks what is registered.
+func (c *config) checkConsul() error {
+	if err := c.checkConsulFiles(); err != nil {
+		return err
 	}
 	if c.Consul == "" {
 		return nil

@@ -36,14 +36,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 
 	add(flags, &c.AgentListen, "agent-listen", "HOST:PORT", "answer HAProxy's agent checks here; empty: nowhere", emptyOr(parseListen), asIs)
 
-	add(flags, &c.Consul, "consul", "URL", "agent of Consul, http://HOST:PORT or https://HOST:PORT; empty: none", emptyOr(registry.ParseAddress), asIs)
-	add(flags, &c.ConsulToken, "consul-token", "TEXT", "ACL token for Consul; better given as variable than as flag", asIsAlways, hidden)
-	add(flags, &c.ConsulCAFile, "consul-ca-file", "FILE", "certificates (PEM) that sign Consul's; empty: the system's", asIsAlways, asIs)
-	add(flags, &c.ConsulCertFile, "consul-cert-file", "FILE", "certificate (PEM) to show to Consul", asIsAlways, asIs)
-	add(flags, &c.ConsulKeyFile, "consul-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
-	add(flags, &c.ConsulService, "consul-service", "NAME", "service to register clients' addresses as; peers' are NAME-peer", registry.ParseService, asIs)
-	addList(flags, &c.ConsulDatacentres, "consul-datacenter", "NAME", "datacentre to look for other regions in; repeat it for each. Default: the agent's", parseWord)
-	addList(flags, &c.ConsulQueries, "consul-query", "NAME", "prepared query that names proxies of other regions; repeat it for each", parseWord)
+	c.addConsulOptions(flags)
 	add(flags, &c.ConsulMembers, "consul-members-datacenter", "NAME", "datacentre whose KV store holds the membership; empty: the agent's", asIsAlways, asIs)
 	addDuration(flags, &c.ConsulTTL, "consul-ttl", "a proxy that gives no sign of life for so long counts as dead", time.Second)
 	addDuration(flags, &c.ConsulForgetAfter, "consul-forget-after", "a proxy that is dead or not ready for so long leaves the catalogue", time.Minute)
@@ -81,6 +74,18 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.LogLevel, "log-level", "LEVEL", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"), asIs)
 	add(flags, &c.LogFormat, "log-format", "FORMAT", "json, or console for people", oneOf("json", "console"), asIs)
 	addSwitch(flags, &c.Pprof, "pprof", "serve profiles at /debug/pprof/ on the admin port, which must be a loopback address")
+}
+
+// addConsulOptions declares how Consul is asked, which other subcommands do too.
+func (c *config) addConsulOptions(flags *pflag.FlagSet) {
+	add(flags, &c.Consul, "consul", "URL", "agent of Consul, http://HOST:PORT or https://HOST:PORT; empty: none", emptyOr(registry.ParseAddress), asIs)
+	add(flags, &c.ConsulToken, "consul-token", "TEXT", "ACL token for Consul; better given as variable than as flag", asIsAlways, hidden)
+	add(flags, &c.ConsulCAFile, "consul-ca-file", "FILE", "certificates (PEM) that sign Consul's; empty: the system's", asIsAlways, asIs)
+	add(flags, &c.ConsulCertFile, "consul-cert-file", "FILE", "certificate (PEM) to show to Consul", asIsAlways, asIs)
+	add(flags, &c.ConsulKeyFile, "consul-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
+	add(flags, &c.ConsulService, "consul-service", "NAME", "service to register clients' addresses as; peers' are NAME-peer", registry.ParseService, asIs)
+	addList(flags, &c.ConsulDatacentres, "consul-datacenter", "NAME", "datacentre to look for other regions in; repeat it for each. Default: the agent's", parseWord)
+	addList(flags, &c.ConsulQueries, "consul-query", "NAME", "prepared query that names proxies of other regions; repeat it for each", parseWord)
 }
 
 // setting is one field with its parser; it is a pflag.Value.
