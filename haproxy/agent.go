@@ -41,16 +41,18 @@ func (s State) Weight() int {
 // part is how much of the whole something is, from 0 to 1.
 func part(some, whole float64) float64 { return min(1, max(0, some/whole)) }
 
-// Answer is the line for the agent check. HAProxy keeps what an agent said until the agent says something else: "ready" is what
-// ends "drain", so it stands in every other answer.
-func (s State) Answer() string {
+// Answer is the line for the agent check. HAProxy keeps what an agent said until the agent says something else: only "ready" ends
+// "drain". It also ends a drain or a maintenance that an operator has set, so it must not stand in every answer.
+func (s State) Answer(endDrain bool) string {
 	switch {
 	case s.Down != "":
 		return "down #" + oneLine(s.Down) + "\n"
 	case s.Draining != "":
 		return "up drain #" + oneLine(s.Draining) + "\n"
+	case endDrain:
+		return fmt.Sprintf("ready up %d%%\n", s.Weight())
 	}
-	return fmt.Sprintf("ready up %d%%\n", s.Weight())
+	return fmt.Sprintf("up %d%%\n", s.Weight())
 }
 
 // oneLine keeps a text from being read as something else.
@@ -74,11 +76,42 @@ type Agent struct {
 	listen string
 	state  func(context.Context) State
 	log    zerolog.Logger
+
+	mu     sync.Mutex           // guards what follows
+	drains map[string]time.Time // host → until when a drain is ended there; zero while it is drained
+	last   string               // the first word that was said last
 }
 
 // NewAgent listens to nothing yet.
 func NewAgent(listen string, state func(context.Context) State, log zerolog.Logger) *Agent {
-	return &Agent{listen: listen, state: state, log: log}
+	return &Agent{listen: listen, state: state, log: log, drains: map[string]time.Time{}}
+}
+
+const (
+	// endingTime is how long a host that was told to drain, or that we have never told anything, is told that it is over: it may run
+	// several HAProxies.
+	endingTime = 10 * time.Second
+	maxHosts   = 1000 // more of them are told each time
+)
+
+// endsDrain notes what a host is told, and says whether that must end a drain: the one that it was told last, or one of an earlier life
+// of this proxy.
+func (a *Agent) endsDrain(host string, draining bool, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	until, known := a.drains[host]
+	if !known && len(a.drains) >= maxHosts {
+		return true
+	}
+	switch {
+	case draining:
+		a.drains[host] = time.Time{}
+		return false
+	case until.IsZero():
+		until = now.Add(endingTime)
+		a.drains[host] = until
+	}
+	return now.Before(until)
 }
 
 // Run answers until ctx ends.
@@ -92,8 +125,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	places := make(chan struct{}, maxAsking)
-	last := ""
-	var saying sync.Mutex // guards last
 	for {
 		conn, err := listener.Accept()
 		switch {
@@ -117,24 +148,34 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		asking.Go(func() { // ends after answerLimit
 			defer func() { <-places }()
-			answer := a.answer(ctx, conn)
-			saying.Lock()
-			defer saying.Unlock()
-			if word := strings.Fields(answer + " ?")[0]; word != last { // not each weight
-				last = word
-				a.log.Info().Str("answer", strings.TrimSpace(answer)).Msg("agent check")
-			}
+			a.answer(ctx, conn)
 		})
 	}
 }
 
 // answer owns the connection.
-func (a *Agent) answer(ctx context.Context, conn net.Conn) string {
+func (a *Agent) answer(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	_ = conn.SetDeadline(time.Now().Add(answerLimit))
-	answer := a.state(ctx).Answer()
+	state := a.state(ctx)
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	answer := state.Answer(a.endsDrain(host, state.Draining != "", time.Now()))
 	_, _ = conn.Write([]byte(answer)) // whoever asks will ask again
-	return answer
+	a.note(state, answer)
+}
+
+// note logs what is said when it is something else, and not only another weight.
+func (a *Agent) note(state State, answer string) {
+	kind := "up"
+	if state.Down != "" || state.Draining != "" {
+		kind = answer
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if kind != a.last {
+		a.last = kind
+		a.log.Info().Str("answer", strings.TrimSpace(answer)).Msg("agent check")
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func servers(t *testing.T, texts ...string) (list []Server) {
@@ -113,27 +112,6 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	for _, text := range []string{"", "eu", "eu=x", "eu=:1", "=h:1", "eu=h:0", "eu=h:1,admin=x", "eu=h:1,other=2", "eu=h:99999", "e u=h:1", "eu=h h:1"} {
 		if s, err := ParseServer(text); err == nil {
 			t.Errorf("%q was taken for %+v", text, s)
-		}
-	}
-}
-
-func TestTheAgentAnswersByStateLagAndLoad(t *testing.T) {
-	for _, test := range []struct {
-		state State
-		want  string
-	}{
-		{State{}, "ready up 100%\n"},
-		{State{Lag: time.Second, Load: 0.5}, "ready up 100%\n"},
-		{State{Lag: 15 * time.Second}, "ready up 60%\n"},
-		{State{Lag: time.Hour}, "ready up 10%\n"},
-		{State{Load: 0.75}, "ready up 60%\n"},
-		{State{Load: 7}, "ready up 10%\n"},
-		{State{Lag: -time.Hour, Load: -1}, "ready up 100%\n"},
-		{State{Draining: "stopping"}, "up drain #stopping\n"},
-		{State{Down: "Redis\n100% up", Draining: "x"}, "down #Redis 100% up\n"},
-	} {
-		if got := test.state.Answer(); got != test.want {
-			t.Errorf("%+v: %q, want %q", test.state, got, test.want)
 		}
 	}
 }

@@ -209,7 +209,7 @@ func keep(s slot, proxy Proxy) (step, bool) {
 	}
 	if s.ours() {
 		do.what = "it is back"
-		do.commands = append(do.commands, "enable agent "+server, "set server "+server+" state ready")
+		do.commands = append(checksOf(server, proxy), "set server "+server+" state ready")
 	}
 	return do, do.what != ""
 }
@@ -220,8 +220,7 @@ func place(s slot, proxy Proxy) step {
 	server := s.path()
 	commands := []string{fmt.Sprintf("set server %s addr %s port %d", server, proxy.Host, proxy.Port)}
 	commands = append(commands, checksOf(server, proxy)...)
-	commands = append(commands,
-		"set server "+server+" agent up", "set server "+server+" weight 100%", "enable health "+server, "enable agent "+server)
+	commands = append(commands, "set server "+server+" agent up", "set server "+server+" weight 100%") // not as the last one left it
 	if !proxy.Ready {
 		commands = append(commands, "set server "+server+" health down")
 	}
@@ -252,8 +251,11 @@ func retire(s slot) (step, bool) {
 
 func (s slot) path() string { return Backend + "/" + s.name }
 
+// checksOf turns the checks on, which is what lets their addresses be changed. While a server is in maintenance, they wait.
 func checksOf(server string, proxy Proxy) []string {
 	return []string{
+		"enable health " + server,
+		"enable agent " + server,
 		fmt.Sprintf("set server %s check-addr %s port %d", server, proxy.Host, proxy.AdminPort),
 		fmt.Sprintf("set server %s agent-addr %s port %d", server, proxy.Host, proxy.agentPort()),
 	}

@@ -49,6 +49,7 @@ type clusterSettings struct {
 	flags    []string
 	flagsIn  map[string][]string // of single regions
 	noPeers  bool
+	agents   bool
 	clocks   []time.Duration
 }
 
@@ -87,6 +88,9 @@ func WithFlagsIn(region string, flags ...string) ClusterOption {
 // WithoutPeers tells no proxy where the other regions are.
 func WithoutPeers() ClusterOption { return func(s *clusterSettings) { s.noPeers = true } }
 
+// WithAgents has every proxy answer HAProxy's agent checks.
+func WithAgents() ClusterOption { return func(s *clusterSettings) { s.agents = true } }
+
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
@@ -116,6 +120,10 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 		for _, proxy := range region.Proxies {
 			proxy.args = append(c.serveArgs(region, proxy, set.noPeers), set.flags...)
 			proxy.args = append(proxy.args, set.flagsIn[region.Name]...)
+			if set.agents {
+				proxy.AgentAddr = FreeAddr(t)
+				proxy.AddFlags("--agent-listen", proxy.AgentAddr)
+			}
 			t.Cleanup(proxy.cleanup)
 			proxy.Launch()
 		}
