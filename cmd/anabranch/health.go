@@ -35,8 +35,8 @@ type links interface {
 
 // linkHealth is what of it matters to clients.
 type linkHealth struct {
-	behind string        // the region whose effects are furthest behind here, of those that are not as far behind themselves
-	late   time.Duration // by how much
+	behind string        // the region that this one is further behind than that one is behind it
+	late   time.Duration // by how much further
 	lag    time.Duration // of the effects of any region
 	apart  string        // why this region's data should not be relied on yet
 	load   float64       // of this process, 0 to 1
@@ -59,15 +59,16 @@ func (h *health) Health() (ready bool, why string) {
 	return true, ""
 }
 
-// tooLate says which region's effects are behind by more than the limit, or nothing. It is there to send clients elsewhere, so what
-// counts is that elsewhere is better: regions that are equally behind each other, as after a partition, both serve, or nobody
-// would. Nor does a region count that is out of reach.
+// tooLate says which region this one is too far behind, or nothing. It is there to send clients elsewhere, so what counts is that
+// elsewhere is better: regions that are equally far behind each other, as after a partition, both serve, or nobody would. Nor does
+// a region count that is out of reach.
 func (h *health) tooLate(ctx context.Context, limit time.Duration) string {
 	seen := h.look(ctx)
 	if seen.late <= limit {
 		return ""
 	}
-	return fmt.Sprintf("effects of region %s are %v behind, more than %v", seen.behind, seen.late.Round(time.Millisecond), limit)
+	return fmt.Sprintf("this region is behind region %s by %v more than that one is behind it; the limit is %v",
+		seen.behind, seen.late.Round(time.Millisecond), limit)
 }
 
 // state is for HAProxy's agent check.
@@ -127,8 +128,8 @@ func (s *linkHealth) take(own syncer.RegionStatus, peer syncer.PeerStatus) {
 	if peer.AckedEntries > 0 {
 		there = time.Duration(own.Clock.Millis()-peer.AckedTime.Millis()) * time.Millisecond
 	}
-	if lag > there && lag > s.late {
-		s.late, s.behind = lag, peer.Name
+	if late := lag - there; late > s.late {
+		s.late, s.behind = late, peer.Name
 	}
 }
 
