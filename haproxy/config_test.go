@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"anabranch/internal/redistest"
 )
 
 func servers(t *testing.T, texts ...string) (list []Server) {
@@ -52,13 +54,17 @@ func TestHAProxyTakesTheConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		file.Close()
-		// haproxy is in /usr/sbin, which is not on everybody's PATH.
-		t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-		out, err := exec.CommandContext(t.Context(), "haproxy", "-c", "-f", path).CombinedOutput()
-		if err != nil || strings.Contains(string(out), "WARNING") {
-			text, _ := os.ReadFile(path)
-			t.Errorf("%s: %v\n%s\n%s", name, err, out, text)
-		}
+		checkWithHAProxy(t, name, path)
+	}
+	checkWithHAProxy(t, "the example", "../examples/haproxy/haproxy.cfg")
+}
+
+func checkWithHAProxy(t *testing.T, name, path string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), redistest.HAProxyBinary(t), "-c", "-f", path).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "WARNING") {
+		text, _ := os.ReadFile(path)
+		t.Errorf("%s: %v\n%s\n%s", name, err, out, text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -20,6 +21,18 @@ func TestHAProxyConfigIsWrittenFromFlags(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)
 		}
+	}
+}
+
+// The example is what the program writes today; haproxy/config_test.go has HAProxy look at it.
+func TestTheExampleForHAProxyIsWhatIsWritten(t *testing.T) {
+	want, err := os.ReadFile("../../examples/haproxy/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"haproxy-config", "--local", "eu=10.1.0.5:6380,agent=6780", "--local", "eu=10.1.0.6:6380,agent=6780", "--remote", "us=10.2.0.5:6380,agent=6780", "--slots", "2"}
+	if code, stdout, _ := call(t, args...); code != exitOK || stdout != string(want) {
+		t.Errorf("status %d; write it anew with: anabranch %s", code, strings.Join(args, " "))
 	}
 }
 

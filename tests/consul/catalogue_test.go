@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,13 +85,17 @@ func TestRegionsInTwoDatacentresFindEachOther(t *testing.T) {
 		dc1.Get("/v1/catalog/datacenters", &names)
 		return slices.Contains(names, "dc2")
 	})
-	query := `{"Name": "others", "Service": {"Service": "anabranch-peer", "OnlyPassing": true, "Tags": ["!B"], "Failover": {"Datacenters": ["dc1"]}}}`
+	example, err := os.ReadFile("../../examples/consul/prepared-query.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := strings.NewReplacer("!eu", "!B", `["us", "ap"]`, `["dc1"]`).Replace(string(example))
 	if err := dc2.Try("POST", "/v1/query", query, nil); err != nil {
 		t.Fatal(err)
 	}
 	cluster := redistest.StartCluster(t, 2, redistest.WithoutPeers(),
 		redistest.WithFlagsIn("A", flags(dc1, "--consul-datacenter", "dc1", "--consul-datacenter", "dc2")...),
-		redistest.WithFlagsIn("B", flags(dc2, "--consul-query", "others", "--consul-members-datacenter", "dc1")...))
+		redistest.WithFlagsIn("B", flags(dc2, "--consul-query", "anabranch-others", "--consul-members-datacenter", "dc1")...))
 	a, b := cluster.Region("A"), cluster.Region("B")
 	arrives(t, a, b, "there")
 	arrives(t, b, a, "back")

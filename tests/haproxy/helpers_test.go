@@ -96,7 +96,6 @@ type clients struct {
 	done   []atomic.Int64 // INCRs of each client that were acknowledged
 	failed atomic.Int64   // commands without an answer, or with an error
 	broken atomic.Int64   // connections that ended, or were refused
-	lastOK atomic.Int64   // Unix ns
 
 	mu   sync.Mutex
 	last []time.Time // when each client last succeeded
