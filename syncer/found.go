@@ -15,6 +15,8 @@ type found struct {
 	mu   sync.Mutex // guards told
 	told map[string][]string
 	news signal
+
+	noted map[string][]string // what this proxy has kept in Redis; another one may have been told something else
 }
 
 // foundAt is the time of a change by which the catalogue makes a region a member: below that of any operator's.
@@ -56,17 +58,18 @@ func (s *Syncer) foundNow() map[string][]string {
 // foundStore keeps addresses for when the catalogue says nothing.
 var foundStore = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 
-// keepFound notes in Redis what the catalogue has told.
+// keepFound notes in Redis what the catalogue has told. It is called by one goroutine.
 func (s *Syncer) keepFound(ctx context.Context) error {
 	told := s.foundNow()
 	for _, name := range slices.Sorted(maps.Keys(told)) {
 		s.roster.mu.Lock()
 		kept := s.roster.kept[name]
 		s.roster.mu.Unlock()
-		if !slices.Equal(told[name], kept) {
+		if kept == nil || !slices.Equal(told[name], s.found.noted[name]) {
 			if err := foundStore.Run(ctx, s.cfg.Redis, []string{s.keys.found}, name, encodeJSON(told[name])).Err(); err != nil {
 				return err
 			}
+			s.found.noted[name] = told[name]
 		}
 		s.roster.mu.Lock()
 		_, known := s.roster.entries[name]

@@ -55,6 +55,7 @@ func New(cfg Config) (*Syncer, error) {
 		armed:   armer{arm: cfg.Arm},
 		refused: map[string]string{},
 		roster:  roster{current: cfg.Peers},
+		found:   found{noted: map[string][]string{}},
 	}, nil
 }
 

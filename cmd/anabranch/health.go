@@ -46,6 +46,8 @@ const (
 	stoppingText = "is stopping: no new clients, please"
 	// lookAgain is how old what was found out about the links may be: many may ask at once.
 	lookAgain = 500 * time.Millisecond
+	// lookLimit is less than the patience of those who ask.
+	lookLimit = time.Second
 )
 
 // Health says whether clients should come, and why not. It does not block.
@@ -93,6 +95,8 @@ func (h *health) look(ctx context.Context) linkHealth {
 	}
 	h.at = time.Now()
 	seen := linkHealth{load: h.cpu.load(h.at)}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	own, peers, err := h.links.Statuses(ctx)
 	if err != nil {
 		return h.seen // Redis does not answer, which others will notice
