@@ -61,20 +61,30 @@ func (l lease) drop(ctx context.Context) error {
 	return leaseDrop.Run(ctx, l.rdb, []string{l.key}, l.holder).Err()
 }
 
-// acquire takes the lease, and then the lock, where there is one. In this order nobody asks for the lock while somebody else leads; so
+// begin takes the lease, and then the lock, where there is one. In this order nobody asks for the lock while somebody else leads; so
 // when its keeper is gone, the leader stays the leader by its lease, and when the keeper is back, nobody gets in between.
-func (l lease) acquire(ctx context.Context) (bool, error) {
+func (l lease) begin(ctx context.Context) (bool, error) {
 	ours, err := l.take(ctx)
-	if err != nil || !ours || l.lock == nil {
-		return ours, err
+	if err == nil && ours && !l.locked(ctx) {
+		return false, l.drop(ctx)
+	}
+	return ours, err
+}
+
+// locked says whether the lock does not keep us from leading: it is ours, there is none, or its keeper cannot be asked.
+func (l lease) locked(ctx context.Context) bool {
+	if l.lock == nil {
+		return true
 	}
 	asking, cancel := context.WithTimeout(ctx, l.length/6)
 	defer cancel()
-	if locked, err := l.lock.Take(asking); err == nil && !locked {
-		return false, l.drop(ctx)
-	}
-	return true, nil // also when the keeper cannot be asked: then the lease alone decides
+	ours, err := l.lock.Take(asking)
+	return ours || err != nil
 }
+
+// lockPatience is for how many lengths of the lease a leader goes on while another one has the lock. Who has it without the lease is
+// most likely gone, and has not been missed by its keeper yet.
+const lockPatience = 10
 
 // giveUp lets another proxy take over at once. What cannot be given up runs out by itself.
 func (l lease) giveUp(ctx context.Context) {
@@ -93,7 +103,7 @@ func (l lease) giveUp(ctx context.Context) {
 func (l lease) hold(ctx context.Context, work func(context.Context), changed func(leading bool)) {
 	interval := l.length / 3
 	for ctx.Err() == nil {
-		if ours, err := l.acquire(ctx); err == nil && ours {
+		if ours, err := l.begin(ctx); err == nil && ours {
 			changed(true)
 			l.lead(ctx, interval, work)
 			changed(false)
@@ -109,16 +119,23 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		defer close(done)
 		work(leading)
 	}()
-	for renewed := time.Now(); ctx.Err() == nil; {
+	for renewed, locked := time.Now(), time.Now(); ctx.Err() == nil; {
 		sleep(ctx, interval)
 		attempt, stop := context.WithTimeout(ctx, interval)
-		ours, err := l.acquire(attempt)
+		ours, err := l.take(attempt)
+		if err == nil && ours && l.locked(attempt) {
+			locked = time.Now()
+		}
 		stop()
 		// Where Redis takes no writes at all, nobody else can have taken the lease either.
 		if err == nil && ours || refusesAll(err) {
 			renewed = time.Now()
 		}
 		if err == nil && !ours || time.Since(renewed) >= l.length {
+			break
+		}
+		if err == nil && time.Since(locked) >= lockPatience*l.length {
+			_ = l.drop(ctx) // or it runs out
 			break
 		}
 	}

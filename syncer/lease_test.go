@@ -141,15 +141,15 @@ func TestTheLockIsAskedForOnTopOfTheLease(t *testing.T) {
 	lock := &keeper{}
 	ours := lease{rdb: r.rdb, key: "crdt:lease", holder: "one", length: 3 * time.Second, lock: lock}
 	other := lease{rdb: r.rdb, key: "crdt:lease", holder: "two", length: 3 * time.Second}
-	if leads, err := ours.acquire(ctx); leads || err != nil {
+	if leads, err := ours.begin(ctx); leads || err != nil {
 		t.Errorf("leads without the lock: %v, %v", leads, err)
 	}
-	if leads, err := other.acquire(ctx); !leads || err != nil {
+	if leads, err := other.begin(ctx); !leads || err != nil {
 		t.Errorf("the lease is kept without the lock: %v, %v", leads, err)
 	}
 	lock.set(true, nil)
 	asked := lock.taken
-	if leads, _ := ours.acquire(ctx); leads || lock.taken != asked {
+	if leads, _ := ours.begin(ctx); leads || lock.taken != asked {
 		t.Errorf("leads without the lease: %v; asked for the lock %d times", leads, lock.taken-asked)
 	}
 	if err := other.drop(ctx); err != nil {
@@ -157,7 +157,7 @@ func TestTheLockIsAskedForOnTopOfTheLease(t *testing.T) {
 	}
 	for _, answer := range []error{nil, errors.New("connection refused")} {
 		lock.set(answer == nil, answer)
-		if leads, err := ours.acquire(ctx); !leads || err != nil {
+		if leads, err := ours.begin(ctx); !leads || err != nil {
 			t.Errorf("with the lease, and the lock's keeper answering %v: %v, %v", answer, leads, err)
 		}
 	}
@@ -173,6 +173,10 @@ func TestALeaderThatLosesTheLockStopsAndGivesItUp(t *testing.T) {
 		t.Error("stopped leading although it holds the lease")
 	}
 	lock.set(false, nil)
+	time.Sleep(700 * time.Millisecond)
+	if !r.Leading() {
+		t.Error("stopped leading at once, although whoever has the lock has no lease")
+	}
 	eventually(t, "it does not lead", func() bool { return !r.Leading() })
 	eventually(t, "it gave the lock up", func() bool {
 		lock.mu.Lock()
