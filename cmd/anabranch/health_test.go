@@ -51,8 +51,10 @@ func TestReadyzKnowsTheLag(t *testing.T) {
 			t.Errorf("%s: %d %s", query, code, body)
 		}
 	}
+	a.Dial().Must("SET", "first", "1")
+	cluster.Converge() // so that the links are up: shaking hands over a slow one would take too long
 	for _, relay := range cluster.Relays("B", "A") {
-		relay.Set(redistest.Trouble{Latency: 3 * time.Second})
+		relay.Set(redistest.Trouble{Latency: 2 * time.Second})
 	}
 	conn := a.Dial()
 	n := 0
