@@ -23,7 +23,7 @@ type Config struct {
 	Stats      string        // HTTP, the statistics page
 	Socket     string        // path of the runtime socket
 	Slots      int           // servers of each region that can come later, over the runtime socket
-	MaxLag     time.Duration // see /readyz?max_lag; 0: lag is no reason
+	MaxLag     time.Duration // see /readyz?max_lag; 0: agents alone speak of lag
 	KeepBackup bool          // leave clients where they are when this region is back
 	AllBackups bool          // share clients among all proxies of all other regions
 }
@@ -34,7 +34,6 @@ func DefaultConfig() Config {
 		Listen: ":6379",
 		Stats:  "127.0.0.1:8404",
 		Socket: "/run/haproxy/anabranch.sock",
-		MaxLag: 30 * time.Second,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"anabranch/internal/redistest"
 )
@@ -37,7 +38,7 @@ func configs(t *testing.T) map[string]Config {
 	empty.Servers = nil
 	all["empty"] = empty
 	plain := base
-	plain.MaxLag, plain.KeepBackup, plain.AllBackups = 0, true, true
+	plain.MaxLag, plain.KeepBackup, plain.AllBackups = 5*time.Second, true, true
 	all["plain"] = plain
 	return all
 }
@@ -75,7 +76,7 @@ func TestTheConfigurationHasLocalProxiesFirstAndOthersAsBackup(t *testing.T) {
 	}
 	last := -1
 	for _, want := range []string{
-		"bind :6379", "uri /readyz?max_lag=30s", "server eu-1 10.1.0.5:6380 check port 6580", "server eu-2 10.1.0.6:6380 check port 7000 agent-check agent-port 6780 on-marked-up",
+		"bind :6379", "uri /readyz ver", "server eu-1 10.1.0.5:6380 check port 6580", "server eu-2 10.1.0.6:6380 check port 7000 agent-check agent-port 6780 on-marked-up",
 		"server-template eu- 3-6", "server-template sa- 1-4 127.0.0.1:1", "server us-1 10.2.0.5:6380", "agent-port 6780 backup", "server-template us- 2-5", "server ap-1 [fd00::5]:6380", "stats uri /",
 	} {
 		at := strings.Index(text.String(), want)

@@ -16,6 +16,7 @@ type leader struct {
 	raised alarms // those that were logged
 
 	backlog   backlog
+	footprint footprint
 	collector *collector
 }
 
@@ -65,6 +66,7 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	tasks.Go(func() { l.footprint.watch(ctx, l) })
 	claims := &claims{}
 	tasks.Go(func() {
 		l.every(ctx, l.cfg.RelayAfter/4, func(ctx context.Context) error { return claims.look(ctx, l) })

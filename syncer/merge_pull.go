@@ -61,6 +61,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return fmt.Errorf("region '%s' is in another epoch: the merge begins anew", p.name)
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
+	if progress.Origin == "" {
+		m.progress.Until = m.offer.Since
+	}
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {

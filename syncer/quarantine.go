@@ -51,22 +51,34 @@ func (s *Syncer) heldWhy(ctx context.Context) (string, error) {
 	return why, err
 }
 
-// Held is why this region takes no writes at the moment, although its Redis would; empty when it does.
-func (s *Syncer) Held(ctx context.Context) (string, error) { return s.heldWhy(ctx) }
-
-// release lets clients write again: a region has told us that we have missed nothing, or everything is merged. After quarantine
-// the log so far must not be told to anybody: what it says was seen is not what its effects meet now. The others merge what this
-// region has written, since nothing else is left to them.
+// release lets clients write again: a region has told us that we have missed nothing, or everything is merged.
 func (p *puller) release(ctx context.Context) error {
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == "" || why == heldQuarantine {
 		return err
 	}
 	if strings.HasPrefix(why, heldMerged) {
-		info, err := p.region.history(ctx)
-		if err != nil {
+		if err := p.beginAnew(ctx); err != nil {
 			return err
 		}
+	}
+	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
+	return p.engine.hold(ctx, "")
+}
+
+// beginAnew ends quarantine. The log so far must not be told to anybody: what it says was seen is not what its effects meet now. The
+// others merge what this region has written, since nothing else is left to them. Where it has no effects, as that of a region that was
+// new, they need not.
+func (p *puller) beginAnew(ctx context.Context) error {
+	info, err := p.region.history(ctx)
+	if err != nil {
+		return err
+	}
+	wrote, err := p.everWrote(ctx)
+	if err != nil {
+		return err
+	}
+	if wrote {
 		if err := p.collector.makeWay(ctx, info.last); err != nil {
 			return err
 		}
@@ -76,12 +88,18 @@ func (p *puller) release(ctx context.Context) error {
 		if err := p.cfg.Redis.XTrimMinID(ctx, p.keys.log, info.last.ID()).Err(); err != nil {
 			return err
 		}
-		if err := p.cfg.Redis.Set(ctx, p.keys.reentry, info.last.String(), 0).Err(); err != nil {
-			return err
-		}
 	}
-	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
-	return p.engine.hold(ctx, "")
+	return p.cfg.Redis.Set(ctx, p.keys.reentry, info.last.String(), 0).Err()
+}
+
+// everWrote says whether this region may have effects of its own, in this epoch or an earlier one.
+func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
+	info, err := s.engine.info(ctx)
+	if err != nil {
+		return false, err
+	}
+	newest, err := s.region.newest(ctx)
+	return info["last_effect"] != "0" || len(newest.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
 // letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.
@@ -243,7 +261,7 @@ func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier
 // adoptBase notes whose data from before this region has now.
 func (p *puller) adoptBase(ctx context.Context, theirs base) error {
 	if theirs == 0 {
-		return nil
+		return p.cfg.Redis.HDel(ctx, p.keys.collected, baseField).Err()
 	}
 	return hashSet.Run(ctx, p.cfg.Redis, []string{p.keys.collected}, baseField, int(theirs)).Err()
 }

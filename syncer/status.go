@@ -34,14 +34,21 @@ type PeerStatus struct {
 	Merge *MergeStatus `json:"merge,omitempty"` // of a merge that is under way
 	Apart []string     `json:"apart,omitempty"` // ids of regions that are in quarantine there
 
+	Others map[string]int64 `json:"others,omitempty"` // ms that it is behind each other region, as the two of them say with their heartbeats
+
 	Connects        int64 `json:"connects"`
 	BytesReceived   int64 `json:"bytes_received"` // on the wire
 	EntriesReceived int64 `json:"entries_received"`
 	EntriesApplied  int64 `json:"entries_applied"`
 }
 
-// MergeWhole is the mode of a merge of all keys, by a region that is new or was away for too long.
-const MergeWhole = mergeWhole
+// Trouble is why there is no link, or what the newest one ended with.
+func (p PeerStatus) Trouble() string {
+	if p.Error != "" {
+		return p.Error
+	}
+	return p.LastError
+}
 
 // MergeStatus is how far a merge has got.
 type MergeStatus struct {
@@ -52,6 +59,9 @@ type MergeStatus struct {
 	Bytes int64     `json:"bytes"` // received, before compression
 	Began time.Time `json:"began"`
 }
+
+// OfAll says whether all keys are merged, and not only those that have changed.
+func (m MergeStatus) OfAll() bool { return ofAll(m.Mode) }
 
 // RegionStatus is what the leader publishes about our own region.
 type RegionStatus struct {
@@ -72,10 +82,18 @@ type RegionStatus struct {
 
 	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
+	Topics  []string `json:"topics,omitempty"`  // of each alarm
 
 	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
 	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when
+
+	Held        string   `json:"held,omitempty"`        // why clients may not write: this region is in quarantine, or was away
+	Quarantined []string `json:"quarantined,omitempty"` // other regions that are in quarantine here
+
+	MemoryUsed  int64 `json:"memory_used"`  // bytes, as Redis counts them
+	MemoryLimit int64 `json:"memory_limit"` // maxmemory; 0: none
+	Footprint
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.

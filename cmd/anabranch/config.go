@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/dashboard"
 	"anabranch/internal/registry"
 )
 
@@ -22,6 +23,7 @@ type config struct {
 	Peers         []peerAddr
 	InsecurePeers bool
 	AgentListen   string
+	AgentMaxLag   time.Duration
 
 	Consul            string
 	ConsulToken       string
@@ -45,6 +47,7 @@ type config struct {
 	XAddIDs     string
 
 	HideConflictValues bool
+	DashboardConflicts string
 
 	BackendConnections int
 	BackendQueue       int64 // bytes
@@ -79,6 +82,7 @@ func defaultConfig() config {
 		Listen:      "127.0.0.1:6380",
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
+		AgentMaxLag: 30 * time.Second,
 
 		ConsulService:     registry.DefaultService,
 		ConsulTTL:         5 * time.Second,
@@ -88,6 +92,8 @@ func defaultConfig() config {
 		QueryLimit:  1 << 30,
 		OutputLimit: 256 << 20,
 		XAddIDs:     "semi-strict",
+
+		DashboardConflicts: "rules",
 
 		BackendConnections: 1,
 		BackendQueue:       8 << 20,
@@ -135,6 +141,15 @@ func (c *config) validate() error {
 		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
 	}
 	return c.checkPeersArePrivate()
+}
+
+// conflictDetail is what the dashboard may tell. Values that are kept out of the ledger are not shown either, though older entries
+// may have some.
+func (c *config) conflictDetail() dashboard.Detail {
+	if c.HideConflictValues && c.DashboardConflicts == string(dashboard.Values) {
+		return dashboard.Keys
+	}
+	return dashboard.Detail(c.DashboardConflicts)
 }
 
 func (c *config) checkListeners() error {

@@ -210,3 +210,29 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 		}
 	}
 }
+
+// A limit of 0 means "none" to some code, and "nothing" to other. Here it is refused, unless the option says what it means.
+func TestNoLimitIsZeroUnlessItSaysWhatThatMeans(t *testing.T) {
+	allowed := []string{"alone-after", "ship-after-replicas", "agent-max-lag", "drain-time"}
+	c := defaultConfig()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.addOptions(flags)
+	limits := 0
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if kind := flag.Value.Type(); kind != "N" && kind != "SIZE" && kind != "TIME" && kind != "1-63" {
+			return
+		}
+		limits++
+		for _, zero := range []string{"0", "0s", "0mb", "-1", "-1s"} {
+			if err := flag.Value.Set(zero); err == nil && (zero[0] == '-' || !slices.Contains(allowed, flag.Name)) {
+				t.Errorf("--%s %s is accepted", flag.Name, zero)
+			}
+		}
+		if slices.Contains(allowed, flag.Name) && flag.Value.Set("0") != nil {
+			t.Errorf("--%s 0 is refused", flag.Name)
+		}
+	})
+	if limits < 15 {
+		t.Errorf("only %d limits: the test has missed some", limits)
+	}
+}

@@ -76,7 +76,7 @@ without a reload: "anabranch haproxy-sync". docs/haproxy.md explains it.
 	f.StringVar(&c.Listen, "listen", c.Listen, "where clients connect to HAProxy: [HOST]:PORT")
 	f.StringVar(&c.Stats, "stats", c.Stats, "where HAProxy serves its statistics page: [HOST]:PORT")
 	f.IntVar(&c.Slots, "slots", 0, "servers of each region that can be added over the runtime socket (default 8 with --consul)")
-	f.DurationVar(&c.MaxLag, "max-lag", c.MaxLag, "a proxy whose region is further behind gets no clients, as long as another region is not; 0: lag is no reason")
+	f.DurationVar(&c.MaxLag, "max-lag", c.MaxLag, "check /readyz?max_lag=TIME: stricter than the agents, see docs/haproxy.md; 0: without")
 	f.BoolVar(&c.KeepBackup, "keep-backup", false, "leave clients with another region when this one is back; new ones come home")
 	f.BoolVar(&c.AllBackups, "all-backups", false, "share clients among all proxies of all other regions, not the first one that works")
 	if err := f.parse(args); err != nil {

@@ -4,33 +4,36 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"anabranch/haproxy"
+	"anabranch/internal/status"
 	"anabranch/syncer"
 )
 
 // health is what this proxy says of itself to those who send it clients. /readyz, Consul and HAProxy's agent check all say this.
 type health struct {
-	redis   readiness
+	redis   interface{ Ready() bool }
 	links   links
 	clients func() (now, most int)
+	limit   time.Duration // how much later this region may be than others; 0: by any time
 
 	stopping atomic.Bool // SIGTERM has come
 
 	mu   sync.Mutex // guards what follows
 	at   time.Time  // when the rest was found out
 	seen linkHealth
+	away bool // clients are sent elsewhere because of the lag
 	cpu  cpuMeter
 }
 
 // links is what the syncer knows of the other regions.
 type links interface {
 	Statuses(ctx context.Context) (syncer.RegionStatus, []syncer.PeerStatus, error)
-	Held(ctx context.Context) (string, error)
 }
 
 // linkHealth is what of it matters to clients.
@@ -40,6 +43,7 @@ type linkHealth struct {
 	lag    time.Duration // of the effects of any region
 	apart  string        // why this region's data should not be relied on yet
 	load   float64       // of this process, 0 to 1
+	away   string        // why clients are better off elsewhere
 }
 
 const (
@@ -52,25 +56,13 @@ const (
 
 // Health says whether clients should come, and why not. It does not block.
 func (h *health) Health() (ready bool, why string) {
-	switch {
-	case h.stopping.Load():
+	if h.stopping.Load() {
 		return false, stoppingText
-	case !h.redis.Ready():
-		return false, "Redis is not ready"
+	}
+	if reasons := (status.Document{Ready: h.redis.Ready()}).NotReady(nil); len(reasons) > 0 {
+		return false, strings.Join(reasons, ", ")
 	}
 	return true, ""
-}
-
-// tooLate says which region this one is too far behind, or nothing. It is there to send clients elsewhere, so what counts is that
-// elsewhere is better: regions that are equally far behind each other, as after a partition, both serve, or nobody would. Nor does
-// a region count that is out of reach.
-func (h *health) tooLate(ctx context.Context, limit time.Duration) string {
-	seen := h.look(ctx)
-	if seen.late <= limit {
-		return ""
-	}
-	return fmt.Sprintf("this region is behind region %s by %v more than that one is behind it; the limit is %v",
-		seen.behind, seen.late.Round(time.Millisecond), limit)
 }
 
 // state is for HAProxy's agent check.
@@ -83,7 +75,7 @@ func (h *health) state(ctx context.Context) haproxy.State {
 	}
 	seen := h.look(ctx)
 	now, most := h.clients()
-	return haproxy.State{Draining: seen.apart, Lag: seen.lag, Load: max(seen.load, float64(now)/float64(most))}
+	return haproxy.State{Down: seen.away, Draining: seen.apart, Lag: seen.lag, Load: max(seen.load, float64(now)/float64(most))}
 }
 
 // look asks the syncer, or remembers its last answer.
@@ -104,11 +96,24 @@ func (h *health) look(ctx context.Context) linkHealth {
 	for _, peer := range peers {
 		seen.take(own, peer)
 	}
-	if held, err := h.links.Held(ctx); err == nil && held != "" {
-		seen.apart = "this region takes no writes: " + held
+	if own.Held != "" {
+		seen.apart = "this region takes no writes: " + own.Held
+	}
+	if h.away = h.tooLate(seen.late); h.away {
+		seen.away = fmt.Sprintf("behind region %s by %v more than that one is behind this", seen.behind, seen.late.Round(time.Millisecond))
 	}
 	h.seen = seen
 	return seen
+}
+
+// tooLate says whether clients are better off elsewhere. What counts is that elsewhere is better: regions that are equally far behind
+// each other, as after a partition, both serve, or nobody would; nor does a region count that is out of reach. Who was too late
+// must catch up half of it, so that clients are not sent to and fro.
+func (h *health) tooLate(late time.Duration) bool {
+	if h.away {
+		return h.limit > 0 && late > h.limit/2
+	}
+	return h.limit > 0 && late > h.limit
 }
 
 // take looks at one link. During a merge of everything this region lacks what others have for long; during one of what has changed
@@ -120,7 +125,7 @@ func (s *linkHealth) take(own syncer.RegionStatus, peer syncer.PeerStatus) {
 	case syncer.StateMerge:
 		if peer.Merge != nil {
 			lag = max(lag, time.Since(peer.Merge.Began))
-			if peer.Merge.Mode == syncer.MergeWhole {
+			if peer.Merge.OfAll() {
 				s.apart = "this region merges everything from region " + peer.Name
 			}
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,7 +30,7 @@ func TestLagCountsOnlyWhereTheOtherRegionIsNotAsLate(t *testing.T) {
 		"the other is worse":    {syncer.PeerStatus{State: syncer.StateStream, LagMillis: 9000, AckedEntries: 5, AckedTime: second(-60)}, 0, 9 * time.Second, false},
 		"out of reach":          {syncer.PeerStatus{State: syncer.StateProbe, LagMillis: 9000}, 0, 0, false},
 		"paused":                {syncer.PeerStatus{State: syncer.StatePaused, LagMillis: 9000}, 0, 0, false},
-		"merging everything":    {syncer.PeerStatus{State: syncer.StateMerge, Merge: &syncer.MergeStatus{Mode: syncer.MergeWhole, Began: now.Add(time.Hour)}}, 0, 0, true},
+		"merging everything":    {syncer.PeerStatus{State: syncer.StateMerge, Merge: &syncer.MergeStatus{Mode: "whole", Began: now.Add(time.Hour)}}, 0, 0, true},
 	} {
 		var seen linkHealth
 		seen.take(own, test.peer)
@@ -38,32 +40,46 @@ func TestLagCountsOnlyWhereTheOtherRegionIsNotAsLate(t *testing.T) {
 	}
 }
 
-// The Redis of one region is full, so what the other one writes has to wait: that region is late, the other one is not.
-func TestReadyzKnowsTheLag(t *testing.T) {
-	cluster := redistest.StartCluster(t, 2)
-	a, b := cluster.Region("A"), cluster.Region("B")
-	readyz := func(region *redistest.Region, query string) (int, string) {
-		return get(t, "http://"+region.Proxy().AdminAddr+"/readyz"+query)
-	}
-	for _, query := range []string{"?max_lag=x", "?max_lag=-1s", "?max_lag=5"} {
-		if code, body := readyz(a, query); code != http.StatusBadRequest || !strings.Contains(body, "max_lag") {
-			t.Errorf("%s: %d %s", query, code, body)
+// Who was too late must catch up half of the limit before clients come back.
+func TestClientsAreNotSentToAndFroAtTheLimitOfLag(t *testing.T) {
+	h := &health{limit: 30 * time.Second}
+	for i, step := range []struct {
+		late time.Duration
+		want bool
+	}{{29 * time.Second, false}, {31 * time.Second, true}, {29 * time.Second, true}, {16 * time.Second, true}, {15 * time.Second, false}, {29 * time.Second, false}} {
+		if h.away = h.tooLate(step.late); h.away != step.want {
+			t.Errorf("step %d, %v late: away is %v", i, step.late, h.away)
 		}
+	}
+	if (&health{}).tooLate(time.Hour) {
+		t.Error("without a limit, somebody is too late")
+	}
+}
+
+// The Redis of one region is full, so what the other one writes has to wait: that region sends clients away, the other one does not.
+func TestTheAgentKnowsTheLag(t *testing.T) {
+	cluster := redistest.StartCluster(t, 2, redistest.WithAgents(), redistest.WithFlags("--agent-max-lag", "2s"))
+	a, b := cluster.Region("A"), cluster.Region("B")
+	agent := func(region *redistest.Region) string {
+		conn, err := net.Dial("tcp", region.Proxy().AgentAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		answer, _ := io.ReadAll(conn) // what came is what counts
+		return string(answer)
 	}
 	a.Dial().Must("SET", "k", "1")
 	cluster.Converge()
 	b.Redis.Client().ConfigSet(t.Context(), "maxmemory", "1mb")
 	a.Dial().Must("SET", "k", "2")
-	eventually(t, "B is late", func() bool {
-		code, body := readyz(b, "?max_lag=1s")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, "behind region A")
-	})
-	if code, body := readyz(b, ""); code != http.StatusOK {
-		t.Errorf("without a limit: %d %s", code, body)
+	eventually(t, "B is too late", func() bool { return strings.HasPrefix(agent(b), "down #behind region A by ") })
+	if code, body := get(t, "http://"+b.Proxy().AdminAddr+"/readyz"); code != http.StatusOK {
+		t.Errorf("B serves all the same: %d %s", code, body)
 	}
-	if code, body := readyz(a, "?max_lag=1s"); code != http.StatusOK {
-		t.Errorf("A, which is not late: %d %s", code, body)
+	if answer := agent(a); !strings.Contains(answer, "up 100%") {
+		t.Errorf("A, which is not late, says %q", answer)
 	}
 	b.Redis.Client().ConfigSet(t.Context(), "maxmemory", "0")
-	eventually(t, "B has caught up", func() bool { code, _ := readyz(b, "?max_lag=1s"); return code == http.StatusOK })
+	eventually(t, "B has caught up", func() bool { return strings.Contains(agent(b), "up ") })
 }

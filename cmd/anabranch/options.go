@@ -30,11 +30,12 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Redis, "redis", "URL", "this region's Redis, redis://[user:password@]host:port", parseRedisURL, redisURL.String)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
-	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: /livez, /readyz, /status", parseListen, asIs)
+	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
 	addList(flags, &c.Peers, "peer", "REGION=HOST:PORT", "peer address of a proxy of another region; repeat it for each", parsePeer)
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
 
 	add(flags, &c.AgentListen, "agent-listen", "HOST:PORT", "answer HAProxy's agent checks here; empty: nowhere", emptyOr(parseListen), asIs)
+	addDuration(flags, &c.AgentMaxLag, "agent-max-lag", "a region that is so much further behind another one than that one is behind it sends HAProxy's clients there; 0: never", 0)
 
 	c.addConsulOptions(flags)
 	add(flags, &c.ConsulMembers, "consul-members-datacenter", "NAME", "datacentre whose KV store holds the membership; empty: the agent's", asIsAlways, asIs)
@@ -51,11 +52,12 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
 
 	addSwitch(flags, &c.HideConflictValues, "hide-conflict-values", "keep values out of the ledger of conflicts")
+	add(flags, &c.DashboardConflicts, "dashboard-conflicts", "DETAIL", "what the dashboard tells of a conflict: rules, keys too, or values too", oneOf("rules", "keys", "values"), asIs)
 
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
 	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)
-	addDuration(flags, &c.DrainTime, "drain-time", "how long to go on serving after SIGTERM, while load balancers are told to send no new clients", 0)
+	addDuration(flags, &c.DrainTime, "drain-time", "how long to go on serving after SIGTERM, while load balancers are told to send no new clients; 0: not at all", 0)
 	addDuration(flags, &c.ShutdownTime, "shutdown-time", "how long replies in flight may take after SIGTERM", time.Millisecond)
 
 	addBytes(flags, &c.PeerWindow, "peer-window", "what is sent to a peer and not confirmed yet, at most", 64<<10)

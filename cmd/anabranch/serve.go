@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,7 +17,10 @@ import (
 
 	"anabranch/haproxy"
 	"anabranch/internal/backend"
+	"anabranch/internal/dashboard"
+	"anabranch/internal/metrics"
 	"anabranch/internal/registry"
+	"anabranch/internal/status"
 	"anabranch/proxy"
 	"anabranch/syncer"
 	"anabranch/translate"
@@ -75,12 +79,26 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.health = &health{redis: s.backend, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }}
-	s.admin = newAdmin(c, s.runID, s.backend, control, s.health)
+	s.health = &health{redis: s.backend, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }, limit: c.AgentMaxLag}
 	if c.AgentListen != "" {
 		s.agent = haproxy.NewAgent(c.AgentListen, s.health.state, log.With().Str("part", "agent").Logger())
 	}
-	return s, nil
+	s.admin, err = s.newAdmin()
+	return s, err
+}
+
+// newAdmin wires what the admin port shows to where it comes from.
+func (s *service) newAdmin() (*admin, error) {
+	source := &status.Source{
+		Version: version, Commit: strings.TrimPrefix(commit(), "+"), Region: s.config.Region, RegionID: s.config.RegionID, RunID: s.runID,
+		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Backend: s.backend, Proxy: s.proxy, Syncer: s.syncer,
+	}
+	page, err := dashboard.New(dashboard.Config{Source: source, Ledger: s.syncer, Detail: s.config.conflictDetail()})
+	if err != nil {
+		return nil, err
+	}
+	registry := metrics.NewRegistry(s.config.Region, source, s.backend.Traffic())
+	return &admin{config: s.config, health: s.health, source: source, metrics: metrics.Handler(registry), dashboard: page}, nil
 }
 
 // run blocks until ctx ends or a part fails. Whoever sends clients here is told first; the way to Redis is closed last, since clients

@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/tidwall/resp"
+
+	"anabranch/internal/status"
 )
 
 const statusLimit = 5 * time.Second
@@ -39,7 +41,7 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	var (
-		document statusDocument
+		document status.Document
 		err      error
 	)
 	if *redisAddr != "" {
@@ -57,13 +59,13 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	} else {
 		err = writeStatus(stdout, document)
 	}
-	if err == nil && !document.healthy() {
+	if err == nil && !document.Healthy() {
 		err = errSilent
 	}
 	return err
 }
 
-func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, err error) {
+func statusOverHTTP(ctx context.Context, addr string) (document status.Document, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: "/status"}).String(), nil)
@@ -86,7 +88,7 @@ func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, 
 }
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
-func statusOverRedis(ctx context.Context, text string) (document statusDocument, err error) {
+func statusOverRedis(ctx context.Context, text string) (document status.Document, err error) {
 	client, err := dialProxy(ctx, text)
 	if err != nil {
 		return document, err
@@ -107,10 +109,10 @@ func statusOverRedis(ctx context.Context, text string) (document statusDocument,
 }
 
 // peersOf reads the rows of CRDT PEERS.
-func peersOf(reply resp.Value) []peerStatus {
-	var peers []peerStatus
+func peersOf(reply resp.Value) []status.Peer {
+	var peers []status.Peer
 	for _, row := range rowsOf(reply) {
-		peers = append(peers, peerStatus{
+		peers = append(peers, status.Peer{
 			Name: row["name"], ID: int(number(row["id"])), Addr: row["addr"], State: row["state"],
 			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), DriftMillis: number(row["drift-ms"]), LastError: row["last-error"],
 		})
@@ -118,7 +120,7 @@ func peersOf(reply resp.Value) []peerStatus {
 	return peers
 }
 
-func writeStatus(out io.Writer, document statusDocument) error {
+func writeStatus(out io.Writer, document status.Document) error {
 	if document.Region != "" {
 		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
 	}
@@ -143,7 +145,7 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")
 	for _, peer := range document.Peers {
 		mark := "✓"
-		if !peer.healthy() {
+		if !peer.Healthy() {
 			mark = "✗"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", mark, peer.Name, orDash(peer.ID), peer.State,
