@@ -12,6 +12,7 @@ STATICCHECK := .tools/staticcheck
 NEED_REDIS := redis-server:redis-server
 NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools openssl:openssl
 NEED_CC    := gcc:gcc,libc6-dev
+NEED_HAPROXY := haproxy:haproxy
 # A browser for the dashboard, and Prometheus's own tool for the rules.
 NEED_OBSERVE := chromium:chromium promtool:prometheus
 # The client libraries that tests/clients runs. Node.js may have come with npm or without.
@@ -40,7 +41,7 @@ demo: need-redis build ## Two regions, concurrent writes of every type, and how 
 check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
 
 .PHONY: test
-test: need-redis need-tools need-clients need-observe format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+test: need-redis need-tools need-clients need-observe need-haproxy need-consul format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
 	@echo "make test: all passed"
 
 .PHONY: fuzz
@@ -62,7 +63,7 @@ clean: ## Remove what was built
 
 # The parts of check and test.
 
-.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc need-clients need-observe
+.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc need-clients need-observe need-haproxy need-consul
 
 format:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -81,10 +82,10 @@ $(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
 	@touch $@
 
 # Packages beside their code; those under tests/ run whole regions for minutes, and belong to make test.
-unit: need-cc need-redis
+unit: need-cc need-redis need-haproxy
 	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
-full: need-cc
+full: need-cc need-haproxy need-consul
 	$(GO) test -race -timeout 20m ./...
 
 # Promises of zero allocation are tests too, but the race detector allocates on its own.
@@ -110,3 +111,10 @@ need-clients:
 
 need-observe:
 	@scripts/install-missing.sh $(NEED_OBSERVE)
+
+need-haproxy:
+	@scripts/install-missing.sh $(NEED_HAPROXY)
+
+# There is no Debian package: it is built once, which takes minutes, and kept in .tools.
+need-consul:
+	@scripts/build-consul.sh

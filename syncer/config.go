@@ -42,7 +42,9 @@ type Config struct {
 	// Arm loads and arms the engine after Redis said that it is not. It may be called often and from several
 	// goroutines, and must be cheap when there is nothing to do. Nil means that somebody else does it.
 	Arm func(ctx context.Context) error
-	Log zerolog.Logger
+	// Lock decides, with the lease in Redis, which proxy of the region leads. Nil: the lease alone.
+	Lock Lock
+	Log  zerolog.Logger
 
 	LeaseTime         time.Duration // 3 s; a dead leader is replaced after it. Renewed three times in that time
 	BeatInterval      time.Duration // 1 s between heartbeats, both ways

@@ -166,7 +166,7 @@ func TestFailedAttemptsBackOffAndAreLoggedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		var news signal
-		p := &puller{Syncer: s, linkStatus: newLinkStatus("b", &news), view: newView(), addrs: cfg.Peers["b"]}
+		p := &puller{Syncer: s, linkStatus: newLinkStatus("b", &news), view: newView()}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		p.run(ctx)

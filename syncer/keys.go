@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, ahead, cut, shipped, heard, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, heard, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -31,6 +31,7 @@ func newKeys(prefix string) keys {
 		quarantined: prefix + "quarantined",
 		reentry:     prefix + "reentry",
 		roster:      prefix + "roster",
+		found:       prefix + "found",
 		sweep:       prefix + "sweep",
 		ahead:       prefix + "ahead",
 		cut:         prefix + "cut",

@@ -65,7 +65,7 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	}
 	for _, status := range l.links {
 		p := &puller{
-			Syncer: s, linkStatus: status, view: l.view, collector: l.collector, downFor: l.downFor, addrs: s.peers()[status.name],
+			Syncer: s, linkStatus: status, view: l.view, collector: l.collector, downFor: l.downFor,
 		}
 		tasks.Go(func() { p.run(ctx) })
 	}

@@ -19,6 +19,16 @@ type lease struct {
 	key    string
 	holder string // our run id
 	length time.Duration
+	lock   Lock // nil without
+}
+
+// Lock is what a proxy must hold besides the lease in order to lead, as long as its keeper answers. Its methods are called by one
+// goroutine at a time.
+type Lock interface {
+	// Take acquires or renews it, and says whether it is ours. An error means that the keeper cannot be asked.
+	Take(ctx context.Context) (bool, error)
+	// Drop gives it up, if it is ours.
+	Drop(ctx context.Context) error
 }
 
 // A lease that got lost with Redis's memory is simply taken again. One that ends later than it can was taken before Redis's
@@ -51,12 +61,49 @@ func (l lease) drop(ctx context.Context) error {
 	return leaseDrop.Run(ctx, l.rdb, []string{l.key}, l.holder).Err()
 }
 
+// begin takes the lease, and then the lock, where there is one. In this order nobody asks for the lock while somebody else leads; so
+// when its keeper is gone, the leader stays the leader by its lease, and when the keeper is back, nobody gets in between.
+func (l lease) begin(ctx context.Context) (bool, error) {
+	ours, err := l.take(ctx)
+	if err == nil && ours && !l.locked(ctx) {
+		return false, l.drop(ctx)
+	}
+	return ours, err
+}
+
+// locked says whether the lock does not keep us from leading: it is ours, there is none, or its keeper cannot be asked.
+func (l lease) locked(ctx context.Context) bool {
+	if l.lock == nil {
+		return true
+	}
+	asking, cancel := context.WithTimeout(ctx, l.length/6)
+	defer cancel()
+	ours, err := l.lock.Take(asking)
+	return ours || err != nil
+}
+
+// lockPatience is for how many lengths of the lease a leader goes on while another one has the lock. Who has it without the lease is
+// most likely gone, and has not been missed by its keeper yet.
+const lockPatience = 10
+
+// giveUp lets another proxy take over at once. What cannot be given up runs out by itself.
+func (l lease) giveUp(ctx context.Context) {
+	farewell, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer stop()
+	if ctx.Err() != nil {
+		_ = l.drop(farewell)
+	}
+	if l.lock != nil {
+		_ = l.lock.Drop(farewell)
+	}
+}
+
 // hold runs work while the lease is ours, again and again until ctx ends. The context of work ends when the lease is
 // lost, or could not be renewed for its whole length; hold waits for work to return before it tries again.
 func (l lease) hold(ctx context.Context, work func(context.Context), changed func(leading bool)) {
 	interval := l.length / 3
 	for ctx.Err() == nil {
-		if ours, err := l.take(ctx); err == nil && ours {
+		if ours, err := l.begin(ctx); err == nil && ours {
 			changed(true)
 			l.lead(ctx, interval, work)
 			changed(false)
@@ -72,10 +119,13 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		defer close(done)
 		work(leading)
 	}()
-	for renewed := time.Now(); ctx.Err() == nil; {
+	for renewed, locked := time.Now(), time.Now(); ctx.Err() == nil; {
 		sleep(ctx, interval)
 		attempt, stop := context.WithTimeout(ctx, interval)
 		ours, err := l.take(attempt)
+		if err == nil && ours && l.locked(attempt) {
+			locked = time.Now()
+		}
 		stop()
 		// Where Redis takes no writes at all, nobody else can have taken the lease either.
 		if err == nil && ours || refusesAll(err) {
@@ -84,14 +134,14 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		if err == nil && !ours || time.Since(renewed) >= l.length {
 			break
 		}
+		if err == nil && time.Since(locked) >= lockPatience*l.length {
+			_ = l.drop(ctx) // or it runs out
+			break
+		}
 	}
 	cancel()
 	<-done
-	if ctx.Err() != nil {
-		farewell, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer stop()
-		_ = l.drop(farewell) // if it fails, the lease runs out by itself
-	}
+	l.giveUp(ctx)
 }
 
 // refusesAll knows the errors with which the right server refuses every write for a while.

@@ -2,8 +2,10 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -101,4 +103,84 @@ func TestALeaseFromBeforeTheClockWentBackIsTaken(t *testing.T) {
 	if ours, err := next.take(ctx); err != nil || !ours {
 		t.Errorf("the lease is not taken: %v, %v", ours, err)
 	}
+}
+
+// keeper answers for a lock as it is told to.
+type keeper struct {
+	mu      sync.Mutex
+	ours    bool
+	err     error
+	taken   int
+	dropped int
+}
+
+func (k *keeper) Take(context.Context) (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.taken++
+	return k.ours, k.err
+}
+
+func (k *keeper) Drop(context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dropped++
+	return nil
+}
+
+func (k *keeper) set(ours bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ours, k.err = ours, err
+}
+
+// Who holds the lease asks for the lock too; nobody else does. Without an answer the lease decides alone.
+func TestTheLockIsAskedForOnTopOfTheLease(t *testing.T) {
+	r := newRegions(t, 1)[0]
+	ctx := context.Background()
+	lock := &keeper{}
+	ours := lease{rdb: r.rdb, key: "crdt:lease", holder: "one", length: 3 * time.Second, lock: lock}
+	other := lease{rdb: r.rdb, key: "crdt:lease", holder: "two", length: 3 * time.Second}
+	if leads, err := ours.begin(ctx); leads || err != nil {
+		t.Errorf("leads without the lock: %v, %v", leads, err)
+	}
+	if leads, err := other.begin(ctx); !leads || err != nil {
+		t.Errorf("the lease is kept without the lock: %v, %v", leads, err)
+	}
+	lock.set(true, nil)
+	asked := lock.taken
+	if leads, _ := ours.begin(ctx); leads || lock.taken != asked {
+		t.Errorf("leads without the lease: %v; asked for the lock %d times", leads, lock.taken-asked)
+	}
+	if err := other.drop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []error{nil, errors.New("connection refused")} {
+		lock.set(answer == nil, answer)
+		if leads, err := ours.begin(ctx); !leads || err != nil {
+			t.Errorf("with the lease, and the lock's keeper answering %v: %v, %v", answer, leads, err)
+		}
+	}
+}
+
+func TestALeaderThatLosesTheLockStopsAndGivesItUp(t *testing.T) {
+	lock := &keeper{ours: true}
+	r := mesh(t, 1, func(cfg *Config) { cfg.Lock = lock })[0]
+	eventually(t, "it leads", r.Leading)
+	lock.set(true, errors.New("connection refused"))
+	time.Sleep(700 * time.Millisecond) // longer than the lease
+	if !r.Leading() {
+		t.Error("stopped leading although it holds the lease")
+	}
+	lock.set(false, nil)
+	time.Sleep(700 * time.Millisecond)
+	if !r.Leading() {
+		t.Error("stopped leading at once, although whoever has the lock has no lease")
+	}
+	eventually(t, "it does not lead", func() bool { return !r.Leading() })
+	eventually(t, "it gave the lock up", func() bool {
+		lock.mu.Lock()
+		defer lock.mu.Unlock()
+		return lock.dropped > 0
+	})
 }

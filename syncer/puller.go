@@ -12,7 +12,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// puller keeps a link to one region up, while we lead. It goes through the region's addresses one by one.
+// puller keeps a link to one region up, while we lead. It goes through the region's addresses one by one; when they change, it begins
+// with the first of the new ones at once. A link that is up stays, wherever it leads.
 type puller struct {
 	*Syncer
 	*linkStatus
@@ -21,8 +22,7 @@ type puller struct {
 	collector *collector
 	downFor   func(id int) time.Duration // how long a region has been out of reach
 
-	addrs []string
-	next  int // address of the next attempt
+	next int // address of the next attempt
 
 	id     int           // of that region; 0 until it is known
 	start  crdtmeta.Time // of the stream of the link that is up
@@ -43,7 +43,12 @@ func (p *puller) run(ctx context.Context) {
 	)
 	for ctx.Err() == nil {
 		began := time.Now()
-		addr := p.addrs[p.next%len(p.addrs)]
+		addrs, moved := p.addresses()
+		if len(addrs) == 0 {
+			p.rest(ctx, p.cfg.RetryMax, moved)
+			continue
+		}
+		addr := addrs[p.next%len(addrs)]
 		known := p.behind
 		streamed, err := p.attempt(ctx, addr)
 		if ctx.Err() != nil {
@@ -52,7 +57,7 @@ func (p *puller) run(ctx context.Context) {
 		p.lost(addr, streamed, err)
 		if err == nil || p.behind && !known {
 			retry.Reset()
-			sleep(ctx, p.cfg.RetryMin) // a merge is over, or must begin
+			p.rest(ctx, p.cfg.RetryMin, moved) // a merge is over, or must begin
 			continue
 		}
 		if streamed && time.Since(began) >= steadyAfter {
@@ -60,8 +65,30 @@ func (p *puller) run(ctx context.Context) {
 		} else {
 			p.next++
 		}
-		sleep(ctx, min(retry.NextBackOff(), p.cfg.RetryMax))
+		if p.rest(ctx, min(retry.NextBackOff(), p.cfg.RetryMax), moved) {
+			retry.Reset()
+		}
 	}
+}
+
+// addresses are those of the region at the moment, and what is closed when some region's change.
+func (p *puller) addresses() (addrs []string, moved <-chan struct{}) {
+	moved = p.roster.moved.next()
+	return p.peers()[p.name], moved
+}
+
+// rest waits until the next attempt, and says whether addresses have changed: then the first one is next.
+func (p *puller) rest(ctx context.Context, d time.Duration, moved <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-moved:
+		p.next = 0
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // attempt is one connection from dialing to its end. streamed says whether the handshake was completed.

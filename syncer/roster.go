@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"anabranch/crdtmeta"
 )
@@ -20,8 +21,11 @@ import (
 type roster struct {
 	mu      sync.Mutex // guards what follows
 	entries map[string]rosterEntry
+	kept    map[string][]string // what Redis has of found
 	current map[string][]string // addresses by name; replaced, never changed
-	changed signal
+	changed signal              // other regions than before
+	moved   signal              // the same regions at other addresses
+	news    signal              // entries changed
 }
 
 // rosterEntry is a change of the membership.
@@ -69,10 +73,16 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	kept, err := s.keptFound(ctx)
+	if err != nil {
+		return err
+	}
+	found := maps.Clone(kept)
+	maps.Copy(found, s.foundNow())
 	entries := make(map[string]rosterEntry, len(hash))
-	current := maps.Clone(s.cfg.Peers)
-	if current == nil {
-		current = map[string][]string{}
+	current := make(map[string][]string, len(s.cfg.Peers)+len(hash))
+	for name, addrs := range s.cfg.Peers {
+		current[name] = addresses(addrs, found[name])
 	}
 	for name, body := range hash {
 		var entry rosterEntry
@@ -84,17 +94,28 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 		case name == s.cfg.Region.Name:
 		case entry.Removed:
 			delete(current, name)
-		case s.cfg.Peers[name] == nil: // the configuration knows better which way leads there from here
-			current[name] = entry.Addrs
+		case s.cfg.Peers[name] != nil: // the configuration knows better which way leads there from here
+		case entry.At == foundAt && found[name] != nil: // so does the catalogue, since it has made that entry
+			current[name] = found[name]
+		default:
+			current[name] = addresses(found[name], entry.Addrs)
 		}
 	}
 	s.roster.mu.Lock()
-	changed := !reflect.DeepEqual(current, s.roster.current)
-	s.roster.entries, s.roster.current = entries, current
+	others := !maps.EqualFunc(current, s.roster.current, func(_, _ []string) bool { return true })
+	moved := !reflect.DeepEqual(current, s.roster.current)
+	news := !reflect.DeepEqual(entries, s.roster.entries)
+	s.roster.entries, s.roster.kept, s.roster.current = entries, kept, current
 	s.roster.mu.Unlock()
-	if changed {
+	if others {
 		s.cfg.Log.Info().Strs("regions", slices.Sorted(maps.Keys(current))).Msg("other regions")
 		s.roster.changed.notify()
+	}
+	if moved {
+		s.roster.moved.notify()
+	}
+	if news {
+		s.roster.news.notify()
 	}
 	return nil
 }
@@ -102,8 +123,18 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 // followRoster keeps it up to date, as another proxy may have changed it.
 func (s *Syncer) followRoster(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = s.loadRoster(ctx) // without Redis, what was known last holds
-		sleep(ctx, s.cfg.StatusInterval)
+		told := s.found.news.next()
+		// Without Redis, what was known last holds.
+		if s.loadRoster(ctx) == nil {
+			_ = s.keepFound(ctx)
+		}
+		timer := time.NewTimer(s.cfg.StatusInterval)
+		select {
+		case <-timer.C:
+		case <-told:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
 }
 

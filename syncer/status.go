@@ -60,6 +60,9 @@ type MergeStatus struct {
 	Began time.Time `json:"began"`
 }
 
+// OfAll says whether all keys are merged, and not only those that have changed.
+func (m MergeStatus) OfAll() bool { return ofAll(m.Mode) }
+
 // RegionStatus is what the leader publishes about our own region.
 type RegionStatus struct {
 	Leader         string        `json:"leader"` // run id

@@ -31,6 +31,7 @@ type Syncer struct {
 	tally   tally
 
 	roster   roster
+	found    found
 	mu       sync.Mutex   // guards what follows
 	listener net.Listener // nil unless Run serves peers
 	known    membership
@@ -55,6 +56,7 @@ func New(cfg Config) (*Syncer, error) {
 		armed:   armer{arm: cfg.Arm},
 		refused: map[string]refused{},
 		roster:  roster{current: cfg.Peers},
+		found:   found{noted: map[string][]string{}},
 	}, nil
 }
 
@@ -79,7 +81,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime}
+		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock}
 		l.hold(ctx, s.lead, func(leading bool) {
 			s.leading.Store(leading)
 			s.cfg.Log.Info().Bool("leading", leading).Msg("leadership of the region")

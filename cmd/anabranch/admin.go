@@ -22,13 +22,14 @@ const statusTimeout = 3 * time.Second
 // and no request changes anything (docs/admin.md).
 //
 //	/livez    200 as long as the process answers: restart it when it does not
-//	/readyz   200 when clients can be served, 503 with the reason otherwise: send them elsewhere
+//	/readyz   200 when clients can be served, 503 with the reason otherwise: send them elsewhere. 404 at the end: those that are here
+//	          are served, and no new ones should come
 //	/status   JSON, see status.Document
 //	/metrics  Prometheus
 //	/         the dashboard
 type admin struct {
 	config    config
-	ready     func() bool // that Redis is there; asks nobody
+	health    *health
 	source    documents
 	metrics   http.Handler
 	dashboard dashboardPage
@@ -102,9 +103,11 @@ func (a *admin) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var reasons []string
-	if limit == nil {
-		reasons = status.Document{Ready: a.ready()}.NotReady(nil) // nothing has to be asked
-	} else {
+	ready, why := a.health.Health()
+	switch {
+	case !ready:
+		reasons = []string{why}
+	case limit != nil:
 		ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 		defer cancel()
 		reasons = a.source.Document(ctx).NotReady(limit)
@@ -113,6 +116,9 @@ func (a *admin) readyz(w http.ResponseWriter, r *http.Request) {
 	code := http.StatusOK
 	if len(reasons) > 0 {
 		code = http.StatusServiceUnavailable
+	}
+	if a.health.stopping.Load() {
+		code = http.StatusNotFound
 	}
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		writeJSON(w, code, map[string]any{"ready": len(reasons) == 0, "reasons": reasons})

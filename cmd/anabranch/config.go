@@ -9,6 +9,7 @@ import (
 	"anabranch/crdtmeta"
 	"anabranch/internal/credentials"
 	"anabranch/internal/dashboard"
+	"anabranch/internal/registry"
 	"anabranch/syncer"
 )
 
@@ -23,6 +24,21 @@ type config struct {
 	AdminListen   string
 	Peers         []peerAddr
 	InsecurePeers bool
+	AgentListen   string
+	AgentMaxLag   time.Duration
+
+	Consul            string
+	ConsulToken       string
+	ConsulCAFile      string
+	ConsulCertFile    string
+	ConsulKeyFile     string
+	ConsulService     string
+	ConsulDatacentres []word
+	ConsulQueries     []word
+	ConsulMembers     string // datacentre
+	ConsulTTL         time.Duration
+	ConsulForgetAfter time.Duration
+	Advertise         string
 
 	RedisTLS           credentials.Files
 	RedisTLSServerName string
@@ -44,6 +60,7 @@ type config struct {
 	BackendConnections int
 	BackendQueue       int64 // bytes
 	BackendHold        time.Duration
+	DrainTime          time.Duration
 	ShutdownTime       time.Duration
 
 	PeerWindow  int64 // bytes
@@ -75,6 +92,11 @@ func defaultConfig() config {
 		Listen:      "127.0.0.1:6380",
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
+		AgentMaxLag: 30 * time.Second,
+
+		ConsulService:     registry.DefaultService,
+		ConsulTTL:         5 * time.Second,
+		ConsulForgetAfter: 10 * time.Minute,
 
 		MaxClients:     10000,
 		TLSAuthClients: authNone,
@@ -125,6 +147,9 @@ func (c *config) validate() error {
 	if err := c.checkListeners(); err != nil {
 		return err
 	}
+	if err := c.checkConsul(); err != nil {
+		return err
+	}
 	if c.Pprof && !isLoopback(c.AdminListen) {
 		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
 	}
@@ -144,6 +169,7 @@ func (c *config) checkListeners() error {
 	used := map[string]string{}
 	for _, listener := range []struct{ flag, addr string }{
 		{"--listen", c.Listen}, {"--peer-listen", c.PeerListen}, {"--admin-listen", c.AdminListen},
+		{"--agent-listen", c.AgentListen},
 	} {
 		_, port, _ := net.SplitHostPort(listener.addr)
 		if other, taken := used[listener.addr]; taken && port != "0" {

@@ -22,7 +22,7 @@ usage: anabranch COMMAND [flags]
 
 `)
 	for _, sub := range subcommands() {
-		fmt.Fprintf(out, "  %-9s %s\n", sub.name, sub.summary)
+		fmt.Fprintf(out, "  %-14s %s\n", sub.name, sub.summary)
 	}
 	fmt.Fprint(out, "\n\"anabranch COMMAND --help\" lists a command's flags. \"anabranch demo\" needs redis-server, and nothing else.\n")
 }

@@ -35,6 +35,8 @@ func subcommands() []subcommand {
 		{"conflicts", "show what was written concurrently, and what won", runConflicts},
 		{"members", "add and remove regions while all goes on", runMembers},
 		{"verify", "compare all regions, and name the keys that differ", runVerify},
+		{"haproxy-config", "write a configuration for HAProxy in front of the proxies", runHAProxyConfig},
+		{"haproxy-sync", "keep a running HAProxy equal to Consul's catalogue", runHAProxySync},
 		{"demo", "start two regions on this machine and show how writes merge", runDemo},
 		{"version", "print the version", runVersion},
 		{"help", "show this text", runHelp},

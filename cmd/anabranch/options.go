@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"anabranch/internal/registry"
 )
 
 // envPrefix and the flag's name in capitals, with _ for -, are the name of its environment variable.
@@ -38,6 +40,15 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.PeerSecretFile, "peer-secret-file", "FILE", "the same in a file; of several lines the first one is proved, and all are accepted", asIsAlways, asIs)
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine that nothing authenticates")
 
+	add(flags, &c.AgentListen, "agent-listen", "HOST:PORT", "answer HAProxy's agent checks here; empty: nowhere", emptyOr(parseListen), asIs)
+	addDuration(flags, &c.AgentMaxLag, "agent-max-lag", "a region that is so much further behind another one than that one is behind it sends HAProxy's clients there; 0: never", 0)
+
+	c.addConsulOptions(flags)
+	add(flags, &c.ConsulMembers, "consul-members-datacenter", "NAME", "datacentre whose KV store holds the membership; empty: the agent's", asIsAlways, asIs)
+	addDuration(flags, &c.ConsulTTL, "consul-ttl", "a proxy that gives no sign of life for so long counts as dead", time.Second)
+	addDuration(flags, &c.ConsulForgetAfter, "consul-forget-after", "a proxy that is dead or not ready for so long leaves the catalogue", time.Minute)
+	add(flags, &c.Advertise, "advertise", "HOST", "host to register in Consul; empty: those of --listen and --peer-listen, or else the agent's", asIsAlways, asIs)
+
 	add(flags, &c.MaxClients, "maxclients", "N", "connections of clients at one time; one more is refused", intBetween(1, 1_000_000), strconv.Itoa)
 	add(flags, &c.Password, "password", "TEXT", "password of the default user, in the place of those in Redis; better given as variable than as flag", asIsAlways, asIs)
 	addTLSFiles(flags, &c.TLS, "tls-", "certificate (PEM) for clients; with it, they must use TLS", "authorities (PEM) of clients' certificates")
@@ -52,6 +63,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
 	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)
+	addDuration(flags, &c.DrainTime, "drain-time", "how long to go on serving after SIGTERM, while load balancers are told to send no new clients; 0: not at all", 0)
 	addDuration(flags, &c.ShutdownTime, "shutdown-time", "how long replies in flight may take after SIGTERM", time.Millisecond)
 
 	addBytes(flags, &c.PeerWindow, "peer-window", "what is sent to a peer and not confirmed yet, at most", 64<<10)
@@ -71,6 +83,18 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.LogLevel, "log-level", "LEVEL", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"), asIs)
 	add(flags, &c.LogFormat, "log-format", "FORMAT", "json, or console for people", oneOf("json", "console"), asIs)
 	addSwitch(flags, &c.Pprof, "pprof", "serve profiles at /debug/pprof/ on the admin port, which must be a loopback address")
+}
+
+// addConsulOptions declares how Consul is asked, which other subcommands do too.
+func (c *config) addConsulOptions(flags *pflag.FlagSet) {
+	add(flags, &c.Consul, "consul", "URL", "agent of Consul, http://HOST:PORT or https://HOST:PORT; empty: none", emptyOr(registry.ParseAddress), asIs)
+	add(flags, &c.ConsulToken, "consul-token", "TEXT", "ACL token for Consul; better given as variable than as flag", asIsAlways, hidden)
+	add(flags, &c.ConsulCAFile, "consul-ca-file", "FILE", "certificates (PEM) that sign Consul's; empty: the system's", asIsAlways, asIs)
+	add(flags, &c.ConsulCertFile, "consul-cert-file", "FILE", "certificate (PEM) to show to Consul", asIsAlways, asIs)
+	add(flags, &c.ConsulKeyFile, "consul-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
+	add(flags, &c.ConsulService, "consul-service", "NAME", "service to register clients' addresses as; peers' are NAME-peer", registry.ParseService, asIs)
+	addList(flags, &c.ConsulDatacentres, "consul-datacenter", "NAME", "datacentre to look for other regions in; repeat it for each. Default: the agent's", parseWord)
+	addList(flags, &c.ConsulQueries, "consul-query", "NAME", "prepared query that names proxies of other regions; repeat it for each", parseWord)
 }
 
 // setting is one field with its parser; it is a pflag.Value.
@@ -121,6 +145,9 @@ func (s *listSetting[T]) String() string {
 }
 
 func (s *listSetting[T]) Set(text string) error {
+	if text == "" {
+		return nil // an empty list
+	}
 	for word := range strings.SplitSeq(text, ",") {
 		value, err := s.parse(strings.TrimSpace(word))
 		if err != nil {

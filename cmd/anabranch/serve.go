@@ -16,9 +16,11 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"anabranch/haproxy"
 	"anabranch/internal/backend"
 	"anabranch/internal/dashboard"
 	"anabranch/internal/metrics"
+	"anabranch/internal/registry"
 	"anabranch/internal/status"
 	"anabranch/proxy"
 	"anabranch/syncer"
@@ -50,7 +52,11 @@ type service struct {
 	backend  *backend.Backend
 	syncer   *syncer.Syncer
 	proxy    *proxy.Server
+	health   *health
 	admin    *admin
+
+	registry *registry.Registry // nil without Consul
+	agent    *haproxy.Agent     // nil without agent checks
 }
 
 // newService allocates and validates; nothing is dialled or listened to.
@@ -63,6 +69,9 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.backend, err = backend.New(s.backendConfig(log)); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
+	if s.registry, err = newRegistry(c, s.runID, log); err != nil {
+		return nil, err
+	}
 	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
 		return nil, err
 	}
@@ -72,6 +81,10 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	proxyConfig.TLS = s.security.clientTLS()
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	s.health = &health{redis: s.backend, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }, limit: c.AgentMaxLag}
+	if c.AgentListen != "" {
+		s.agent = haproxy.NewAgent(c.AgentListen, s.health.state, log.With().Str("part", "agent").Logger())
 	}
 	s.admin, err = s.newAdmin()
 	return s, err
@@ -88,17 +101,22 @@ func (s *service) newAdmin() (*admin, error) {
 		return nil, err
 	}
 	registry := metrics.NewRegistry(s.config.Region, source, s.backend.Traffic())
-	return &admin{config: s.config, ready: s.backend.Ready, source: source, metrics: metrics.Handler(registry), dashboard: page}, nil
+	return &admin{config: s.config, health: s.health, source: source, metrics: metrics.Handler(registry), dashboard: page}, nil
 }
 
-// run blocks until ctx ends or a part fails. The way to Redis is closed last, since clients are still owed replies.
+// run blocks until ctx ends or a part fails. Whoever sends clients here is told first; the way to Redis is closed last, since clients
+// are still owed replies.
 func (s *service) run(ctx context.Context) error {
 	backendCtx, endBackend := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackend()
 	backendEnded := make(chan error, 1)
 	go func() { backendEnded <- s.backend.Run(backendCtx) }() // ends with endBackend, or because Redis cannot be used
 
-	front, ctx := errgroup.WithContext(ctx)
+	told := s.tell(backendCtx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { s.wind(serving, stop) })()
+	front, ctx := errgroup.WithContext(serving)
 	front.Go(func() error { return s.proxy.Run(ctx) })
 	front.Go(func() error { return s.syncer.Run(ctx) })
 	front.Go(func() error { return s.admin.run(ctx) })
@@ -118,7 +136,16 @@ func (s *service) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.config.Redis, err)
 		}
 	})
+	front.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-told.failed:
+			return err
+		}
+	})
 	err := front.Wait()
+	told.end()
 	endBackend()
 	<-backendEnded
 	if errors.Is(err, context.Canceled) {
@@ -147,7 +174,7 @@ func proxyConfig(c config, log zerolog.Logger) proxy.Config {
 	p.Listen = c.Listen
 	p.Classifier = translate.New(c.Prefix)
 	p.Password = c.Password
-	if len(c.Peers) > 0 {
+	if len(c.Peers) > 0 || c.Consul != "" {
 		p.MessageChannel = syncer.MessageChannel(c.Prefix)
 	}
 	p.MaxClients = c.MaxClients
@@ -163,7 +190,12 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 	for _, peer := range c.Peers {
 		peers[peer.Region] = append(peers[peer.Region], peer.Addr)
 	}
+	var lock syncer.Lock
+	if s.registry != nil {
+		lock = s.registry.Lock()
+	}
 	return syncer.Config{
+		Lock:          lock,
 		Region:        syncer.Region{Name: c.Region, ID: c.RegionID},
 		RunID:         s.runID,
 		Redis:         s.backend.Client(),

@@ -123,6 +123,43 @@ func parsePrefix(text string) (string, error) {
 	return text, nil
 }
 
+// emptyOr returns a parser that also takes nothing.
+func emptyOr(parse func(string) (string, error)) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if text == "" {
+			return "", nil
+		}
+		return parse(text)
+	}
+}
+
+// hidden shows that a secret is there.
+func hidden(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "***"
+}
+
+// word is a name in a list.
+type word string
+
+func (w word) String() string { return string(w) }
+
+func parseWord(text string) (word, error) {
+	if text == "" || strings.ContainsAny(text, " \t\r\n/?#") {
+		return "", fmt.Errorf("%q: expected a name", text)
+	}
+	return word(text), nil
+}
+
+func wordsOf(list []word) (texts []string) {
+	for _, w := range list {
+		texts = append(texts, string(w))
+	}
+	return texts
+}
+
 // intBetween returns a parser for numbers from low to high.
 func intBetween(low, high int) func(string) (int, error) {
 	return func(text string) (int, error) {

@@ -48,6 +48,8 @@ type clusterSettings struct {
 	redis    []Option
 	flags    []string
 	flagsOf  []func(region string) []string
+	noPeers  bool
+	agents   bool
 	clocks   []time.Duration
 }
 
@@ -83,6 +85,22 @@ func WithFlagsOf(flags func(region string) []string) ClusterOption {
 	return func(s *clusterSettings) { s.flagsOf = append(s.flagsOf, flags) }
 }
 
+// WithFlagsIn adds arguments to every `anabranch serve` of one region.
+func WithFlagsIn(region string, flags ...string) ClusterOption {
+	return WithFlagsOf(func(name string) []string {
+		if name != region {
+			return nil
+		}
+		return flags
+	})
+}
+
+// WithoutPeers tells no proxy where the other regions are.
+func WithoutPeers() ClusterOption { return func(s *clusterSettings) { s.noPeers = true } }
+
+// WithAgents has every proxy answer HAProxy's agent checks.
+func WithAgents() ClusterOption { return func(s *clusterSettings) { s.agents = true } }
+
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
@@ -110,9 +128,13 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	}
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
-			proxy.args = append(c.serveArgs(region, proxy), set.flags...)
+			proxy.args = append(c.serveArgs(region, proxy, set.noPeers), set.flags...)
 			for _, flags := range set.flagsOf {
 				proxy.args = append(proxy.args, flags(region.Name)...)
+			}
+			if set.agents {
+				proxy.AgentAddr = FreeAddr(t)
+				proxy.AddFlags("--agent-listen", proxy.AgentAddr)
 			}
 			t.Cleanup(proxy.cleanup)
 			proxy.Launch()
@@ -138,7 +160,7 @@ func (c *Cluster) Region(name string) *Region {
 	return nil
 }
 
-func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
+func (c *Cluster) serveArgs(region *Region, proxy *Proxy, alone bool) []string {
 	args := []string{
 		"serve",
 		"--region", region.Name,
@@ -149,7 +171,7 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy) []string {
 		"--admin-listen", proxy.AdminAddr,
 	}
 	for _, other := range c.Regions {
-		if other == region {
+		if other == region || alone {
 			continue
 		}
 		for i, peer := range other.Proxies {

@@ -9,7 +9,7 @@ import (
 // fixedKeys are the keys that Anabranch has whatever the data.
 var fixedKeys = []string{
 	"crdt:log", "crdt:self", "crdt:epochs", "crdt:frontier", "crdt:context", "crdt:acks", "crdt:members", "crdt:lease", "crdt:status",
-	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused", "crdt:alive", "crdt:cut", "crdt:flushed", "crdt:roster",
+	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused", "crdt:alive", "crdt:cut", "crdt:flushed", "crdt:roster", "crdt:found",
 	"crdt:reentry", "crdt:shipped", "crdt:heard",
 }
 

@@ -20,6 +20,7 @@ type Proxy struct {
 	Addr      string // for clients
 	PeerAddr  string // for other regions
 	AdminAddr string // HTTP
+	AgentAddr string // of agent checks, with WithAgents
 
 	t      testing.TB
 	name   string // region and number, for messages
