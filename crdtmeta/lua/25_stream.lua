@@ -18,6 +18,9 @@ do
     return a2 < b2
   end
 
+  -- within_64_bits says whether digits are a number of 64 bits.
+  function E.within_64_bits(digits) return not less(LIMIT, digits) end
+
   -- moved adds a small number to digits that may be too many for a Lua number.
   local function moved(digits, by)
     local high, low = halves(digits)
@@ -308,7 +311,7 @@ do
   -- stream_content is for a stream that replaced a key, as after RENAME. Groups stay behind: which entries they have delivered is
   -- not known elsewhere, so a group that moved would be another one in each region.
   function E.stream_content(S)
-    E.destroy_natively(S.k)
+    E.destroy_natively(S.k, E.groups_of(S.k))
     E.stream_entries(S)
   end
 end
