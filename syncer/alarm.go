@@ -10,11 +10,12 @@ import (
 	"anabranch/crdtmeta"
 )
 
-// The topics of alarms.
+// The topics of alarms. What an alarm is about begins with one: "clock of B".
 const (
 	TopicPolicy = "policy" // maxmemory-policy may evict metadata
 	TopicStamps = "stamps" // stamps are ahead of the clock
 	TopicClock  = "clock"  // another region's clock is off
+	TopicLink   = "link"   // nothing can be applied any more of what comes over a link
 )
 
 // alarms is what somebody should look at, by what it is about, so that a change of a number in a text is no news.
@@ -36,7 +37,7 @@ func (l *leader) alarms(v vitals, last crdtmeta.Time, peers []PeerStatus) alarms
 			found[TopicClock+" of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
 		}
 		if peer.State == StateStalled && strings.HasPrefix(peer.Error, failureEngine.String()) {
-			found["link to "+peer.Name] = fmt.Sprintf("nothing comes from region '%s' any more: %s", peer.Name, peer.Error)
+			found[TopicLink+" to "+peer.Name] = fmt.Sprintf("nothing comes from region '%s' any more: %s", peer.Name, peer.Error)
 		}
 	}
 	return found
@@ -50,13 +51,13 @@ func driftText(drift time.Duration) string {
 	return drift.Round(time.Second).String() + " ahead"
 }
 
-// texts lists the alarms in a steady order, and the topics of each.
-func (a alarms) texts() (list, topics []string) {
-	for _, about := range slices.Sorted(maps.Keys(a)) {
-		topic, _, _ := strings.Cut(about, " ")
-		list, topics = append(list, a[about]), append(topics, topic)
+// texts lists the alarms in a steady order, and what each is about.
+func (a alarms) texts() (list, abouts []string) {
+	abouts = slices.Sorted(maps.Keys(a))
+	for _, about := range abouts {
+		list = append(list, a[about])
 	}
-	return list, topics
+	return list, abouts
 }
 
 // raise logs what is new among the alarms, and what is over.

@@ -82,7 +82,7 @@ type RegionStatus struct {
 
 	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
-	Topics  []string `json:"topics,omitempty"`  // of each alarm
+	Abouts  []string `json:"abouts,omitempty"`  // what each of these is about
 
 	Held        string   `json:"held,omitempty"`        // why clients may not write: this region is in quarantine, or was away
 	Quarantined []string `json:"quarantined,omitempty"` // other regions that are in quarantine here

@@ -36,8 +36,8 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch status [flags]\n\nPrints what this region's links to the other regions do. The exit code is 0 when all are\n"+
-			"healthy or paused, 1 when one is not, Redis refuses writes, a clock or the eviction policy\n"+
-			"alarms, or the proxy does not answer.\n\n")
+			"healthy or paused, 1 when one is not, the region takes no writes, a clock or the eviction\n"+
+			"policy alarms, or the proxy does not answer.\n\n")
 		writeFlags(stdout, flags, false)
 	}
 	if err := parseFlags(flags, args); err != nil {
@@ -136,6 +136,9 @@ func writeStatus(out io.Writer, document status.Document) error {
 	}
 	if document.WritesRefused != "" {
 		fmt.Fprintf(out, "Redis refuses writes: %s\n", document.WritesRefused)
+	}
+	if document.WritesHeld != "" {
+		fmt.Fprintf(out, "this region takes no writes: %s\n", document.WritesHeld)
 	}
 	for _, alarm := range document.Alarms {
 		fmt.Fprintf(out, "alarm: %s\n", alarm)

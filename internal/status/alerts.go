@@ -84,6 +84,11 @@ func (d Document) regionAlerts(l *alertList) {
 			"It was away for so long that the others went on without it, or nobody has confirmed yet that it has missed nothing. Reads are served. "+sentence(d.WritesHeld),
 			"Make sure that it reaches another region: it merges what it lacks and goes on by itself.")
 	}
+	if d.MissingEffects > 0 {
+		l.add(Warning, "missing", fmt.Sprintf("%d effects of this region are missing", d.MissingEffects),
+			"A fail-over of its Redis took them. Other regions may have them, and have not said so yet: "+strings.Join(d.MissingAwaits, ", ")+".",
+			"Bring these regions back. What they have comes back by itself; the rest is counted as lost.")
+	}
 	if d.Leader == "" && len(d.Peers) > 0 {
 		l.add(Critical, "no-leader", "No proxy leads this region",
 			"Clients are served, but nothing is taken from other regions and nothing is cleaned up.",
@@ -181,11 +186,12 @@ func progress(m *Merge) string {
 // slowAlerts are about what grows, or was set wrongly.
 func (d Document) slowAlerts(l *alertList, own syncer.RegionStatus) {
 	for i, text := range d.Alarms {
-		topic := ""
-		if i < len(own.Topics) {
-			topic = own.Topics[i]
+		about := ""
+		if i < len(own.Abouts) {
+			about = own.Abouts[i]
 		}
-		l.add(Warning, "alarm "+topic, sentence(text), alarmMeaning(topic), alarmAdvice(topic))
+		topic, _, _ := strings.Cut(about, " ")
+		l.add(Warning, "alarm "+about, sentence(text), alarmMeaning(topic), alarmAdvice(topic))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.HeldBackBy)) {
 		l.add(Warning, "held-back "+name, "Region "+name+" holds collection back",
@@ -217,6 +223,8 @@ func alarmMeaning(topic string) string {
 		return "Until the clock has come so far, writes get times from the future. It does no harm by itself, but shows that a clock was wrong."
 	case syncer.TopicPolicy:
 		return "When memory runs out, Redis would evict what merging needs, and regions would differ."
+	case syncer.TopicLink:
+		return "The engine refuses what that region has sent, and will again. Nothing of it is lost there."
 	}
 	return "Replication goes on."
 }
@@ -228,7 +236,7 @@ func alarmAdvice(topic string) string {
 	case syncer.TopicPolicy:
 		return "CONFIG SET maxmemory-policy noeviction, or one that begins with volatile-."
 	}
-	return "See docs/operations.md."
+	return "docs/operations.md (Where to look) says more."
 }
 
 // sentence begins a text as a sentence does.

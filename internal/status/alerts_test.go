@@ -47,6 +47,7 @@ func TestWhatIsWrongIsSaidInOneAlert(t *testing.T) {
 		{func(d *Document) { d.WritesRefused = "MISCONF no disk" }, "critical writes-refused", "cannot save"},
 		{func(d *Document) { d.WritesRefused = "READONLY" }, "critical writes-refused", "replica"},
 		{func(d *Document) { d.WritesHeld = "in quarantine: …" }, "critical writes-held", "Reads are served"},
+		{func(d *Document) { d.MissingEffects, d.MissingAwaits = 7, []string{"C"} }, "warning missing", "have not said so yet: C"},
 		{func(d *Document) { d.Leader = "" }, "critical no-leader", "nothing is taken"},
 		{func(d *Document) { d.Peers[0].State, d.Peers[0].Since = "probe", ago(time.Minute) }, "warning peer-down B", "for 60 s"},
 		{func(d *Document) { d.Peers[0].State, d.Peers[0].LastError = "refused", "wrong id" }, "critical peer-refused B", "wrong id"},
@@ -57,11 +58,11 @@ func TestWhatIsWrongIsSaidInOneAlert(t *testing.T) {
 		{func(d *Document) { d.Peers[1].LagMillis, d.Peers[1].LagEffects = 42_000, 7 }, "warning peer-lag C", "7 of its effects"},
 		{func(d *Document) { d.HeldBackBy = map[string]time.Time{"B": noon.Add(-3 * time.Hour)} }, "warning held-back B", "for 3 h"},
 		{func(d *Document) { d.Memory = Memory{UsedBytes: 95, LimitBytes: 100} }, "warning memory", "95 %"},
-		{func(d *Document) { d.Alarms = []string{"the clock of region 'B' is 2m0s ahead"} }, "warning alarm clock", "NTP"},
+		{func(d *Document) { d.Alarms = []string{"the clock of region 'B' is 2m0s ahead"} }, "warning alarm clock of B", "NTP"},
 	} {
 		d := calm()
 		c.change(&d)
-		got := d.alerts(syncer.RegionStatus{Topics: []string{syncer.TopicClock}})
+		got := d.alerts(syncer.RegionStatus{Abouts: []string{syncer.TopicClock + " of B"}})
 		if len(got) != 1 || got[0].Severity+" "+got[0].About != c.want {
 			t.Errorf("%s: got %+v", c.want, got)
 			continue

@@ -187,9 +187,9 @@ func (p Peer) Healthy() bool { return slices.Contains(healthyStates, p.State) }
 // Up says whether there is a link.
 func (p Peer) Up() bool { return p.Healthy() || p.State == "stalled" }
 
-// Healthy says whether the region is served, nothing alarms, and every link is up.
+// Healthy says whether the region is served and takes writes, nothing alarms, and every link is up.
 func (d Document) Healthy() bool {
-	if !d.Ready || d.Error != "" || d.WritesRefused != "" || len(d.Alarms) > 0 {
+	if !d.Ready || d.Error != "" || d.WritesRefused != "" || d.WritesHeld != "" || len(d.Alarms) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(d.Peers, func(p Peer) bool { return !p.Healthy() })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 )
 
 // crowded is a proxy that has the most of everything to tell: long names, links in every state, alerts of every kind.
-type crowded struct{ peers int }
+type crowded struct{ peers atomic.Int64 }
 
-func (c crowded) Document(context.Context) status.Document {
+func (c *crowded) Document(context.Context) status.Document {
 	now := time.Now()
 	hour := now.Add(-time.Hour)
 	d := status.Document{
@@ -29,7 +30,8 @@ func (c crowded) Document(context.Context) status.Document {
 		HeldBackBy: map[string]time.Time{}, Peers: []status.Peer{}, Effects: status.Effects{Written: 1e12, Applied: 1e12},
 	}
 	states := []string{"stream", "stalled", "merge", "probe", "paused", "waiting", "refused", "quarantined", "merge-needed", "unknown"}
-	for i := range c.peers {
+	peers := int(c.peers.Load())
+	for i := range peers {
 		p := status.Peer{
 			Name: fmt.Sprintf("ap-southeast-%d-long-%s", i, strings.Repeat("W", 14)), ID: i + 2, State: states[i%len(states)], Since: &hour, LagMillis: 3_600_000, LagEffects: 12_345_678,
 			UnackedEffects: 87_654_321, DriftMillis: -7_200_000, RTTMillis: 4321, Addr: "proxy-1234567890.ap-southeast-1.internal.example.com:6480",
@@ -38,7 +40,7 @@ func (c crowded) Document(context.Context) status.Document {
 		if p.State == "merge" {
 			p.Merge = &status.Merge{KeysDone: 12_345_678, KeysExpected: 123_456_789, Began: hour}
 		}
-		for k := range c.peers {
+		for k := range peers {
 			if k != i {
 				p.OthersLagMillis[fmt.Sprintf("ap-southeast-%d-long-%s", k, strings.Repeat("W", 14))] = 90_000
 			}
@@ -53,7 +55,7 @@ func (c crowded) Document(context.Context) status.Document {
 	return d
 }
 
-func (c crowded) Conflicts(context.Context, int) (list []syncer.Conflict, err error) {
+func (c *crowded) Conflicts(context.Context, int) (list []syncer.Conflict, err error) {
 	for i := range 40 {
 		list = append(list, syncer.Conflict{
 			ID: fmt.Sprint(i), DB: 15, Key: strings.Repeat("averylongkeywithoutblanks", 10), Element: strings.Repeat("field", 40), Type: "sorted set", Rule: "the element was added again, which wins over its concurrent removal",
@@ -63,30 +65,38 @@ func (c crowded) Conflicts(context.Context, int) (list []syncer.Conflict, err er
 	return list, nil
 }
 
-// TestDashboardHoldsWhateverThereIs serves the page over figures that no test could bring about with real regions.
+// TestDashboardHoldsWhateverThereIs serves the page over figures that no test could bring about with real regions, more and more
+// of them while it is open.
 func TestDashboardHoldsWhateverThereIs(t *testing.T) {
-	for _, peers := range []int{0, 1, 2, 3, 10, 20} {
-		source := crowded{peers}
-		board, err := dashboard.New(dashboard.Config{Source: source, Ledger: source, Detail: dashboard.Values})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { board.Run(ctx); close(ended) }()
-		server := httptest.NewServer(board)
-		for _, s := range []screen{laptop, phone, {name: "tablet", width: 820, height: 1180, mobile: true}, {name: "smallest phone", width: 320, height: 640, mobile: true}} {
-			t.Run(fmt.Sprintf("%d on a %s", peers, s.name), func(t *testing.T) {
-				p := open(t, s, server.URL)
-				p.loaded()
-				p.inShape()
-				p.picture("crowded")
-				p.clean(strings.TrimPrefix(server.URL, "http://"))
+	for _, s := range []screen{laptop, phone, {name: "tablet", width: 820, height: 1180, mobile: true}, {name: "smallest phone", width: 320, height: 640, mobile: true}} {
+		t.Run(s.name, func(t *testing.T) {
+			source := &crowded{}
+			board, err := dashboard.New(dashboard.Config{Source: source, Ledger: source, Detail: dashboard.Values})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			go func() { board.Run(ctx); close(ended) }()
+			server := httptest.NewServer(board)
+			t.Cleanup(func() { // after the browser is gone
+				stop()
+				<-ended
+				server.CloseClientConnections()
+				server.Close()
 			})
-		}
-		stop()
-		<-ended
-		server.CloseClientConnections()
-		server.Close()
+			p := open(t, s, server.URL)
+			p.loaded()
+			p.shows("#links", "No other regions are configured.")
+			p.inShape()
+			for _, peers := range []int64{1, 2, 3, 10, 20} {
+				source.peers.Store(peers)
+				p.shows("#links", fmt.Sprintf("ap-southeast-%d-long", peers-1))
+				p.shows("#map", "ap-s")
+				p.inShape()
+				p.picture(fmt.Sprint(peers))
+			}
+			p.clean(strings.TrimPrefix(server.URL, "http://"))
+		})
 	}
 }

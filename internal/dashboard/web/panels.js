@@ -106,7 +106,7 @@ export const drawFigures = memo((status) => {
     item("Waiting for collection", known(whole(collection.pending_keys)), note(error ? "" : held.length ? `held back by ${held.join(", ")}` : `${whole(collection.collected_keys)} collected`)),
     item("Clients of this proxy", whole(clients.connected), note(`of ${whole(clients.limit)}; ${many(refused, "command")} refused`)),
     item("Effects from other regions", known(whole(effects.applied)), note(error ? "" : `${whole(effects.written)} written here`)),
-    item("Epoch of the log", known(whole(status.epoch)), note(error ? "" : status.epoch > 1 ? "a takeover began it" : "the first")),
+    item("Epoch of the log", known(whole(status.epoch)), note(error ? "" : status.lost_on_failover > 0 ? `${many(status.lost_on_failover, "effect")} lost in fail-overs` : status.epoch > 1 ? "a takeover began it" : "the first")),
   ];
   byId("figures").replaceChildren(...tiles);
 });
