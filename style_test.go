@@ -32,7 +32,10 @@ var layers = map[string][]string{
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"cmd/anabranch":          {"verify", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "syncer"},
+	"internal/metrics":       {"internal/backend", "internal/status"},
+	"internal/dashboard":     {"crdtmeta", "syncer", "internal/status"},
+	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

@@ -63,7 +63,7 @@ var listeners = []func(s *Syncer, conn net.Conn) error{
 	},
 	func(s *Syncer, conn net.Conn) error { // its log
 		l := &link{
-			puller: newTestPuller(s), frames: opened(s, conn), inbox: newInbox(1 << 30), answer: make(chan stateAnswer, 1), mail: newMailbox(), clock: &peerClock{},
+			taken: taken{puller: newTestPuller(s), frames: opened(s, conn)}, inbox: newInbox(1 << 30), answer: make(chan stateAnswer, 1), mail: newMailbox(),
 		}
 		l.asked.Store(1)
 		if err := l.receive(context.Background()); err != nil {
@@ -74,7 +74,7 @@ var listeners = []func(s *Syncer, conn net.Conn) error{
 		return nil
 	},
 	func(s *Syncer, conn net.Conn) error { // its keys
-		m := &merging{puller: newTestPuller(s), frames: opened(s, conn), pieces: make(chan piece)}
+		m := &merging{taken: taken{puller: newTestPuller(s), frames: opened(s, conn)}, pieces: make(chan piece)}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { // ends with ctx
@@ -89,11 +89,11 @@ var listeners = []func(s *Syncer, conn net.Conn) error{
 		return m.receive(ctx)
 	},
 	func(s *Syncer, conn net.Conn) error { // a puller of our log
-		p := &shipment{server: newServer(s), frames: opened(s, conn), window: &window{limit: 1 << 20}, fresh: make(chan struct{}, 1)}
+		p := &shipment{served: served{server: newServer(s), frames: opened(s, conn)}, window: &window{limit: 1 << 20}, fresh: make(chan struct{}, 1)}
 		return p.receive(context.Background())
 	},
 	func(s *Syncer, conn net.Conn) error { // a puller of our keys
-		m := &mergeServer{server: newServer(s), frames: opened(s, conn), asks: make(chan frame)}
+		m := &mergeServer{served: served{server: newServer(s), frames: opened(s, conn)}, asks: make(chan frame)}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { // ends with ctx

@@ -11,7 +11,7 @@ import (
 )
 
 // protocolVersion changes when a proxy of before could misread what we send.
-const protocolVersion = 3
+const protocolVersion = 4
 
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //
@@ -24,7 +24,7 @@ const protocolVersion = 3
 //	                          ◄──  STREAM after index          or ERROR
 //	                          ◄──  LOG codec index payload      …
 //	ACK frontier              ──►  …
-//	BEAT now echo held tail added frontier apart roster  ◄──► each second
+//	BEAT now echo held tail added frontier apart roster heard ◄──► each second
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
 //	                          ◄──  MESSAGE command channel text
@@ -180,12 +180,13 @@ type beat struct {
 	tail     crdtmeta.Time
 	added    int64 // entries that the sender's log ever had
 	frontier crdtmeta.Frontier
-	apart    []string // ids of regions that are in quarantine at the sender
-	roster   []byte   // changes of the membership, JSON
+	apart    []string          // ids of regions that are in quarantine at the sender
+	roster   []byte            // changes of the membership, JSON
+	heard    crdtmeta.Frontier // how many effects the sender's epoch, and epochs of the receiver, have had as far as it knows
 }
 
 func (c *frameConn) writeBeat(b beat) error {
-	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "), b.roster)
+	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "), b.roster, b.heard.AppendMsgpack(nil))
 }
 
 func (f frame) asBeat() (b beat, err error) {
@@ -208,5 +209,6 @@ func (f frame) asBeat() (b beat, err error) {
 			return b, fmt.Errorf("%w: %s: %.20q is no region's id", errFrame, verbBeat, id)
 		}
 	}
-	return b, nil
+	b.heard, err = crdtmeta.DecodeFrontier(f.bytes(9))
+	return b, err
 }

@@ -11,11 +11,14 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/tidwall/resp"
+
+	"anabranch/internal/status"
 )
 
 const statusLimit = 5 * time.Second
@@ -41,7 +44,7 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	var (
-		document statusDocument
+		document status.Document
 		err      error
 	)
 	if err := port.check(*redisAddr); err != nil {
@@ -62,13 +65,13 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	} else {
 		err = writeStatus(stdout, document)
 	}
-	if err == nil && !document.healthy() {
+	if err == nil && !document.Healthy() {
 		err = errSilent
 	}
 	return err
 }
 
-func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, err error) {
+func statusOverHTTP(ctx context.Context, addr string) (document status.Document, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: "/status"}).String(), nil)
@@ -91,7 +94,7 @@ func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, 
 }
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
-func statusOverRedis(ctx context.Context, port clientPort, text string) (document statusDocument, err error) {
+func statusOverRedis(ctx context.Context, port clientPort, text string) (document status.Document, err error) {
 	client, err := port.dial(ctx, text)
 	if err != nil {
 		return document, err
@@ -112,10 +115,10 @@ func statusOverRedis(ctx context.Context, port clientPort, text string) (documen
 }
 
 // peersOf reads the rows of CRDT PEERS.
-func peersOf(reply resp.Value) []peerStatus {
-	var peers []peerStatus
+func peersOf(reply resp.Value) []status.Peer {
+	var peers []status.Peer
 	for _, row := range rowsOf(reply) {
-		peers = append(peers, peerStatus{
+		peers = append(peers, status.Peer{
 			Name: row["name"], ID: int(number(row["id"])), Addr: row["addr"], State: row["state"],
 			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), DriftMillis: number(row["drift-ms"]), LastError: row["last-error"],
 		})
@@ -123,7 +126,7 @@ func peersOf(reply resp.Value) []peerStatus {
 	return peers
 }
 
-func writeStatus(out io.Writer, document statusDocument) error {
+func writeStatus(out io.Writer, document status.Document) error {
 	if document.Region != "" {
 		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
 	}
@@ -137,18 +140,24 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	for _, alarm := range document.Alarms {
 		fmt.Fprintf(out, "alarm: %s\n", alarm)
 	}
+	if document.LostEffects > 0 {
+		fmt.Fprintf(out, "lost on fail-over: %d effects that no region has\n", document.LostEffects)
+	}
+	if document.MissingEffects > 0 {
+		fmt.Fprintf(out, "missing after fail-over: %d effects, until these have said what they have: %s\n", document.MissingEffects, strings.Join(document.MissingAwaits, ", "))
+	}
 	if len(document.Peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peers are configured")
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(document.HeldBackBy)) {
-		fmt.Fprintf(out, "collection of metadata held back by %s for %s\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second))
+		fmt.Fprintf(out, "collection of metadata held back by %s for %s, about %d bytes wait\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second), document.HeldBackBytes)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")
 	for _, peer := range document.Peers {
 		mark := "✓"
-		if !peer.healthy() {
+		if !peer.Healthy() {
 			mark = "✗"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", mark, peer.Name, orDash(peer.ID), peer.State,

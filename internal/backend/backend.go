@@ -39,6 +39,8 @@ type Backend struct {
 
 	replica      atomic.Bool // the server said that it is one, at the last check
 	unsafePolicy atomic.Bool // the server may evict companions
+
+	traffic Traffic
 }
 
 type laneKey struct{ db, proto, index int }

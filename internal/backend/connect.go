@@ -135,6 +135,7 @@ func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
 
 // failInflight answers everything that was sent. Whether a write among it was executed is unknown.
 func (l *Lane) failInflight() {
+	l.moment = 0
 	l.failHeld(errNotArmed)
 	if l.seg == nil {
 		l.nextSegment()
@@ -187,6 +188,7 @@ func (l *Lane) refusePending(seg *segment) {
 		case e.literal:
 			out = seg.literalOf(e)
 		case !e.discard:
+			l.countFailed(e.class, e.count)
 			for range e.count {
 				out = resp.AppendError(out, l.backend.notSent(seg.kind))
 			}

@@ -140,6 +140,7 @@ func (l *Lane) finishFlush(conn net.Conn) {
 // takeFlush moves pending segments in flight and their bytes to l.out. The lane's lock must be held.
 func (l *Lane) takeFlush() {
 	size, n := 0, 0
+	sent := now()
 	l.out = l.out[:0]
 	for n < len(l.pending) && n < flushSegments && (n == 0 || size < flushBytes) {
 		seg := l.pending[n]
@@ -150,6 +151,7 @@ func (l *Lane) takeFlush() {
 		if bytes := seg.seal(); len(bytes) > 0 {
 			l.out = append(l.out, bytes)
 		}
+		seg.sent = sent
 		l.inflight.push(seg)
 		if seg.alone {
 			l.backend.scripts.Add(1)
