@@ -2,6 +2,7 @@ package security
 
 import (
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,5 +107,13 @@ func moveAway(t *testing.T, c *redistest.Cluster) {
 				region.Proxy().AddFlags("--peer=" + other.Name + "=" + far(other.Proxy()))
 			}
 		}
+	}
+}
+
+// move replaces a file, as an operator would.
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
 	}
 }
