@@ -22,9 +22,6 @@ type found struct {
 // foundAt is the time of a change by which the catalogue makes a region a member: below that of any operator's.
 const foundAt = 1
 
-// maxAddrs bounds how many addresses of one region are kept.
-const maxAddrs = 64
-
 // Found takes addresses of other regions' proxies, by region, the best first. Regions that are not named, or without addresses, keep
 // those they have. It does not block; what it says is kept in Redis soon, for the time when nobody says anything.
 func (s *Syncer) Found(regions map[string][]string) {
@@ -37,11 +34,14 @@ func (s *Syncer) Found(regions map[string][]string) {
 		if name == s.cfg.Region.Name || len(addrs) == 0 {
 			continue
 		}
+		addrs = addrs[:min(len(addrs), maxAddrs)]
 		if err := s.validMember(name, addrs); err != nil {
 			s.cfg.Log.Warn().Str("region", name).Err(err).Msg("the catalogue has a region that cannot be")
 			continue
 		}
-		told[name] = slices.Clone(addrs[:min(len(addrs), maxAddrs)])
+		if _, known := told[name]; known || len(told) < maxRoster {
+			told[name] = slices.Clone(addrs)
+		}
 	}
 	s.found.told = told
 	s.found.mu.Unlock()
@@ -73,8 +73,9 @@ func (s *Syncer) keepFound(ctx context.Context) error {
 		}
 		s.roster.mu.Lock()
 		_, known := s.roster.entries[name]
+		full := len(s.roster.entries) >= maxRoster
 		s.roster.mu.Unlock()
-		if known || s.cfg.Peers[name] != nil {
+		if known || full || s.cfg.Peers[name] != nil {
 			continue
 		}
 		news, err := s.change(ctx, rosterEntry{Name: name, Addrs: told[name], At: foundAt})

@@ -47,7 +47,7 @@ type clusterSettings struct {
 	relays   bool
 	redis    []Option
 	flags    []string
-	flagsIn  map[string][]string // of single regions
+	flagsOf  []func(region string) []string
 	noPeers  bool
 	agents   bool
 	clocks   []time.Duration
@@ -80,9 +80,19 @@ func WithFlags(flags ...string) ClusterOption {
 	return func(s *clusterSettings) { s.flags = append(s.flags, flags...) }
 }
 
+// WithFlagsOf adds arguments that are different in each region.
+func WithFlagsOf(flags func(region string) []string) ClusterOption {
+	return func(s *clusterSettings) { s.flagsOf = append(s.flagsOf, flags) }
+}
+
 // WithFlagsIn adds arguments to every `anabranch serve` of one region.
 func WithFlagsIn(region string, flags ...string) ClusterOption {
-	return func(s *clusterSettings) { s.flagsIn[region] = append(s.flagsIn[region], flags...) }
+	return WithFlagsOf(func(name string) []string {
+		if name != region {
+			return nil
+		}
+		return flags
+	})
 }
 
 // WithoutPeers tells no proxy where the other regions are.
@@ -94,7 +104,7 @@ func WithAgents() ClusterOption { return func(s *clusterSettings) { s.agents = t
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
-	set := clusterSettings{proxies: 1, more: map[string]int{}, flagsIn: map[string][]string{}}
+	set := clusterSettings{proxies: 1, more: map[string]int{}}
 	for _, opt := range opts {
 		opt(&set)
 	}
@@ -119,7 +129,9 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
 			proxy.args = append(c.serveArgs(region, proxy, set.noPeers), set.flags...)
-			proxy.args = append(proxy.args, set.flagsIn[region.Name]...)
+			for _, flags := range set.flagsOf {
+				proxy.args = append(proxy.args, flags(region.Name)...)
+			}
 			if set.agents {
 				proxy.AgentAddr = FreeAddr(t)
 				proxy.AddFlags("--agent-listen", proxy.AgentAddr)
