@@ -116,7 +116,7 @@ var listeners = []func(s *Syncer, conn net.Conn) error{
 
 func newTestPuller(s *Syncer) *puller {
 	return &puller{
-		Syncer: s, linkStatus: newLinkStatus("beta", &signal{}), view: &view{}, id: 2, addrs: []string{"127.0.0.1:1"},
+		Syncer: s, linkStatus: newLinkStatus("beta", &signal{}), view: &view{}, id: 2,
 		downFor: func(int) time.Duration { return 0 },
 	}
 }
