@@ -34,11 +34,14 @@ func (s *Syncer) Found(regions map[string][]string) {
 		if name == s.cfg.Region.Name || len(addrs) == 0 {
 			continue
 		}
+		addrs = addrs[:min(len(addrs), maxAddrs)]
 		if err := s.validMember(name, addrs); err != nil {
 			s.cfg.Log.Warn().Str("region", name).Err(err).Msg("the catalogue has a region that cannot be")
 			continue
 		}
-		told[name] = slices.Clone(addrs[:min(len(addrs), maxAddrs)])
+		if _, known := told[name]; known || len(told) < maxRoster {
+			told[name] = slices.Clone(addrs)
+		}
 	}
 	s.found.told = told
 	s.found.mu.Unlock()
@@ -70,8 +73,9 @@ func (s *Syncer) keepFound(ctx context.Context) error {
 		}
 		s.roster.mu.Lock()
 		_, known := s.roster.entries[name]
+		full := len(s.roster.entries) >= maxRoster
 		s.roster.mu.Unlock()
-		if known || s.cfg.Peers[name] != nil {
+		if known || full || s.cfg.Peers[name] != nil {
 			continue
 		}
 		news, err := s.change(ctx, rosterEntry{Name: name, Addrs: told[name], At: foundAt})

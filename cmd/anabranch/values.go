@@ -133,14 +133,6 @@ func emptyOr(parse func(string) (string, error)) func(string) (string, error) {
 	}
 }
 
-// hidden shows that a secret is there.
-func hidden(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "***"
-}
-
 // word is a name in a list.
 type word string
 
