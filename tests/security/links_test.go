@@ -3,14 +3,17 @@ package security
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"anabranch/internal/redistest"
+	"anabranch/syncer"
 )
 
 // regionsOf starts regions whose links are mutual TLS.
@@ -49,7 +52,47 @@ func TestRegionsReplicateOverMutualTLSFromAddressesAnywhere(t *testing.T) {
 	says(t, c.Region("A").Proxy(), "peer refused", "TLS: the other side does not speak it")
 }
 
-// The commands of docs/security.md are those of the script, so it is tried as it is.
+// The commands in docs/security.md make certificates that links take.
+func TestCommandsOfTheDocumentationMakeCertificates(t *testing.T) {
+	text, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "does this with openssl")
+	block, _, ends := strings.Cut(rest, "With cert-manager")
+	if !found || !ends {
+		t.Fatal("the commands are not where they were")
+	}
+	var script strings.Builder
+	for line := range strings.Lines(block) {
+		if command, indented := strings.CutPrefix(line, "    "); indented {
+			script.WriteString(command)
+		}
+	}
+	cmd := exec.Command("bash", "-euc", script.String())
+	cmd.Dir = t.TempDir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(cmd.Dir, "A.pem"), filepath.Join(cmd.Dir, "A.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(cmd.Dir, "ca.pem"))
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(ca) {
+		t.Fatal(err)
+	}
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if uris := pair.Leaf.URIs; len(uris) != 1 || uris[0].String() != syncer.RegionURI("A") {
+		t.Errorf("URIs: %v", uris)
+	}
+}
+
 func TestCertificatesOfTheScriptWork(t *testing.T) {
 	redistest.Slow(t)
 	dir := t.TempDir()
