@@ -172,4 +172,7 @@ func addBytes(flags *pflag.FlagSet, target *int64, name, usage string, lowest in
 
 func asIs(text string) string { return text }
 
+// hidden shows nothing of what nobody may read.
+func hidden(string) string { return "" }
+
 func asIsAlways(text string) (string, error) { return text, nil }
