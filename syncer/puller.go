@@ -95,19 +95,20 @@ func (p *puller) rest(ctx context.Context, d time.Duration, moved <-chan struct{
 func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err error) {
 	dialing, cancel := context.WithTimeout(ctx, p.cfg.DialTimeout)
 	defer cancel()
-	conn, err := p.cfg.Dial(dialing, addr)
+	raw, err := p.cfg.Dial(dialing, addr)
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer raw.Close()
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
-	if !p.trusts(conn) {
+	if !p.trusts(raw) {
 		return false, refuse(codeInsecure, "region '%s' is not on loopback, and nothing authenticates it", p.name)
 	}
 	deadline, _ := dialing.Deadline()
-	_ = conn.SetDeadline(deadline)
-	if conn, err = p.shieldTo(dialing, conn, addr, p.name); err != nil {
+	_ = raw.SetDeadline(deadline)
+	conn, err := p.shieldTo(dialing, raw, addr, p.name)
+	if err != nil {
 		return false, err
 	}
 	frames := newFrameConn(conn, deadline)
