@@ -1,6 +1,9 @@
 package proxy
 
-import "context"
+import (
+	"context"
+	"crypto/tls"
+)
 
 // detour goes on with a session whose next command may block, and brings it back to its loop afterwards.
 func (s *session) detour() {
@@ -32,6 +35,9 @@ func (s *session) detour() {
 // alone serves a session that has no loop: behind TLS, or where there is no poller.
 func (s *session) alone() {
 	defer s.end()
+	if !s.shielded() {
+		return
+	}
 	for !s.ending {
 		s.own(firstBytes)
 		n, err := s.conn.Read(s.buf[s.have:])
@@ -47,6 +53,22 @@ func (s *session) alone() {
 			return
 		}
 	}
+}
+
+// shielded says whether TLS came about, where there is to be TLS. Until then nothing is known of a client, and it has a place that others
+// may want, so its time is limited.
+func (s *session) shielded() bool {
+	secure, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(s.server.lifetime, s.server.cfg.ControlTimeout)
+	defer cancel()
+	err := secure.HandshakeContext(ctx)
+	if err != nil {
+		s.server.cfg.Log.Debug().Err(err).Stringer("addr", s.conn.RemoteAddr()).Msg("a client's TLS handshake failed")
+	}
+	return err == nil
 }
 
 // wait runs something that may take long, and ends its context when the client goes away or the server stops. It blocks

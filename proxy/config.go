@@ -55,7 +55,7 @@ type Config struct {
 	// client is disconnected. Default 256 MiB.
 	OutputBytes int
 
-	// ControlTimeout bounds calls of Control and slow commands of the proxy's own, except CRDT WAIT. Default 5 s.
+	// ControlTimeout bounds calls of Control and slow commands of the proxy's own, except CRDT WAIT, and the beginning of TLS. Default 5 s.
 	ControlTimeout time.Duration
 
 	// ShutdownTimeout is how long replies in flight may take at the end. Default 5 s.

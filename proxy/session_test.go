@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"strings"
@@ -273,6 +274,24 @@ func TestTLS(t *testing.T) {
 			t.Errorf("got %d bytes", len(got))
 		}
 	}
+}
+
+// Who begins no TLS where there is to be TLS has no place for long.
+func TestClientsThatBeginNoTLSAreSentAway(t *testing.T) {
+	r := start(t, func(c *Config) { c.TLS, c.ControlTimeout = selfSigned(t), 50*time.Millisecond })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("\x16\x03")); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "its place is free", func() bool { return r.server.Clients() == 0 })
 }
 
 func TestWithoutLoops(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
@@ -82,10 +83,12 @@ type security struct {
 	secrets *credentials.Secrets // of peers
 	redis   func() *tls.Config   // for one connection
 	watch   *credentials.Watch
+
+	shown map[string]*credentials.Identity // by what they are for
 }
 
 func newSecurity(c config, log zerolog.Logger) (*security, error) {
-	s := &security{watch: credentials.NewWatch(log.With().Str("part", "credentials").Logger())}
+	s := &security{shown: map[string]*credentials.Identity{}, watch: credentials.NewWatch(log.With().Str("part", "credentials").Logger())}
 	s.auth = map[string]tls.ClientAuthType{
 		authNone: tls.NoClientCert, authOptional: tls.VerifyClientCertIfGiven, authAlways: tls.RequireAndVerifyClientCert,
 	}[c.TLSAuthClients]
@@ -128,7 +131,19 @@ func (s *security) identity(of, options string, files credentials.Files) (*crede
 		return nil, fmt.Errorf("%s: %w", options, err)
 	}
 	s.watch.Identity(i)
+	s.shown[of] = i
 	return i, nil
+}
+
+// expiry is when certificates end, by what they are for.
+func (s *security) expiry() map[string]time.Time {
+	ends := map[string]time.Time{}
+	for of, identity := range s.shown {
+		if at, ok := identity.Expires(); ok {
+			ends[of] = at
+		}
+	}
+	return ends
 }
 
 // clientTLS is nil for plain TCP.

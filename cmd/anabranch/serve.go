@@ -94,7 +94,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 func (s *service) newAdmin() (*admin, error) {
 	source := &status.Source{
 		Version: version, Commit: strings.TrimPrefix(commit(), "+"), Region: s.config.Region, RegionID: s.config.RegionID, RunID: s.runID,
-		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Backend: s.backend, Proxy: s.proxy, Syncer: s.syncer,
+		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Certificates: s.security.expiry, Backend: s.backend, Proxy: s.proxy, Syncer: s.syncer,
 	}
 	page, err := dashboard.New(dashboard.Config{Source: source, Ledger: s.syncer, Detail: s.config.conflictDetail()})
 	if err != nil {

@@ -3,15 +3,13 @@
 -- engine makes, on which later calls would fail again and again.
 
 do
-
   -- reserved says whether a name is one of Anabranch's own keys, or none at all.
   function E.reserved(k)
     local kind = type_(k)
-    if kind == 'number' then k, kind = tostring_(k), 'string' end
-    return kind ~= 'string' or sub(k, 1, #PREFIX) == PREFIX
+    return (kind ~= 'string' and kind ~= 'number') or sub(k, 1, #PREFIX) == PREFIX
   end
 
-  local function is_key(k) return not E.reserved(k) end
+  local reserved = E.reserved
 
   local function is_text(v)
     local kind = type_(v)
@@ -40,7 +38,14 @@ do
     return true
   end
 
-  local function are_texts(list) return is_list(list, is_text) end
+  local function are_texts(list)
+    if type_(list) ~= 'table' then return false end
+    for i = 1, #list do
+      local kind = type_(list[i])
+      if kind ~= 'string' and kind ~= 'number' then return false end
+    end
+    return true
+  end
 
   -- is_id takes the ids of stream entries in the one form that Redis answers with.
   local function is_id(id)
@@ -62,12 +67,11 @@ do
 
   -- are_elements takes what an effect writes: members, or pairs.
   local function are_elements(list, letter)
-    if not are_texts(list) then return false end
-    if letter == 's' then return true end
+    if not are_texts(list) or (letter ~= 's' and #list % 2 ~= 0) then return false end
+    if letter ~= 'x' then return true end
     for i = 1, #list, 2 do
       local element, v = list[i], list[i + 1]
-      if v == nil then return false end
-      if letter == 'x' and not (element == '' and v == '') and not (is_id(element) and is_entry(v)) then return false end
+      if not (element == '' and v == '') and not (is_id(element) and is_entry(v)) then return false end
     end
     return true
   end
@@ -106,6 +110,8 @@ do
     return n > MOST_ORIGINS
   end
 
+  local function are_registers(v) return type_(v) == 'string' and sub(v, 1, 4) == 'HYLL' end
+
   local function is_database(d)
     if not is_time(d) or d >= 2147483648 then return false end
     local refused = try('SELECT', format('%.0f', d)).err
@@ -134,42 +140,47 @@ do
     return (side == '@' or side == '\128') and E.is_place(sub(base, 1, -2))
   end
 
-  local function one_of(set)
-    return function(v) return set[v] == true end
-  end
-
-  local function elements(v, letter) return are_elements(v, letter) end
-  local function removed(v, letter) return is_list(v, letter == 'x' and is_id or is_text) end
-  local function registers(v) return type_(v) == 'string' and sub(v, 1, 4) == 'HYLL' end
-  local function never() return false end
-  local function of_key(v) return are_offsets(v, 7) end
-  local function of_keys(v) return are_offsets(v, 8) end
-
-  -- For each value of an effect what it must be; the first value, the type where there is one, comes along. O has no check that it could
-  -- pass: there is no type without rules of its own, and RESTORE must not be given what a stranger has made.
-  local CHECKS = {
-    S = {is_key, is_text}, M = {is_time}, W = {is_key, is_text, of_key},
-    a = {one_of{s = true, h = true, z = true, x = true}, is_key, is_number, elements},
-    A = {one_of{s = true, h = true, z = true}, is_key, is_number, elements, of_key},
-    r = {one_of{s = true, h = true, z = true, x = true}, is_key, removed, of_key},
-    i = {one_of{k = true, h = true, z = true}, is_key, is_text, is_time, is_time, is_amount, is_number},
-    R = {is_key, of_key}, E = {is_key, is_number}, O = {never}, V = {is_key, of_key},
-    F = {function(d) return d == -1 or is_database(d) end, of_keys}, D = {is_database},
-    l = {is_key, is_base, are_texts}, d = {is_key, are_places}, L = {is_key, E.is_place, is_text},
-    p = {is_key, registers}, C = {is_key, E.is_vector},
-  }
+  local ELEMENTS = {s = true, h = true, z = true, x = true} -- types of which a and r have elements; x does not come with offsets
+  local COUNTED = {k = true, h = true, z = true}
 
   -- What may be said of a group, and what the value says then.
   local OF_GROUP = {c = is_id, k = is_id, s = is_id, d = is_text, D = is_text}
-  CHECKS.g = {is_key, function(what) return OF_GROUP[what] ~= nil end, is_text, is_text}
+
+  local function are_offsets_of(list) return are_offsets(list, 7) end
+
+  -- For each kind of effect what its values must be. There is no type without rules of its own, so nobody makes an O: RESTORE must not
+  -- be given what a stranger has made.
+  local CHECKS = {
+    S = function(k, v) return not reserved(k) and is_text(v) end,
+    M = function(n) return is_time(n) end,
+    W = function(k, v, offsets) return not reserved(k) and is_text(v) and are_offsets_of(offsets) end,
+    a = function(letter, k, n, list) return ELEMENTS[letter] and not reserved(k) and is_number(n) and are_elements(list, letter) end,
+    A = function(letter, k, n, list, offsets)
+      return ELEMENTS[letter] and letter ~= 'x' and not reserved(k) and is_number(n) and are_elements(list, letter) and are_offsets_of(offsets)
+    end,
+    r = function(letter, k, list, offsets)
+      return ELEMENTS[letter] and not reserved(k) and are_texts(list) and (letter ~= 'x' or is_list(list, is_id)) and are_offsets_of(offsets)
+    end,
+    i = function(letter, k, element, t0, op0, sum, float)
+      return COUNTED[letter] and not reserved(k) and is_text(element) and is_time(t0) and is_time(op0) and is_amount(sum) and is_number(float)
+    end,
+    R = function(k, offsets) return not reserved(k) and are_offsets_of(offsets) end,
+    E = function(k, at) return not reserved(k) and is_number(at) end,
+    O = function() return false end,
+    V = function(k, offsets) return not reserved(k) and are_offsets_of(offsets) end,
+    F = function(d, offsets) return (d == -1 or is_database(d)) and are_offsets(offsets, 8) end,
+    D = function(d) return is_database(d) end,
+    l = function(k, base, list) return not reserved(k) and is_base(base) and are_texts(list) end,
+    d = function(k, places) return not reserved(k) and are_places(places) end,
+    L = function(k, place, v) return not reserved(k) and E.is_place(place) and is_text(v) end,
+    g = function(k, what, name, v) return not reserved(k) and is_text(name) and OF_GROUP[what] ~= nil and OF_GROUP[what](v) end,
+    p = function(k, v) return not reserved(k) and are_registers(v) end,
+    C = function(k, vector) return not reserved(k) and E.is_vector(vector) end,
+  }
 
   -- proper says whether the effect at list[p], of a known kind, is one that an engine makes.
   function E.proper(list, p)
-    local checks, first = CHECKS[list[p]], list[p + 1]
-    for i = 1, #checks do
-      if not checks[i](list[p + i], first) then return false end
-    end
-    return list[p] ~= 'g' or OF_GROUP[list[p + 2]](list[p + 4])
+    return CHECKS[list[p]](list[p + 1], list[p + 2], list[p + 3], list[p + 4], list[p + 5], list[p + 6], list[p + 7])
   end
 
   -- States of merges.
@@ -219,7 +230,7 @@ do
   end
 
   local function is_field(field, cell)
-    if field == 'p' then return cell.e ~= nil and cell.j ~= nil and has_values(cell, registers) end
+    if field == 'p' then return cell.e ~= nil and cell.j ~= nil and has_values(cell, are_registers) end
     if type_(field) ~= 'string' or cell.e or cell.j then return false end
     local letter, element = sub(field, 1, 1), sub(field, 2)
     if letter == 'x' then return is_stream_field(element, cell) end

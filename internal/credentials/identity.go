@@ -79,6 +79,14 @@ func noteIdentity(id identity, event *zerolog.Event) {
 // Certificate is ours, with the key; nil when there is none.
 func (i *Identity) Certificate() *tls.Certificate { return i.value().pair }
 
+// Expires is when the certificate ends; ok is false when there is none.
+func (i *Identity) Expires() (at time.Time, ok bool) {
+	if pair := i.Certificate(); pair != nil {
+		return pair.Leaf.NotAfter, true
+	}
+	return at, false
+}
+
 // Authorities are those that are believed; nil means those of the system.
 func (i *Identity) Authorities() *x509.CertPool { return i.value().roots }
 

@@ -27,6 +27,12 @@ var proxyTable = []metric{
 		is(func(d *status.Document) bool { return d.Error == "" })},
 	{"anabranch_leader", gauge, nil, "1 when this proxy leads its region.",
 		is(func(d *status.Document) bool { return d.Leads })},
+	{"anabranch_certificate_expiry_timestamp_seconds", gauge, []string{"of"}, "When the certificate that this proxy shows to clients, peers or redis ends, in Unix seconds.",
+		func(d *status.Document, out emit) {
+			for of, at := range d.Certificates {
+				out(float64(at.Unix()), of)
+			}
+		}},
 	{"anabranch_client_connections", gauge, nil, "Clients connected to this proxy.",
 		of(func(d *status.Document) int { return d.Clients.Connected })},
 	{"anabranch_client_connections_limit", gauge, nil, "Clients that may be connected to this proxy (--maxclients).",

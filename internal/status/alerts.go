@@ -35,6 +35,8 @@ const (
 	lacksAfter   = time.Minute
 	shortBacklog = 30.0 // minutes
 	fullMemory   = 0.9
+
+	certificateEnds = 7 * 24 * time.Hour
 )
 
 // alertList gathers them.
@@ -48,6 +50,7 @@ func (l *alertList) add(severity, about, title, meaning, advice string) {
 func (d Document) alerts(own syncer.RegionStatus) []Alert {
 	var l alertList
 	d.regionAlerts(&l)
+	d.certificateAlerts(&l)
 	if d.Error == "" {
 		for _, p := range d.Peers {
 			d.peerAlerts(&l, p)
@@ -93,6 +96,20 @@ func (d Document) regionAlerts(l *alertList) {
 		l.add(Critical, "no-leader", "No proxy leads this region",
 			"Clients are served, but nothing is taken from other regions and nothing is cleaned up.",
 			"It passes within seconds when a proxy was replaced. If not, look at the logs of this region's proxies.")
+	}
+}
+
+// certificateAlerts are about this proxy's files.
+func (d Document) certificateAlerts(l *alertList) {
+	for _, of := range slices.Sorted(maps.Keys(d.Certificates)) {
+		left := d.Certificates[of].Sub(d.Time)
+		advice := "Write a new certificate and its key over the old ones: they are used at once, without a restart."
+		switch {
+		case left <= 0:
+			l.add(Critical, "certificate "+of, "The certificate for "+of+" has expired", "It is refused wherever this proxy shows it: new connections fail.", advice)
+		case left < certificateEnds:
+			l.add(Warning, "certificate "+of, "The certificate for "+of+" expires in "+roughly(left), "From then on it is refused wherever this proxy shows it.", advice)
+		}
 	}
 }
 

@@ -58,6 +58,10 @@ func TestWhatIsWrongIsSaidInOneAlert(t *testing.T) {
 		{func(d *Document) { d.Peers[1].LagMillis, d.Peers[1].LagEffects = 42_000, 7 }, "warning peer-lag C", "7 of its effects"},
 		{func(d *Document) { d.HeldBackBy = map[string]time.Time{"B": noon.Add(-3 * time.Hour)} }, "warning held-back B", "for 3 h"},
 		{func(d *Document) { d.Memory = Memory{UsedBytes: 95, LimitBytes: 100} }, "warning memory", "95 %"},
+		{func(d *Document) {
+			d.Certificates = map[string]time.Time{"peers": noon.Add(50 * time.Hour), "redis": noon.Add(9 * 24 * time.Hour)}
+		}, "warning certificate peers", "without a restart"},
+		{func(d *Document) { d.Certificates = map[string]time.Time{"clients": noon} }, "critical certificate clients", "has expired"},
 		{func(d *Document) { d.Alarms = []string{"the clock of region 'B' is 2m0s ahead"} }, "warning alarm clock of B", "NTP"},
 	} {
 		d := calm()

@@ -45,7 +45,9 @@ type Document struct {
 	Effects    Effects    `json:"effects"`
 	Clients    Clients    `json:"clients"`
 	Commands   Commands   `json:"commands"`
-	Links      Links      `json:"links"`
+
+	Certificates map[string]time.Time `json:"certificates_expire,omitempty"` // of this proxy, by what they are for: clients, peers, redis
+	Links        Links                `json:"links"`
 }
 
 // Peer is one other region, as this one sees it.

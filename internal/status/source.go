@@ -21,6 +21,8 @@ type Source struct {
 	StartedAt       time.Time
 	MaxClients      int
 
+	Certificates func() map[string]time.Time // when they end, by what they are for
+
 	Backend *backend.Backend
 	Proxy   *proxy.Server
 	Syncer  *syncer.Syncer
@@ -32,7 +34,7 @@ func (s *Source) Document(ctx context.Context) Document {
 	d := Document{
 		Version: s.Version, Commit: s.Commit, Region: s.Region, RegionID: s.RegionID, RunID: s.RunID,
 		Time: now, StartedAt: s.StartedAt, Ready: s.Backend.Ready(), Peers: []Peer{},
-		Clients: s.clients(), Commands: commandsOf(s.Backend.Traffic()),
+		Clients: s.clients(), Commands: commandsOf(s.Backend.Traffic()), Certificates: s.Certificates(),
 	}
 	seen, err := s.Syncer.Observe(ctx)
 	if err != nil {
