@@ -35,6 +35,9 @@ func (l *leader) alarms(v vitals, last crdtmeta.Time, peers []PeerStatus) alarms
 		if drift.Abs() > l.cfg.DriftLimit {
 			found[TopicClock+" of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
 		}
+		if peer.State == StateStalled && strings.HasPrefix(peer.Error, failureEngine.String()) {
+			found["link to "+peer.Name] = fmt.Sprintf("nothing comes from region '%s' any more: %s", peer.Name, peer.Error)
+		}
 	}
 	return found
 }

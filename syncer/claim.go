@@ -62,7 +62,7 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	if err := hashSet.Run(ctx, l.cfg.Redis, []string{l.keys.merges}, "first:0", first.String()).Err(); err != nil {
 		return err
 	}
-	position := append(due.AppendMsgpack(nil), emptyVector...)
+	position := append(due.AppendMsgpack(nil), emptyVector+emptyVector...)
 	answer, err := l.engine.merge(ctx, self, 0, mergeChanges, "", string(position), emptyVector, nil)
 	if err != nil || answer != mergeTaken {
 		return err

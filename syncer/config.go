@@ -31,8 +31,13 @@ type Config struct {
 
 	Peers         map[string][]string // other regions by name, each with the addresses of its proxies
 	PeerListen    string              // HOST:PORT on which peers pull our log; empty serves nobody
-	InsecurePeers bool                // also talk to peers that are not on loopback, without authentication
+	InsecurePeers bool                // also talk to peers that are not on loopback when nothing authenticates them
 	Dial          func(ctx context.Context, addr string) (net.Conn, error)
+
+	// Identity makes every link mutual TLS. Nil: plain TCP.
+	Identity Identity
+	// Secrets are shared by all regions: the first one is proved to others, all are taken from them. Nil: none is asked for.
+	Secrets func() [][]byte
 
 	// Arm loads and arms the engine after Redis said that it is not. It may be called often and from several
 	// goroutines, and must be cheap when there is nothing to do. Nil means that somebody else does it.
@@ -61,6 +66,10 @@ type Config struct {
 	AckPoll           time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
 	DriftLimit        time.Duration // 60 s of difference between clocks raises an alarm
 
+	// QuarantineMemory is how much metadata a region that is away may hold back before collection goes on without it. Default
+	// DefaultQuarantineMemory.
+	QuarantineMemory MemoryShare
+
 	// ShipAfterReplicas is how many replicas of the region's Redis must have an effect before peers see it. Default 0.
 	ShipAfterReplicas int
 
@@ -76,6 +85,7 @@ type Config struct {
 	// state of keys instead, in a merge.
 	BacklogBytes int
 	MaxLinks     int // 128 peers connected at once
+	MaxStrangers int // 64 connections at once whose other side is not known yet
 	ExpireKeys   int // 100 due keys in one engine call
 
 	negative bool // some limit or interval is below zero
@@ -87,6 +97,9 @@ var errConfig = errors.New("syncer")
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = crdtmeta.DefaultPrefix
+	}
+	if c.QuarantineMemory == (MemoryShare{}) {
+		c.QuarantineMemory = DefaultQuarantineMemory
 	}
 	if c.Dial == nil {
 		c.Dial = dialTCP
@@ -138,6 +151,7 @@ func (c Config) withDefaults() Config {
 		{&c.ChunkBytes, 256 << 10},
 		{&c.BacklogBytes, 256 << 20},
 		{&c.MaxLinks, 128},
+		{&c.MaxStrangers, 64},
 		{&c.ExpireKeys, 100},
 	} {
 		if *n.field == 0 {
@@ -172,6 +186,9 @@ func (c Config) Validate() error {
 		return bad("SilenceLimit %v must be longer than BeatInterval %v", c.SilenceLimit, c.BeatInterval)
 	case c.BatchBytes > c.FrameBytes/2:
 		return bad("BatchBytes %d must be at most half of FrameBytes %d", c.BatchBytes, c.FrameBytes)
+	}
+	if err := c.QuarantineMemory.validate(); err != nil {
+		return bad("QuarantineMemory %v", err)
 	}
 	for _, name := range c.peerNames() {
 		if name == c.Region.Name {

@@ -64,6 +64,8 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_quarantined", strings.Join(own.Quarantined, ","))
 	f.add("crdt_stamps_ahead", own.StampsAhead)
 	f.add("crdt_keys_evicted", own.KeysEvicted)
+	f.add("crdt_lost_on_failover", own.LostEffects)
+	f.add("crdt_missing_after_failover", own.MissingEffects)
 	f.add("crdt_backlog_entries", info.length)
 	f.add("crdt_backlog_bytes", own.LogBytes)
 	f.add("crdt_backlog_size", own.LogLimit)
@@ -82,6 +84,7 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	f.add("crdt_gc_collected", stats.CollectedKeys)
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
+	f.add("crdt_gc_held_back_bytes", own.HeldBackBytes)
 	f.add("crdt_stale_released_with_merge", 0)
 	f.add("crdt_replica_waits", here.ReplicaWaits)
 	f.add("crdt_relays", here.Relays)
@@ -155,6 +158,10 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	if len(own.Quarantined) > 0 {
 		f.add("in quarantine", strings.Join(own.Quarantined, ", "))
 	}
+	f.add("lost_on_failover", own.LostEffects)
+	if own.MissingEffects > 0 {
+		f.add("missing_after_failover", fmt.Sprintf("%d, until these have said what they have: %s", own.MissingEffects, strings.Join(own.MissingAwaits, ", ")))
+	}
 	if own.Refuses != "" {
 		f.add("writes", "refused by Redis: "+own.Refuses)
 	}
@@ -162,7 +169,7 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 		f.add("alarm", text)
 	}
 	if len(own.HeldBackBy) > 0 {
-		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
+		f.add("collection", fmt.Sprintf("held back by %s, about %d bytes wait", heldBackText(own.HeldBackBy, time.Now()), own.HeldBackBytes))
 	}
 	for _, peer := range peers {
 		f.add("peer "+peer.Name, peer.line())

@@ -18,12 +18,8 @@ import (
 
 // mergeServer gives a peer the state of keys.
 type mergeServer struct {
-	*server
-	frames *frameConn
-	peer   hello
-	self   crdtmeta.Origin
+	served
 	source *mergeSource
-	clock  peerClock
 	asks   chan frame
 	client *redis.Client // for waiting
 }
@@ -33,6 +29,9 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	wanted, err := decodeJSON[mergeProgress](request, 1)
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
+	}
+	if !wanted.valid() {
+		return nil, refuse(codeProtocol, "%s: a merge '%.20s' in phase '%.20s'", verbMerge, wanted.Mode, wanted.Phase)
 	}
 	if err := s.mayGiveAll(ctx, caller, wanted); err != nil {
 		return nil, err
@@ -69,7 +68,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
-		server: s, frames: frames, peer: caller, self: info.origin, asks: make(chan frame, 4),
+		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: ofAll(wanted.Mode)}, asks: make(chan frame, 4),
 		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
@@ -199,7 +198,7 @@ func (m *mergeServer) run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return m.receive(ctx) })
 	group.Go(func() error { return m.answer(ctx) })
-	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error { return m.beat(ctx, nil) })
 	return group.Wait()
 }
 
@@ -309,12 +308,16 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 
 // states asks the engine, and arms it if it must be.
 func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
-	vector, first, err := m.engine.states(ctx, m.self, mergeBytes, keys)
+	vector, first, err := m.engine.states(ctx, m.origin, mergeBytes, keys)
 	if err != nil && classify(err) == failureUnarmed {
 		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
 	}
 	if errors.Is(err, errOwnEpoch) {
 		return "", nil, m.otherEpoch()
+	}
+	if err != nil && classify(err) == failureEngine {
+		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
+		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
 	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)
@@ -333,22 +336,4 @@ func (m *mergeServer) give(place mergePlace, raw []byte) error {
 
 func (m *mergeServer) otherEpoch() error {
 	return refuse(codeEpoch, "region '%s' began another epoch", m.cfg.Region.Name)
-}
-
-// beat is a sign of life, and ends the link when our epoch does.
-func (m *mergeServer) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		info, err := m.readHistory(ctx)
-		if err != nil {
-			return err
-		}
-		if info.origin != m.self {
-			return m.otherEpoch()
-		}
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, m.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, m.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }

@@ -51,12 +51,12 @@ func (l *leader) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now, regionNow := time.Now(), l.redisClock.now().Round(0)
 	refuses := l.refusal(ctx)
 	var peers []PeerStatus
 	lacking := 0.0 // part of the log that the slowest peer lacks
 	for _, link := range l.links {
-		peer := link.snapshot(now, l.redisClock.now())
+		peer := link.snapshot(now, regionNow)
 		if ack, said := all[peer.ID]; said {
 			peer.AckedTime = ackedOf(ack, info)
 		}
@@ -70,15 +70,17 @@ func (l *leader) publish(ctx context.Context) error {
 	l.raise(found)
 	texts, topics := found.texts()
 	own := RegionStatus{
-		Leader: l.cfg.RunID, At: l.redisClock.now().Round(0), Origin: info.origin.String(), Clock: info.last,
+		Leader: l.cfg.RunID, At: regionNow, Origin: info.origin.String(), Clock: info.last,
 		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 		KeysEvicted: l.counters.keysEvicted.Load(), StampsAhead: l.counters.stampsAhead.Load(),
 		Refuses: refuses, Alarms: texts, Topics: topics,
-		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow), HeldBackBytes: l.collector.weight.bytes.Load(),
 		Held: held, Quarantined: apart,
 		MemoryUsed: vitals.memoryUsed, MemoryLimit: vitals.memoryLimit, Footprint: l.footprint.last(),
 	}
+	lost := l.loss.Load()
+	own.LostEffects, own.MissingEffects, own.MissingAwaits = lost.lost, lost.missing, lost.awaited
 	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
 	l.latest.Store(&published{own, peers})
 	fields := []any{ownField, encodeJSON(own)}

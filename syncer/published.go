@@ -70,7 +70,7 @@ type vitals struct {
 	runID   string
 	evicted string // keys that it has evicted since its start
 
-	memoryUsed, memoryLimit int64 // bytes
+	memoryUsed, memoryLimit, machineMemory int64 // bytes; 0: no limit, or unknown
 }
 
 // vitals asks for them. What cannot be found out is empty.
@@ -88,6 +88,8 @@ func (s *Syncer) vitals(ctx context.Context) (v vitals) {
 			v.memoryUsed, _ = strconv.ParseInt(value, 10, 64)
 		case "maxmemory":
 			v.memoryLimit, _ = strconv.ParseInt(value, 10, 64)
+		case "total_system_memory":
+			v.machineMemory, _ = strconv.ParseInt(value, 10, 64)
 		case "run_id":
 			v.runID = value
 		case "evicted_keys":

@@ -28,13 +28,14 @@ type Syncer struct {
 	pauses  signal // a region was paused or resumed through this proxy
 	leading atomic.Bool
 	armed   armer
+	tally   tally
 
 	roster   roster
 	mu       sync.Mutex   // guards what follows
 	listener net.Listener // nil unless Run serves peers
 	known    membership
 	knownAt  time.Time
-	refused  map[string]string // peer → why its last attempt was refused, so that it is logged once
+	refused  map[string]refused // by peer: why its last attempt was refused, so that it is logged once
 }
 
 // New checks the configuration. It connects to nothing.
@@ -52,7 +53,7 @@ func New(cfg Config) (*Syncer, error) {
 		members: members{rdb: cfg.Redis, keys: k},
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},
-		refused: map[string]string{},
+		refused: map[string]refused{},
 		roster:  roster{current: cfg.Peers},
 	}, nil
 }
@@ -68,10 +69,11 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if listener != nil {
 		stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends the accept loop
 		defer stop()
-		server := &server{Syncer: s}
+		server := newServer(s)
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error { s.watchClock(ctx); return nil })
+	group.Go(func() error { s.countOwn(ctx); return nil })
 	group.Go(func() error {
 		s.followRoster(ctx)
 		return nil

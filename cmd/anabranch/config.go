@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/credentials"
 	"anabranch/internal/dashboard"
+	"anabranch/syncer"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -22,13 +24,19 @@ type config struct {
 	Peers         []peerAddr
 	InsecurePeers bool
 
-	MaxClients  int
-	Password    string
-	TLSCertFile string
-	TLSKeyFile  string
-	QueryLimit  int64 // bytes
-	OutputLimit int64 // bytes
-	XAddIDs     string
+	RedisTLS           credentials.Files
+	RedisTLSServerName string
+	PeerTLS            credentials.Files
+	PeerSecret         string
+	PeerSecretFile     string
+
+	MaxClients     int
+	Password       string
+	TLS            credentials.Files
+	TLSAuthClients string
+	QueryLimit     int64 // bytes
+	OutputLimit    int64 // bytes
+	XAddIDs        string
 
 	HideConflictValues bool
 	DashboardConflicts string
@@ -48,6 +56,8 @@ type config struct {
 	AloneAfter  time.Duration
 	CopyOf      string
 
+	QuarantineMemory syncer.MemoryShare
+
 	ShipAfterReplicas int
 	DriftLimit        time.Duration
 	Prefix            string
@@ -66,10 +76,11 @@ func defaultConfig() config {
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
 
-		MaxClients:  10000,
-		QueryLimit:  1 << 30,
-		OutputLimit: 256 << 20,
-		XAddIDs:     "semi-strict",
+		MaxClients:     10000,
+		TLSAuthClients: authNone,
+		QueryLimit:     1 << 30,
+		OutputLimit:    256 << 20,
+		XAddIDs:        "semi-strict",
 
 		DashboardConflicts: "rules",
 
@@ -87,6 +98,8 @@ func defaultConfig() config {
 		Quarantine:  24 * time.Hour,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
+
+		QuarantineMemory: syncer.DefaultQuarantineMemory,
 
 		LogLevel:  "info",
 		LogFormat: "json",
@@ -106,8 +119,8 @@ func (c *config) validate() error {
 			return fmt.Errorf("--peer: %s is this region; peers are the other ones", peer.Region)
 		}
 	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		return errors.New("--tls-cert-file, --tls-key-file: give both, or neither")
+	if err := c.checkTLS(); err != nil {
+		return err
 	}
 	if err := c.checkListeners(); err != nil {
 		return err
@@ -137,24 +150,6 @@ func (c *config) checkListeners() error {
 			return fmt.Errorf("%s: %s is already used by %s", listener.flag, listener.addr, other)
 		}
 		used[listener.addr] = listener.flag
-	}
-	return nil
-}
-
-// checkPeersArePrivate keeps anybody from opening the peer link to a network by accident: whoever reaches it can read
-// and write all data.
-func (c *config) checkPeersArePrivate() error {
-	const why = "the peer link is neither encrypted nor authenticated; for a private network or a VPN, say --insecure-peers"
-	if c.InsecurePeers {
-		return nil
-	}
-	if !isLoopback(c.PeerListen) {
-		return fmt.Errorf("--peer-listen: %s is no loopback address, and %s", c.PeerListen, why)
-	}
-	for _, peer := range c.Peers {
-		if !isLoopback(peer.Addr) {
-			return fmt.Errorf("--peer: %s is no loopback address, and %s", peer.Addr, why)
-		}
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"anabranch/syncer"
+
 	"github.com/spf13/pflag"
 )
 
@@ -70,8 +72,21 @@ func TestErrorsNameTheFlagVariableOrKey(t *testing.T) {
 		{args: append(ok, "--peer=A=127.0.0.1:1"), want: "--peer: A is this region"},
 		{args: append(ok, "--peer=B=10.0.0.1:1"), want: "--peer: 10.0.0.1:1 is no loopback address"},
 		{args: append(ok, "--peer-listen=:1"), want: "--peer-listen: :1 is no loopback address"},
+		{args: append(ok, "--tls-cert-file=c"), want: "--tls-cert-file, --tls-key-file: give both, or neither"},
+		{args: append(ok, "--tls-auth-clients=yes"), want: "--tls-auth-clients: yes needs the authorities"},
+		{args: append(ok, "--tls-auth-clients=maybe"), want: `--tls-auth-clients: "maybe": expected one of`},
+		{args: append(ok, "--tls-ca-file=c"), want: "--tls-ca-file: is of no use unless --tls-auth-clients"},
+		{args: append(ok, "--tls-ca-file=c", "--tls-auth-clients=yes"), want: "--tls-ca-file: is of no use without --tls-cert-file"},
+		{args: append(ok, "--peer-tls-key-file=c"), want: "--peer-tls-cert-file, --peer-tls-key-file: give both"},
+		{args: append(ok, "--peer-tls-ca-file=c"), want: "give all three, or none"},
+		{args: append(ok, "--peer-secret=0123456789abcdef", "--peer-secret-file=f"), want: "--peer-secret, --peer-secret-file: give one"},
+		{args: append(ok, "--redis-tls-ca-file=c"), want: "--redis-tls-…: are of no use without rediss://"},
+		{args: append(ok, "--redis=rediss://h", "--redis-tls-key-file=c"), want: "--redis-tls-cert-file, --redis-tls-key-file: give both"},
 		{args: append(ok, "--pprof", "--admin-listen=:9"), want: "--pprof: "},
 		{args: append(ok, "--xadd-ids=any"), want: "--xadd-ids: \"any\": expected one of strict, semi-strict, liberal"},
+		{args: append(ok, "--quarantine-memory=0"), want: `--quarantine-memory: "0": expected a size of at least 1mb, such as 512mb, a percentage from 1% to 100%, or none`},
+		{args: append(ok, "--quarantine-memory=0%"), want: `--quarantine-memory: "0%": expected`},
+		{args: append(ok, "--quarantine-memory=101%"), want: `--quarantine-memory: "101%": expected`},
 		{args: append(ok, "--log-level=loud"), want: "--log-level: "},
 		{args: append(ok, "--prefix={a}"), want: "--prefix: "},
 		{args: append(ok, "--colour"), want: "unknown flag: --colour"},
@@ -234,5 +249,21 @@ func TestNoLimitIsZeroUnlessItSaysWhatThatMeans(t *testing.T) {
 	})
 	if limits < 15 {
 		t.Errorf("only %d limits: the test has missed some", limits)
+	}
+}
+
+func TestMemoryShares(t *testing.T) {
+	for text, want := range map[string]syncer.MemoryShare{
+		"25%": {Percent: 25}, "100%": {Percent: 100}, "512mb": {Bytes: 512 << 20}, "none": {All: true},
+	} {
+		got, err := memoryShare(text)
+		if err != nil || got != want || showMemoryShare(got) != text {
+			t.Errorf("%s: got %+v, shown as %s, %v", text, got, showMemoryShare(got), err)
+		}
+	}
+	for _, text := range []string{"", "0", "0%", "1kb", "%", "-5%", "25 %", "all", "2.5%"} {
+		if got, err := memoryShare(text); err == nil {
+			t.Errorf("%q was taken as %+v", text, got)
+		}
 	}
 }

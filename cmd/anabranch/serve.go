@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -43,19 +44,23 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 
 // service is one `anabranch serve`: everything that runs, wired together.
 type service struct {
-	config  config
-	runID   string
-	backend *backend.Backend
-	syncer  *syncer.Syncer
-	proxy   *proxy.Server
-	admin   *admin
+	config   config
+	runID    string
+	security *security
+	backend  *backend.Backend
+	syncer   *syncer.Syncer
+	proxy    *proxy.Server
+	admin    *admin
 }
 
 // newService allocates and validates; nothing is dialled or listened to.
 func newService(c config, log zerolog.Logger) (*service, error) {
 	s := &service{config: c, runID: newRunID()}
 	var err error
-	if s.backend, err = backend.New(backendConfig(c, log)); err != nil {
+	if s.security, err = newSecurity(c, log); err != nil {
+		return nil, &usageError{err}
+	}
+	if s.backend, err = backend.New(s.backendConfig(log)); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
 	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
@@ -64,9 +69,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	control := &control{s.syncer}
 	proxyConfig := proxyConfig(c, log)
 	proxyConfig.Backend, proxyConfig.Control = s.backend, control
-	if proxyConfig.TLS, err = clientTLS(c); err != nil {
-		return nil, &usageError{err}
-	}
+	proxyConfig.TLS = s.security.clientTLS()
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
@@ -100,6 +103,13 @@ func (s *service) run(ctx context.Context) error {
 	front.Go(func() error { return s.syncer.Run(ctx) })
 	front.Go(func() error { return s.admin.run(ctx) })
 	front.Go(func() error {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		s.security.watch.Run(ctx, hangup)
+		return nil
+	})
+	front.Go(func() error {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -117,9 +127,10 @@ func (s *service) run(ctx context.Context) error {
 	return err
 }
 
-func backendConfig(c config, log zerolog.Logger) backend.Config {
+func (s *service) backendConfig(log zerolog.Logger) backend.Config {
+	c := s.config
 	b := backend.DefaultConfig()
-	b.URL = c.Redis.full
+	b.URL, b.TLS = c.Redis.full, s.security.redis
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
@@ -160,6 +171,8 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		Peers:         peers,
 		PeerListen:    c.PeerListen,
 		InsecurePeers: c.InsecurePeers,
+		Identity:      s.security.peerIdentity(),
+		Secrets:       s.security.peerSecrets(),
 		Arm:           s.backend.Arm,
 		LeaseTime:     c.LeaseTime,
 		SilenceLimit:  c.PeerSilence,
@@ -168,25 +181,14 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		BacklogBytes:  int(c.BacklogSize),
 		Grace:         c.GCGrace,
 
-		QuarantineAfter: c.Quarantine,
-		AloneAfter:      c.AloneAfter,
+		QuarantineAfter:  c.Quarantine,
+		QuarantineMemory: c.QuarantineMemory,
+		AloneAfter:       c.AloneAfter,
 
 		ShipAfterReplicas: c.ShipAfterReplicas,
 		DriftLimit:        c.DriftLimit,
 		Log:               log.With().Str("part", "syncer").Logger(),
 	}
-}
-
-// clientTLS is nil for plain TCP.
-func clientTLS(c config) (*tls.Config, error) {
-	if c.TLSCertFile == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func newLogger(c config, stderr io.Writer) zerolog.Logger {

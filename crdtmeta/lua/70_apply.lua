@@ -21,8 +21,8 @@ do
   -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
   -- of {t, body, runs, timed = has a TTL effect, plain = elements of a run for it when it has only string writes in
   -- database 0}, or an error.
-  local function read_entries(argv, from)
-    local list, i, last = {}, 3, #argv
+  local function read_entries(argv, from, frontier)
+    local list, i, last, new = {}, 3, #argv, {}
     while i <= last do
       local id, packed, count = argv[i], argv[i + 1], tonumber_(argv[i + 2])
       local at = E.entry_time(id)
@@ -33,13 +33,16 @@ do
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
         return nil, 'entry ' .. id .. ' is not one of this origin'
       end
+      if not frontier[body[2]] then new[body[2]] = at end
       local entry, kind, plain = {t = at, body = body, runs = {}}, body[1], 0
       if kind == 'e' then
+        if type_(body[3]) ~= 'number' then return nil, 'entry ' .. id .. ' does not count its effects' end
         local p, n, nth = 4, #body, 0
         while p <= n do
           local effect = body[p]
           local size = SIZE[effect]
           if not size then return nil, 'entry ' .. id .. ' has an effect of an unknown kind' end
+          if not E.proper(body, p) then return nil, 'entry ' .. id .. ' has an effect ' .. effect .. ' that no region makes' end
           if effect == 'M' then
             nth = nth + 1
             local run = nth <= count and E.run_of(argv[i + 2 + nth])
@@ -53,7 +56,6 @@ do
             if effect == 'E' then
               entry.timed = true
             elseif effect == 'C' then
-              if type_(body[p + 2]) ~= 'table' then return nil, 'entry ' .. id .. ' has no vector' end
               entry.wide = E.union(entry.wide or {}, body[p + 2])
             end
           end
@@ -63,13 +65,14 @@ do
         if nth ~= count then return nil, 'entry ' .. id .. ' has other runs than it says' end
         if plain and plain > 0 then entry.plain = plain end
       elseif kind == 'f' then
-        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. id .. ' has no frontier' end
+        if not E.is_vector(body[3]) then return nil, 'entry ' .. id .. ' has no frontier' end
       elseif kind ~= 't' then
         return nil, 'entry ' .. id .. ' is of an unknown kind'
       end
       list[#list + 1] = entry
       i = i + 3 + count
     end
+    if next_(new) and E.too_many_origins(frontier, new) then return nil, 'there are more epochs than can be' end
     return list
   end
 
@@ -77,6 +80,17 @@ do
     local map, all = {}, call('HGETALL', FRONTIER)
     for i = 1, #all, 2 do map[all[i]] = tonumber_(all[i + 1]) end
     return map
+  end
+
+  -- note_newest keeps the newest entry with effects of an origin, and how many effects its epoch had had with it.
+  function E.note_newest(o, at, count)
+    call('HSET', NEWEST, o, format('%.0f %.0f', at, count))
+  end
+
+  -- newest_of answers both, 0 and 0 for an origin without.
+  function E.newest_of(o)
+    local at, count = match(call('HGET', NEWEST, o) or '', '^(%d+) (%d+)$')
+    return tonumber_(at or 0), tonumber_(count or 0)
   end
 
   local function read_context(o)
@@ -171,7 +185,7 @@ do
   function M.record(frontier)
     E.select(0)
     if frontier then
-      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(M.touched()))
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier, written}), 'k', mpack(M.touched()))
       last_t = t
     end
     for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
@@ -209,7 +223,7 @@ do
     local context, context_changed, checked = read_context(o), false, false
     local begun -- a new epoch
     local done, status, detail = 0, 'ok', ''
-    local applied, highest, newest = 0, 0, nil
+    local applied, highest, newest, count = 0, 0, nil, 0
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
 
@@ -220,7 +234,7 @@ do
       frontier[o] = at
       E.select(0)
       call('HSET', FRONTIER, o, format('%.0f', at))
-      if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
+      if newest then E.note_newest(o, newest, count) end
       newest = nil
       if context_changed then call('HSET', CONTEXT, o, mpack(context)) end
       if begun then forget_epochs(o) end
@@ -228,7 +242,7 @@ do
     end
 
     local dirty = false
-    local entries, problem = read_entries(argv, from)
+    local entries, problem = read_entries(argv, from, frontier)
     if not entries then return {err = 'ERR anabranch: ' .. problem} end
     local i = 1
     while i <= #entries do
@@ -307,7 +321,7 @@ do
             applied = applied + remote.op
             remote = nil
           end
-          newest = et
+          newest, count = et, entries[i + taken - 1].body[3]
           if et > highest then highest = et end
         end
         at, dirty = et, true

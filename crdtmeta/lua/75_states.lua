@@ -38,13 +38,29 @@ do
     return mpack(rec, cells, S.last or '')
   end
 
-  -- position is where this region stands: all that it has, and the newest frontier record of each origin, its own included. A
-  -- region that has merged everything up to there goes on with the logs.
+  -- on_key calls f, and answers what it answers, or nil and an error that names the key which is selected.
+  local function on_key(k, f, ...)
+    local d = db
+    local good, reply = ppcall(f, k, ...)
+    if good then return reply end
+    if type_(reply) == 'table' then reply = reply.err end
+    return nil, {err = format('ERR anabranch: key %d:%s: %s', d, sub(k, 1, 256), tostring_(reply))}
+  end
+
+  -- position is where this region stands: all that it has, the newest frontier record of each origin, its own included, and how many
+  -- effects of each origin that is. A region that has merged everything up to there goes on with the logs.
   local function position(frontier)
     local contexts, all = {}, call('HGETALL', CONTEXT)
     for i = 1, #all, 2 do contexts[all[i]] = munpack(all[i + 1]) end
     contexts[origin] = E.read_frontier()
-    return mpack(frontier, contexts)
+    local counts = {[origin] = written}
+    for o in pairs_(frontier) do
+      if o ~= origin then
+        local _, count = E.newest_of(o)
+        counts[o] = count
+      end
+    end
+    return mpack(frontier, contexts, counts)
   end
 
   -- FCALL anabranch_states self limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
@@ -57,9 +73,15 @@ do
     local limit, bytes, replies = tonumber_(argv[2]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
     for i = 3, #argv - 1, 2 do
-      local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
+      local d, absent = match(argv[i], '^-?(%d+)$'), byte(argv[i], 1) == 45
+      if not d or E.reserved(argv[i + 1]) then return {err = 'ERR anabranch: malformed call'} end
       E.select(tonumber_(d))
-      local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
+      local state, failed = '+', nil
+      if not absent or call('EXISTS', argv[i + 1]) == 0 then state, failed = on_key(argv[i + 1], state_of) end
+      if failed then
+        E.finish()
+        return failed
+      end
       replies[#replies + 1] = state
       bytes = bytes + #state
       if bytes >= limit then break end
@@ -281,18 +303,26 @@ do
     end
   end
 
-  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that keys are
+  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that a key is
   -- gone although nothing says why, and what was here before the other region was met.
-  local function say_before(argv, states, joining)
+  local function say_before(k, state, joining)
+    local S = E.open(k)
+    if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
+    if joining then E.keep_own(k, state[2], state[3]) end
+  end
+
+  local function say_all_before(argv, states, joining)
+    local failed
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local S = E.open(argv[i + 1])
-      if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
-      if joining then E.keep_own(argv[i + 1], states[i][2], states[i][3]) end
+      local _, problem = on_key(argv[i + 1], say_before, states[i], joining)
+      failed = failed or problem
     end
-    if op == 0 then return end
-    E.finish()
-    E.begin(0)
+    if op > 0 then
+      E.finish()
+      E.begin(0)
+    end
+    return failed
   end
 
   -- lead_by keeps with a record that its key is ahead of the frontier. Keys of one call are ahead by the same, most of them.
@@ -390,19 +420,20 @@ do
     if not state then return false end
     if state == '' then return true, {w = {}}, {} end
     local good, rec, cells, last_id = ppcall(munpack, state)
-    if not good or type_(cells) ~= (type_(rec) == 'table' and 'table' or 'string') then return false end
+    if not good or not E.proper_state(rec, cells, last_id) then return false end
     return true, rec, cells, last_id
   end
 
   -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
   -- may go back for third regions, whose logs are applied again from there.
-  local function take_position(frontier, upto, contexts)
+  local function take_position(frontier, upto, contexts, counts)
     E.select(0)
     for o, at in pairs_(upto) do
       if o ~= origin and (whole or at > (frontier[o] or 0)) then
         frontier[o] = at
         call('HSET', FRONTIER, o, format('%.0f', at))
-        if at > tonumber_(call('HGET', NEWEST, o) or 0) then call('HSET', NEWEST, o, format('%.0f', at)) end
+        local was, had = E.newest_of(o)
+        if at > was then E.note_newest(o, at, counts[o] or had) end
         if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
       end
     end
@@ -456,9 +487,9 @@ do
     if refused then return refused end
     if argv[1] ~= origin then return 'epoch' end
     local from, progress, theirs = argv[2], argv[4], munpack(argv[6])
-    local upto, contexts
-    if progress == '' then upto, contexts = munpack(argv[5]) end
-    if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
+    local upto, contexts, counts
+    if progress == '' then upto, contexts, counts = munpack(argv[5]) end
+    if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
@@ -468,13 +499,17 @@ do
     local states = {}
     for i = 7, #argv, 3 do
       local read = {read_state(argv[i + 2])}
-      if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
+      if not find(argv[i], '^%d+$') or E.reserved(argv[i + 1]) or not read[1] then
+        return {err = 'ERR anabranch: the state of a key is none that a region gives'}
+      end
       states[i] = read
     end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
-    say_before(argv, states, argv[3] == 'joining')
+    local failed = say_all_before(argv, states, argv[3] == 'joining')
+    if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
+    if upto and E.too_many_origins(frontier, upto) then return {err = 'ERR anabranch: there are more epochs than can be'} end
     for _, at in pairs_(theirs) do
       if at > highest then highest = at end
     end
@@ -484,7 +519,11 @@ do
     for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      merge_key(argv[i + 1], read[2], read[3], read[4], theirs, frontier)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier)
+      if problem then
+        M.record(frontier) -- what was merged before stays
+        return problem
+      end
       E.stats.merged_keys = E.stats.merged_keys + 1
     end
     E.select(0)
@@ -493,7 +532,7 @@ do
       note_begin(from)
     else
       note_end(from, whole)
-      take_position(frontier, upto, contexts)
+      take_position(frontier, upto, contexts, counts)
       if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
     end

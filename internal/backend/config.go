@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,6 +24,10 @@ const (
 type Config struct {
 	// URL of the Redis: redis://[user:password@]host:port, rediss:// for TLS, or unix://. Names no database.
 	URL string
+
+	// TLS is the configuration of one new connection, where the URL asks for TLS. It is asked each time, so certificates may
+	// change. Nil: the URL's host as server name, and the system's authorities.
+	TLS func() *tls.Config
 
 	// Resolve returns the address of the primary at the moment, for a Redis that fails over. Nil: the URL's own.
 	Resolve func(ctx context.Context) (string, error)

@@ -47,6 +47,7 @@ type clusterSettings struct {
 	relays   bool
 	redis    []Option
 	flags    []string
+	flagsOf  []func(region string) []string
 	clocks   []time.Duration
 }
 
@@ -77,6 +78,11 @@ func WithFlags(flags ...string) ClusterOption {
 	return func(s *clusterSettings) { s.flags = append(s.flags, flags...) }
 }
 
+// WithFlagsOf adds arguments that are different in each region.
+func WithFlagsOf(flags func(region string) []string) ClusterOption {
+	return func(s *clusterSettings) { s.flagsOf = append(s.flagsOf, flags) }
+}
+
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
@@ -105,6 +111,9 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
 			proxy.args = append(c.serveArgs(region, proxy), set.flags...)
+			for _, flags := range set.flagsOf {
+				proxy.args = append(proxy.args, flags(region.Name)...)
+			}
 			t.Cleanup(proxy.cleanup)
 			proxy.Launch()
 		}

@@ -28,7 +28,12 @@ type Document struct {
 	Alarms        []string `json:"alarms,omitempty"`         // what somebody should look at: clocks, eviction
 	Alerts        []Alert  `json:"alerts,omitempty"`         // all that somebody should look at, with what it means and what to do
 
-	HeldBackBy map[string]time.Time `json:"collection_held_back_by,omitempty"` // regions for which metadata is kept, and since when
+	LostEffects    int64    `json:"lost_on_failover"`                 // effects of this region that fail-overs took and no region has, at least
+	MissingEffects int64    `json:"missing_after_failover,omitempty"` // and those of which that is not known yet
+	MissingAwaits  []string `json:"missing_until_heard_of,omitempty"` // because these have not said what they have
+
+	HeldBackBy    map[string]time.Time `json:"collection_held_back_by,omitempty"`    // regions for which metadata is kept, and since when
+	HeldBackBytes int64                `json:"collection_held_back_bytes,omitempty"` // about how much
 
 	Origin     string     `json:"origin"` // of this region's effects: region, shard, epoch
 	Epoch      int64      `json:"epoch"`  // its number; a later one begins when writes may have been lost

@@ -85,7 +85,8 @@ func (d *Document) addRegion(own syncer.RegionStatus) {
 		d.Epoch = origin.Counter()
 	}
 	d.WritesRefused, d.WritesHeld, d.Quarantined = own.Refuses, own.Held, own.Quarantined
-	d.Alarms, d.HeldBackBy = own.Alarms, own.HeldBackBy
+	d.Alarms, d.HeldBackBy, d.HeldBackBytes = own.Alarms, own.HeldBackBy, own.HeldBackBytes
+	d.LostEffects, d.MissingEffects, d.MissingAwaits = own.LostEffects, own.MissingEffects, own.MissingAwaits
 	d.Log = Log{
 		Entries: own.LogEntries, Bytes: own.LogBytes, LimitBytes: own.LogLimit, BacklogMinutes: own.BacklogMinutes, Trimmed: own.EntriesTrimmed,
 	}
