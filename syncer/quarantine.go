@@ -88,14 +88,14 @@ func (p *puller) reenter(ctx context.Context) error {
 	return p.engine.reenter(ctx, info.last, wrote)
 }
 
-// everWrote says whether this region may have effects of its own, in this epoch or an earlier one.
+// everWrote says whether this region may have effects of its own, in this epoch or in an earlier one that others know of.
 func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
 	info, err := s.engine.info(ctx)
 	if err != nil {
 		return false, err
 	}
-	newest, _, err := s.region.newest(ctx)
-	return info["last_effect"] != "0" || len(newest.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
+	frontier, err := s.region.frontier(ctx)
+	return info["last_effect"] != "0" || len(frontier.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
 // letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.
