@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -226,5 +227,35 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s: taken", name)
 		}
+	}
+}
+
+// What a peer has received is applied, though the link breaks: the region that sent it may be gone, and nobody else may have it.
+func TestWhatWasReceivedIsAppliedWhenTheLinkEnds(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	const calls, ops = 4000, 20
+	for i := range calls {
+		args := []any{"FCALL", crdtmeta.FuncWrite, 0, 0}
+		for j := range ops {
+			args = append(args, 4, "HSET", fmt.Sprint("key", j), fmt.Sprint(i), "v")
+		}
+		if err := a.rdb.Do(context.Background(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.run(peersOf(a, regions))
+	b.run(peersOf(b, regions), func(cfg *Config) { cfg.ChunkEntries = 1 })
+	eventually(t, "b has received more than it has applied", func() bool {
+		p := b.peer(a.name)
+		return p.State == StateStream && p.EntriesReceived > p.EntriesApplied
+	})
+	a.stop()
+	a.server.Kill()
+	eventually(t, "the link is down", func() bool { return b.peer(a.name).State == StateProbe })
+	if p := b.peer(a.name); p.EntriesApplied != p.EntriesReceived || p.EntriesApplied == 0 {
+		t.Errorf("%d entries are applied of %d received", p.EntriesApplied, p.EntriesReceived)
+	} else {
+		t.Logf("%d entries of %d", p.EntriesApplied, calls)
 	}
 }

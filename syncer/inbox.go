@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // inbox holds entries between the socket and the applier. Its bytes include those that the applier still has.
@@ -60,6 +61,28 @@ func (b *inbox) take(n int) []entry {
 	taken := b.entries[:n:n]
 	b.entries = b.entries[n:]
 	return taken
+}
+
+// settle waits until everything has been released, as long as something is now and then.
+func (b *inbox) settle(ctx context.Context, patience time.Duration) {
+	for {
+		room := b.room.next()
+		b.mu.Lock()
+		left := b.bytes
+		b.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		timer := time.NewTimer(patience)
+		select {
+		case <-room:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+		timer.Stop()
+	}
 }
 
 func (b *inbox) release(bytes int) {

@@ -110,6 +110,7 @@ func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 		if err == nil {
 			if last, _, err := l.published(ctx); err == nil {
 				l.collector.waits.adopt(last, l.peerNames(), time.Now())
+				l.loss.Store(&loss{last.LostEffects, last.MissingEffects, last.MissingAwaits})
 			}
 			return known, true
 		}

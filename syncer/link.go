@@ -43,8 +43,19 @@ func (l *link) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// receive fills the inbox. When the inbox is full it stops reading, and TCP stops the peer.
+// receive fills the inbox until the link ends. What has come by then is applied first: the region that sent it may have lost it, and
+// nobody else may have it.
 func (l *link) receive(ctx context.Context) error {
+	err := l.receiveAll(ctx)
+	l.inbox.settle(ctx, settlePatience)
+	return err
+}
+
+// settlePatience is how long nothing may happen to what has come before it is left to a new link.
+const settlePatience = 500 * time.Millisecond
+
+// receiveAll does not read while the inbox is full, and TCP stops the peer.
+func (l *link) receiveAll(ctx context.Context) error {
 	stream := &entryStream{limit: l.cfg.EntryBytes, last: l.start}
 	var state stateAnswer
 	for {

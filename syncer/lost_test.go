@@ -221,6 +221,9 @@ func TestPeersRememberHowMuchThereWas(t *testing.T) {
 	a.counted(b, 2+3)
 	before := a.origin()
 	a.stop()
+	for _, r := range regions[1:] {
+		eventually(t, "what was received is left behind", func() bool { return r.peer(a.name).State == StateProbe })
+	}
 	a.promote()
 	if err := a.arm(ctx); err != nil {
 		t.Fatal(err)

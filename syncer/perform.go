@@ -61,9 +61,7 @@ func (l *link) performApply(ctx context.Context, act action) error {
 	l.noteAhead(act.apply[:min(entries, len(act.apply))])
 	if entries > 0 {
 		l.view.raise(act.origin, answer.frontier)
-		if err := l.frames.write(verbAck, l.acknowledgement().AppendMsgpack(nil)); err != nil {
-			return err
-		}
+		_ = l.frames.write(verbAck, l.acknowledgement().AppendMsgpack(nil)) // reading ends the link
 	}
 	return err
 }

@@ -24,9 +24,7 @@ func (l *taken) beat(ctx context.Context, acknowledge func() crdtmeta.Frontier) 
 		if acknowledge != nil {
 			b.frontier = acknowledge()
 		}
-		if err := l.frames.writeBeat(l.clock.outgoing(b, l.redisClock.now())); err != nil {
-			return err
-		}
+		_ = l.frames.writeBeat(l.clock.outgoing(b, l.redisClock.now())) // reading ends the link
 		sleep(ctx, l.cfg.BeatInterval)
 	}
 	return ctx.Err()
