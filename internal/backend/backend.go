@@ -2,7 +2,6 @@ package backend
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +17,15 @@ type Backend struct {
 	opts    *redis.Options
 	library string
 	client  *redis.Client
-	control connections // of client
+	probe   *redis.Client // looks at the server, whatever it is
 
 	mu        sync.Mutex
 	lanes     map[laneKey]*Lane
 	private   map[*Lane]struct{}
 	server    Server
-	addr      string        // of the primary, at the last check
+	addr      string          // of the primary, as far as it is known
+	tenure    context.Context // of that server: see link
+	endTenure context.CancelFunc
 	ready     chan struct{} // closed while the server is ready
 	lifetime  context.Context
 	goroutine sync.WaitGroup
@@ -37,8 +38,9 @@ type Backend struct {
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
 
-	replica      atomic.Bool // the server said that it is one, at the last check
-	unsafePolicy atomic.Bool // the server may evict companions
+	refusal      atomic.Pointer[string] // what writes are told, where the server cannot be the primary; see WriteRefusal
+	fenced       atomic.Bool            // nobody confirms that the server is still the primary
+	unsafePolicy atomic.Bool            // the server may evict companions
 }
 
 type laneKey struct{ db, proto, index int }
@@ -79,16 +81,13 @@ func New(cfg Config) (*Backend, error) {
 		lifetime:   context.Background(),
 		suspicions: make(chan struct{}, 1),
 	}
-	quietOnce.Do(func() { redis.SetLogger(quiet{}) })
-	clientOpts := *opts
-	clientOpts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		conn, err := b.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return b.control.track(conn), nil
+	if cfg.Source == nil {
+		b.addr = opts.Addr
 	}
-	b.client = redis.NewClient(&clientOpts)
+	b.tenure, b.endTenure = context.WithCancel(context.Background())
+	quietOnce.Do(func() { redis.SetLogger(quiet{}) })
+	b.client = b.newClient(b.dialTrusted, requirePrimary)
+	b.probe = b.newClient(b.dial, nil)
 	return b, nil
 }
 
@@ -109,10 +108,12 @@ func (b *Backend) Run(ctx context.Context) error {
 		b.spawn(l)
 	}
 	b.mu.Unlock()
+	b.goroutine.Go(func() { b.followChanges(ctx) }) // ends with ctx
 	err := b.watch(ctx)
 	cancel()
 	b.goroutine.Wait()
 	b.client.Close()
+	b.probe.Close()
 	return err
 }
 
@@ -233,18 +234,8 @@ func (b *Backend) Suspect() {
 // Reconnect closes every connection, shared and of the control plane, after the primary moved. Everything in flight is
 // answered as lost.
 func (b *Backend) Reconnect() {
-	b.control.drop()
 	b.mu.Lock()
-	var lanes []*Lane
-	for _, l := range b.lanes {
-		lanes = append(lanes, l)
-	}
-	for l := range b.private {
-		lanes = append(lanes, l)
-	}
+	b.newTenure()
 	b.mu.Unlock()
-	for _, l := range lanes {
-		l.drop()
-	}
 	b.Suspect()
 }

@@ -1,0 +1,145 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Source says where the primary is, for a Redis that fails over.
+type Source interface {
+	// Primary never blocks. An error means that it is not known yet; once it was, it is the last one known.
+	Primary() (Primary, error)
+
+	// Changed has a value when there is another primary.
+	Changed() <-chan struct{}
+}
+
+// Primary is the server that takes writes, as far as its Source knows.
+type Primary struct {
+	Addr      string    // HOST:PORT
+	Confirmed time.Time // when the Source was last sure of it
+	Replicas  []string  // that could have been made primary since then, as INFO names them
+}
+
+// primary asks the Source, or takes the URL at its word.
+func (b *Backend) primary() (Primary, error) {
+	if b.cfg.Source == nil {
+		return Primary{Addr: b.opts.Addr}, nil
+	}
+	return b.cfg.Source.Primary()
+}
+
+// follow leaves the old primary when there is another. The old one may still answer, or stand still with its
+// connections open: nobody may be left waiting there.
+func (b *Backend) follow() (Primary, error) {
+	p, err := b.primary()
+	if err != nil {
+		return p, err
+	}
+	b.mu.Lock()
+	before := b.addr
+	b.addr = p.Addr
+	if before != "" && before != p.Addr {
+		b.newTenure()
+	}
+	b.mu.Unlock()
+	if before != "" && before != p.Addr {
+		b.cfg.Log.Info().Str("addr", p.Addr).Msg("the primary has moved")
+		b.setReady(false)
+	}
+	return p, nil
+}
+
+// followChanges acts on news of the Source at once: a check may be waiting for a server that stands still.
+func (b *Backend) followChanges(ctx context.Context) {
+	if b.cfg.Source == nil {
+		return
+	}
+	for {
+		select {
+		case <-b.cfg.Source.Changed():
+			_, _ = b.follow() // the next check shows the error
+			b.Suspect()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// newTenure ends every connection, and every attempt to make one. The lock must be held.
+func (b *Backend) newTenure() {
+	b.endTenure()
+	b.tenure, b.endTenure = context.WithCancel(context.Background())
+}
+
+func (b *Backend) currentTenure() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tenure
+}
+
+// link is a connection that ends with the tenure of the server it was made to: with the time for which that is the one to talk to.
+type link struct {
+	net.Conn
+	leave func() bool
+}
+
+// Close closes the connection, and has the tenure forget it.
+func (l *link) Close() error {
+	l.leave()
+	return l.Conn.Close()
+}
+
+// bare is the connection itself, for system calls.
+func bare(conn net.Conn) net.Conn {
+	if l, ok := conn.(*link); ok {
+		return l.Conn
+	}
+	return conn
+}
+
+// newClient returns a client whose connections end with the tenure.
+func (b *Backend) newClient(dial func(context.Context) (net.Conn, error), verify func(context.Context, *redis.Conn) error) *redis.Client {
+	opts := *b.opts
+	opts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	opts.OnConnect = verify
+	return redis.NewClient(&opts)
+}
+
+// dialTrusted leads only to a primary that nobody can have replaced.
+func (b *Backend) dialTrusted(ctx context.Context) (net.Conn, error) {
+	if b.fenced.Load() {
+		return nil, ErrUnconfirmed
+	}
+	return b.dial(ctx)
+}
+
+// requirePrimary looks at a new connection of the control plane: what leads to a replica would show what was.
+func requirePrimary(ctx context.Context, conn *redis.Conn) error {
+	text, err := conn.Info(ctx, "replication").Result()
+	if err == nil && infoField(text, "role") != "master" {
+		return ErrNotPrimary
+	}
+	if err != nil && !IsReply(err) {
+		return err
+	}
+	return nil // whoever uses the connection will see what is wrong
+}
+
+// recognize looks at the INFO of a new connection: it must lead to the very server that the engine was armed on. At an address there may
+// be another one by now.
+func (b *Backend) recognize(info string) error {
+	switch {
+	case infoField(info, "role") != "master":
+		return ErrNotPrimary
+	case infoField(info, "run_id") != b.Server().RunID:
+		return errOtherServer
+	}
+	return nil
+}
+
+var errOtherServer = errors.New("backend: another server answers at this address")

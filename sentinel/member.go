@@ -1,0 +1,105 @@
+package sentinel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// member is one Sentinel that is asked and listened to.
+type member struct {
+	cfg    *Config
+	addr   string
+	client *redis.Client
+	prod   chan struct{} // ask now
+	stop   context.CancelFunc
+}
+
+// report is what came of asking one Sentinel.
+type report struct {
+	from   *member
+	answer answer
+	err    error
+}
+
+func newMember(cfg *Config, addr string) *member {
+	return &member{cfg: cfg, addr: addr, client: cfg.client(addr), prod: make(chan struct{}, 1)}
+}
+
+// ask asks once.
+func (m *member) ask(ctx context.Context) report {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	defer cancel()
+	at := time.Now()
+	a, err := ask(ctx, m.client, m.addr, m.cfg.Name)
+	a.at = at
+	return report{m, a, err}
+}
+
+// poll asks again and again until ctx ends.
+func (m *member) poll(ctx context.Context, reports chan<- report) {
+	for ctx.Err() == nil {
+		r := m.ask(ctx)
+		select {
+		case reports <- r:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-m.prod:
+		case <-time.After(m.cfg.PollInterval):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// askSoon has poll ask at once.
+func (m *member) askSoon() {
+	select {
+	case m.prod <- struct{}{}:
+	default:
+	}
+}
+
+// listen calls heard when the Sentinel announces that the primary has moved, until ctx ends.
+func (m *member) listen(ctx context.Context, heard func()) {
+	for ctx.Err() == nil {
+		m.listenOnce(ctx, heard)
+		select {
+		case <-time.After(m.cfg.PollInterval):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// quietPolls is after how many intervals without a message the connection is tried.
+const quietPolls = 3
+
+// listenOnce listens until the connection ends, or does not even answer a PING.
+func (m *member) listenOnce(ctx context.Context, heard func()) {
+	messages := m.client.Subscribe(ctx, "+switch-master")
+	defer context.AfterFunc(ctx, func() { messages.Close() })()
+	defer messages.Close()
+	for asked := false; ; {
+		message, err := messages.ReceiveTimeout(ctx, quietPolls*m.cfg.PollInterval)
+		var late net.Error
+		switch {
+		case errors.As(err, &late) && late.Timeout() && !asked && ctx.Err() == nil:
+			if messages.Ping(ctx) != nil {
+				return
+			}
+			asked = true
+			continue
+		case err != nil:
+			return
+		}
+		asked = false
+		if said, is := message.(*redis.Message); is && strings.HasPrefix(said.Payload, m.cfg.Name+" ") {
+			heard()
+		}
+	}
+}
