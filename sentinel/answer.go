@@ -37,12 +37,11 @@ func ask(ctx context.Context, client *redis.Client, addr, name string) (answer, 
 	others := pipe.Do(ctx, "SENTINEL", "SENTINELS", name)
 	replicas := pipe.Do(ctx, "SENTINEL", "REPLICAS", name)
 	_, err := pipe.Exec(ctx)
-	if where.Err() == redis.Nil {
+	switch failed := primary.Err(); {
+	case failed != nil && strings.Contains(failed.Error(), "No such master"):
 		return answer{}, errUnknownPrimary
-	}
-	var said redis.Error
-	if err != nil && !errors.As(err, &said) {
-		return answer{}, err
+	case err != nil && where.Val() == nil:
+		return answer{}, err // the connection broke, or nobody was let in
 	}
 	a := answer{id: addr}
 	if id, err := myID.Text(); err == nil && id != "" {

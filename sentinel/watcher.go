@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Primary is where to find the server that takes writes.
@@ -30,6 +32,7 @@ func New(cfg Config) (*Watcher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	logging.Disable() // it would write to standard error about every attempt to reach a Sentinel that is down
 	return &Watcher{cfg: cfg, changed: make(chan struct{}, 1), trouble: errNobodyYet}, nil
 }
 

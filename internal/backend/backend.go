@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"anabranch/crdtmeta"
 )
@@ -85,18 +86,11 @@ func New(cfg Config) (*Backend, error) {
 		b.addr = opts.Addr
 	}
 	b.tenure, b.endTenure = context.WithCancel(context.Background())
-	quietOnce.Do(func() { redis.SetLogger(quiet{}) })
+	logging.Disable() // whoever calls the client library gets its errors, and reports them
 	b.client = b.newClient(b.dialTrusted, requirePrimary)
 	b.probe = b.newClient(b.dial, nil)
 	return b, nil
 }
-
-// quiet keeps the client library from writing to standard error: whoever calls it gets its errors, and reports them.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
-
-var quietOnce sync.Once
 
 // Run prepares the server, watches it, and carries lanes, until ctx ends. It returns early only when the server cannot be
 // used at all and never could. It must outlive whoever submits: end it after the proxy.
