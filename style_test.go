@@ -30,8 +30,9 @@ var layers = map[string][]string{
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
+	"sentinel":               {},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

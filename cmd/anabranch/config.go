@@ -34,6 +34,7 @@ type config struct {
 	BackendConnections int
 	BackendQueue       int64 // bytes
 	BackendHold        time.Duration
+	FenceAfter         time.Duration
 	ShutdownTime       time.Duration
 
 	PeerWindow  int64 // bytes
@@ -72,6 +73,7 @@ func defaultConfig() config {
 		BackendConnections: 1,
 		BackendQueue:       8 << 20,
 		BackendHold:        3 * time.Second,
+		FenceAfter:         5 * time.Second,
 		ShutdownTime:       5 * time.Second,
 
 		PeerWindow:  8 << 20,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,6 +17,7 @@ import (
 
 	"anabranch/internal/backend"
 	"anabranch/proxy"
+	"anabranch/sentinel"
 	"anabranch/syncer"
 	"anabranch/translate"
 )
@@ -41,6 +43,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 type service struct {
 	config  config
 	runID   string
+	primary *sentinel.Watcher // nil: --redis is an address
 	backend *backend.Backend
 	syncer  *syncer.Syncer
 	proxy   *proxy.Server
@@ -51,7 +54,14 @@ type service struct {
 func newService(c config, log zerolog.Logger) (*service, error) {
 	s := &service{config: c, runID: newRunID()}
 	var err error
-	if s.backend, err = backend.New(backendConfig(c, log)); err != nil {
+	backendConfig := backendConfig(c, log)
+	if s.primary, err = newWatcher(c, log); err != nil {
+		return nil, fmt.Errorf("sentinel: %w", err)
+	}
+	if s.primary != nil {
+		backendConfig.Source = primarySource{s.primary}
+	}
+	if s.backend, err = backend.New(backendConfig); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
 	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
@@ -75,7 +85,7 @@ func (s *service) run(ctx context.Context) error {
 	backendCtx, endBackend := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackend()
 	backendEnded := make(chan error, 1)
-	go func() { backendEnded <- s.backend.Run(backendCtx) }() // ends with endBackend, or because Redis cannot be used
+	go func() { backendEnded <- s.runBackend(backendCtx) }() // ends with endBackend, or because Redis cannot be used
 
 	front, ctx := errgroup.WithContext(ctx)
 	front.Go(func() error { return s.proxy.Run(ctx) })
@@ -99,6 +109,19 @@ func (s *service) run(ctx context.Context) error {
 	return err
 }
 
+// runBackend keeps the way to Redis, and to the Sentinels that know where it is.
+func (s *service) runBackend(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	if s.primary != nil {
+		watching.Go(func() { _ = s.primary.Run(ctx) }) // ends with ctx
+	}
+	err := s.backend.Run(ctx)
+	end()
+	watching.Wait()
+	return err
+}
+
 func backendConfig(c config, log zerolog.Logger) backend.Config {
 	b := backend.DefaultConfig()
 	b.URL = c.Redis.full
@@ -109,6 +132,7 @@ func backendConfig(c config, log zerolog.Logger) backend.Config {
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold
+	b.FenceAfter = c.FenceAfter
 	b.Log = log.With().Str("part", "backend").Logger()
 	return b
 }

@@ -1,0 +1,169 @@
+package sentinel
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"anabranch/internal/redistest"
+)
+
+// standing is what became of a write.
+type standing int
+
+const (
+	unknown  standing = iota // no answer, or an error that does not say that nothing was done
+	doubtful                 // acknowledged, and then the server failed: nobody has promised that it has it
+	safe                     // acknowledged and replicated, or acknowledged by a server that did not fail
+)
+
+// write is one unique write and its standing.
+type write struct {
+	cell     string // where it is found: key, or key/element
+	counter  string // moved by one together with it, in the same step; may be empty
+	standing standing
+}
+
+// ledger keeps what the writers of one region were told. All its methods may be called by several goroutines.
+//
+//	acked ──replicated──► safe
+//	  └──the server fails──► doubtful
+type ledger struct {
+	mu      sync.Mutex
+	writes  []*write
+	open    []*write // acknowledged since the last replication or failure
+	failing bool     // the server is failing at this moment
+}
+
+// unknown takes a write that was not acknowledged.
+func (l *ledger) unknown(w *write) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writes = append(l.writes, w)
+}
+
+// acked takes an acknowledged write.
+func (l *ledger) acked(w *write) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.standing = doubtful
+	l.writes = append(l.writes, w)
+	if !l.failing {
+		l.open = append(l.open, w)
+	}
+}
+
+// fail is called before the server fails, and recovered when writes are taken again: what is acknowledged between the two may be by either
+// server.
+func (l *ledger) fail() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failing, l.open = true, nil
+}
+
+func (l *ledger) recovered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failing = false
+}
+
+// mark begins a replication: what it returns may be passed to replicated once everything acknowledged before is.
+func (l *ledger) mark() []*write {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open[:len(l.open):len(l.open)]
+}
+
+// replicated makes what was marked safe, even if the server has failed in between.
+func (l *ledger) replicated(marked []*write) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range marked {
+		w.standing = safe
+	}
+	if len(l.open) >= len(marked) && len(marked) > 0 && l.open[0] == marked[0] {
+		l.open = l.open[len(marked):]
+	}
+}
+
+// tally is what a check has counted.
+type tally struct {
+	safe, doubtful, unknown int
+	lost                    int // doubtful writes that are not there
+	happened                int // unknown ones that are there
+}
+
+func (n tally) String() string {
+	return fmt.Sprintf("%d writes acknowledged and replicated, %d acknowledged when the server failed, of which %d are lost; %d without an acknowledgement, of which %d happened",
+		n.safe, n.doubtful, n.lost, n.unknown, n.happened)
+}
+
+// check compares the ledger with what the regions show in the end.
+func (l *ledger) check(t testing.TB, space redistest.Keyspace) (n tally) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cells := space.Cells()
+	complaints := 0
+	complain := func(format string, args ...any) {
+		if complaints++; complaints <= 20 {
+			t.Errorf(format, args...)
+		}
+	}
+	counted := map[string]int{}
+	for _, w := range l.writes {
+		_, there := cells[w.cell]
+		if there && w.counter != "" {
+			counted[w.counter]++
+		}
+		switch {
+		case w.standing == safe && !there:
+			complain("%s was acknowledged and replicated, and is lost", w.cell)
+		case w.standing == doubtful && !there:
+			n.lost++
+		case w.standing == unknown && there:
+			n.happened++
+		}
+		switch w.standing {
+		case safe:
+			n.safe++
+		case doubtful:
+			n.doubtful++
+		default:
+			n.unknown++
+		}
+	}
+	// A counter moves with a mark in one step, so it shows exactly as many steps as there are marks: neither fewer nor more.
+	for counter, want := range counted {
+		if got, err := strconv.Atoi(cells[counter]); err != nil || got != want {
+			complain("%s holds %q, and %d writes moved it", counter, cells[counter], want)
+		}
+	}
+	for key, entry := range space {
+		if entry.Type != "list" {
+			continue
+		}
+		seen := map[string]bool{}
+		for _, element := range entry.Elements() {
+			if seen[element] {
+				complain("%s holds %s twice", key, element)
+			}
+			seen[element] = true
+		}
+	}
+	if complaints > 20 {
+		t.Errorf("and %d more", complaints-20)
+	}
+	return n
+}
+
+func isRefusal(text string) bool {
+	for _, code := range []string{"LOADING ", "READONLY ", "NOREPLICAS "} {
+		if strings.HasPrefix(text, code) {
+			return true
+		}
+	}
+	return false
+}
