@@ -55,7 +55,7 @@ func (n *node) merge(f failer, from int, mode, upto string, s states) {
 	if upto != "" {
 		progress = ""
 	}
-	words := []string{"FCALL", crdtmeta.FuncMerge, "0", strconv.Itoa(from), mode, progress, upto, s.vector}
+	words := []string{"FCALL", crdtmeta.FuncMerge, "0", n.origin.String(), strconv.Itoa(from), mode, progress, upto, s.vector}
 	for i, key := range s.keys {
 		words = append(words, strconv.Itoa(s.db), key, s.each[i])
 	}

@@ -67,10 +67,10 @@ func (s *session) userName() string {
 	return s.user.Name()
 }
 
-// permitted checks a well-formed command of scan.Args against the user's rules, and answers it when they forbid it.
-func (s *session) permitted(cmd *translate.Command) bool {
+// denial is the error of a command that the user may not run, or "".
+func (s *session) denial(cmd *translate.Command) string {
 	if s.directory == nil || s.user.Unlimited() {
-		return true
+		return ""
 	}
 	args := s.scan.Args
 	refusal := s.user.SortRefusal(cmd, args)
@@ -81,10 +81,7 @@ func (s *session) permitted(cmd *translate.Command) bool {
 	if verdict := s.check(cmd, args, context); verdict.Reason != acl.Allowed {
 		refusal = verdict.Error(cmd)
 	}
-	if refusal != "" {
-		s.replyError(refusal)
-	}
-	return refusal == ""
+	return refusal
 }
 
 // The context of a command in the log of denials.

@@ -84,15 +84,12 @@ func (s *session) carryOut(plan *translate.Plan, from, to int) bool {
 	case translate.Script:
 		return s.script(plan)
 	case translate.Refused:
-		if s.tx != nil {
-			s.refusedInMulti(plan)
-		}
 		if plan.Command == nil && isAttack(args[0]) {
 			s.ending = true
 			s.direct = s.direct[:0] // the errors that the lines before have led to
 			return true
 		}
-		s.replyError(plan.Err)
+		s.refuse(plan.Command, plan.Err)
 	default:
 		return s.special(plan)
 	}
@@ -193,37 +190,61 @@ func (s *session) watchOut() {
 		s.server.alert.Load() || !s.server.cfg.Backend.Serving()
 }
 
-// allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it. The checks
-// come in Redis's order.
+// allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.
 func (s *session) allowed(plan *translate.Plan) bool {
+	refusal := s.refusal(plan)
+	if refusal == "" {
+		return true
+	}
+	s.refuse(plan.Command, refusal)
+	s.passSkip()
+	return false
+}
+
+// refusal is the error by which that state forbids the command, or "". The checks come in Redis's order.
+func (s *session) refusal(plan *translate.Plan) string {
 	cmd := plan.Command
 	always := cmd != nil && cmd.Flags&translate.FlagNoAuth != 0 // AUTH, HELLO, QUIT, RESET
 	if cmd == nil || !strings.HasPrefix(cmd.Name, "CLIENT ") {
 		s.tracking.caching = false
 	}
+	if plan.Malformed {
+		return ""
+	}
+	if s.isGuest() && !always {
+		return errNoAuth
+	}
+	if denial := s.denial(cmd); denial != "" {
+		return denial
+	}
 	switch {
-	case plan.Malformed:
-		return true
-	case s.isGuest() && !always:
-		s.replyError(errNoAuth)
-	case !s.permitted(cmd):
 	case s.subs.count() > 0 && s.proto == resp.RESP2 && plan.Class != translate.Refused && !allowedSubscribed(cmd):
-		s.replyError(fmt.Sprintf(errSubscribed, cmd.FullName()))
+		return fmt.Sprintf(errSubscribed, cmd.FullName())
 	case s.directory == nil && !always && cmd.Flags&translate.FlagAdmin != 0, // who may is not known yet
 		!always && needsBackend(plan) && (s.directory == nil || !s.server.cfg.Backend.Serving()):
 		if refusal := s.server.cfg.Backend.WriteRefusal(); refusal != "" && cmd.Flags&translate.FlagWrite != 0 {
-			s.replyError(refusal)
-		} else {
-			s.replyError(s.server.unavailable())
+			return refusal
 		}
+		return s.server.unavailable()
 	case s.monitoring && (cmd.Flags&translate.FlagReadOnly != 0 || mayReplicate(cmd)):
-		s.replyError(errMonitorKeys)
-	default:
-		return true
+		return errMonitorKeys
+	}
+	return ""
+}
+
+// refuse answers a command with an error. EXEC ends its transaction all the same: what comes next must not be queued.
+func (s *session) refuse(cmd *translate.Command, text string) {
+	if cmd != nil && cmd == commandExec {
+		if s.tx != nil {
+			s.endMulti()
+			s.forgetWatched()
+		}
+		if !strings.HasPrefix(text, "EXECABORT") {
+			text = fmt.Sprintf(errExecAbortReason, text)
+		}
 	}
 	s.spoil()
-	s.passSkip()
-	return false
+	s.replyError(text)
 }
 
 // needsBackend tells what only the server behind us can answer. PING is among it: it tells clients and load balancers
@@ -235,6 +256,8 @@ func needsBackend(plan *translate.Plan) bool {
 	}
 	switch plan.Command.Name {
 	case "CRDT HELP", "CRDT INFO", "CRDT PEERS", "CRDT STATUS", "INFO":
+		return false
+	case "MULTI", "EXEC", "DISCARD": // what is between them is refused, or has its answer when it is carried out
 		return false
 	}
 	return true

@@ -96,15 +96,6 @@ func (s *session) spoil() {
 	}
 }
 
-// refusedInMulti deals with the effect of a refused command on a transaction. A wrong EXEC ends it.
-func (s *session) refusedInMulti(plan *translate.Plan) {
-	s.spoil()
-	if plan.Command == commandExec {
-		s.endMulti()
-		s.forgetWatched()
-	}
-}
-
 func (s *session) multi([][]byte) {
 	if s.tx != nil {
 		s.replyError(errNestedMulti)

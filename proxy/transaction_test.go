@@ -207,3 +207,33 @@ func logLength(r *rig) int {
 	}
 	return n
 }
+
+// EXEC that is refused ends the transaction, whatever the reason: what the client sends next must not be queued.
+func TestRefusedExecEndsTheTransaction(t *testing.T) {
+	r := start(t, func(c *Config) {})
+	begun, later, denied, admin := r.dial(), r.dial(), r.dial(), r.dial()
+	admin.want("ACL SETUSER u on nopass allkeys allcommands", "+OK\r\n")
+	denied.want("AUTH u x", "+OK\r\n")
+	denied.want("MULTI", "+OK\r\n")
+	denied.want("SET k 1", "+QUEUED\r\n")
+	admin.want("ACL SETUSER u -exec", "+OK\r\n")
+	denied.want("EXEC", "-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' command\r\n")
+	denied.want("EXISTS k", ":0\r\n")
+	begun.want("MULTI", "+OK\r\n")
+	begun.want("SET k 1", "+QUEUED\r\n")
+	r.redis.Kill()
+	eventually(t, "the proxy knows", func() bool { return strings.HasPrefix(later.do("PING"), "-LOADING") })
+	if reply := begun.do("EXEC"); !strings.HasPrefix(reply, "-LOADING") {
+		t.Errorf("EXEC: %s", reply)
+	}
+	begun.want("DISCARD", "-ERR DISCARD without MULTI\r\n")
+	later.want("MULTI", "+OK\r\n")
+	if reply := later.do("SET k 2"); !strings.HasPrefix(reply, "-LOADING") {
+		t.Errorf("SET: %s", reply)
+	}
+	later.want("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n")
+	later.want("DISCARD", "-ERR DISCARD without MULTI\r\n")
+	r.redis.Restart()
+	eventually(t, "the proxy serves", func() bool { return later.do("PING") == "+PONG\r\n" })
+	begun.want("EXISTS k", ":0\r\n")
+}

@@ -133,16 +133,21 @@ func (e engine) position(ctx context.Context) (string, error) {
 	return replies[0], nil
 }
 
+// The answers of the engine to a merge. With any other one nothing was done, and it says why.
+const (
+	mergeTaken = "ok"
+	mergeEpoch = "epoch" // the region is not in the epoch self any more
+)
+
 // merge joins keys with their states in region from, whose vector is theirs. progress is kept in the same step; "" ends the
-// merge at the position upto. held says that the region is paused: nothing was done.
-func (e engine) merge(ctx context.Context, from int, mode, progress, upto, theirs string, keys []keyState) (held bool, err error) {
-	args := make([]any, 0, 8+3*len(keys))
-	args = append(args, "FCALL", crdtmeta.FuncMerge, 0, from, mode, progress, upto, theirs)
+// merge at the position upto.
+func (e engine) merge(ctx context.Context, self crdtmeta.Origin, from int, mode, progress, upto, theirs string, keys []keyState) (answer string, err error) {
+	args := make([]any, 0, 9+3*len(keys))
+	args = append(args, "FCALL", crdtmeta.FuncMerge, 0, self.String(), from, mode, progress, upto, theirs)
 	for _, key := range keys {
 		args = append(args, key.db, key.key, key.state)
 	}
-	answer, err := e.rdb.Do(ctx, args...).Text()
-	return answer == "paused", err
+	return e.rdb.Do(ctx, args...).Text()
 }
 
 // state reads the value and metadata of a key in the engine's own form.

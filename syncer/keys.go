@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, cut, shipped, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, ahead, cut, shipped, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -32,6 +32,7 @@ func newKeys(prefix string) keys {
 		reentry:     prefix + "reentry",
 		roster:      prefix + "roster",
 		sweep:       prefix + "sweep",
+		ahead:       prefix + "ahead",
 		cut:         prefix + "cut",
 		shipped:     prefix + "shipped",
 		ttl:         prefix + "ttl",

@@ -65,6 +65,10 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	claims := &claims{}
+	tasks.Go(func() {
+		l.every(ctx, l.cfg.RelayAfter, func(ctx context.Context) error { return claims.look(ctx, l) })
+	})
 	evictions := &evictions{}
 	tasks.Go(func() {
 		l.every(ctx, l.cfg.StatusInterval, func(ctx context.Context) error { return evictions.look(ctx, l) })

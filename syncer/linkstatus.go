@@ -151,6 +151,23 @@ func (s *linkStatus) heard(b beat) {
 	}
 }
 
+// frontierNow is how far that region is, and its id, 0 as long as it is not known. It is nil unless the region's log is followed now and it
+// has said so within that time.
+func (s *linkStatus) frontierNow(within time.Duration) (id int, frontier crdtmeta.Frontier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.State.up() && s.status.State != StateMerge && time.Since(s.status.Heard) < within {
+		frontier = s.frontier
+	}
+	return s.status.ID, frontier
+}
+
+func (s *linkStatus) regionID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status.ID
+}
+
 func (s *linkStatus) applied(entries int, origin crdtmeta.Origin, t crdtmeta.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

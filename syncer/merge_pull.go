@@ -171,9 +171,8 @@ func (m *merging) receive(ctx context.Context) error {
 
 func (m *merging) beat(ctx context.Context) error {
 	for ctx.Err() == nil {
-		self, err := m.region.origin(ctx)
-		if err == nil && self != m.self {
-			return fmt.Errorf("our own region began epoch %s", self.Epoch)
+		if err := m.region.stillIn(ctx, m.self); err != nil {
+			return err
 		}
 		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, m.redisClock.now())); err != nil {
 			return err
@@ -194,12 +193,14 @@ func (m *merging) next(ctx context.Context) (piece, error) {
 	}
 }
 
+const emptyVector = "\x80" // in msgpack
+
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
 	// The engine ends a merge of everything only once: as long as it is noted.
-	if err := hashSet.Run(ctx, m.cfg.Redis, []string{m.keys.merges}, formatID(m.id), m.progress.text()).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+	if err := m.call(ctx, m.progress.text(), emptyVector, nil); err != nil {
+		return err
 	}
 	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
 	db, cursor := 0, uint64(0)
@@ -213,7 +214,7 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
-	return m.call(ctx, "", "\x80", nil)
+	return m.call(ctx, "", emptyVector, nil)
 }
 
 func (m *merging) takeTheirs(ctx context.Context) error {
@@ -361,15 +362,18 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 	delay, said := m.cfg.RetryMin, ""
 	for ctx.Err() == nil {
 		began := time.Now()
-		held, err := m.engine.merge(ctx, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
+		answer, err := m.engine.merge(ctx, m.self, m.id, m.progress.Mode, progress, string(m.offer.Position), vector, keys)
 		took := time.Since(began)
-		if err == nil && !held {
+		switch answer {
+		case mergeEpoch:
+			return errOwnEpoch
+		case mergeTaken:
 			m.adapt(len(keys), took)
 			m.show("")
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))
 			return ctx.Err()
 		}
-		cause := "paused"
+		cause := answer
 		if err != nil {
 			if cause = plain(err); classify(err) == failureUnarmed {
 				if err := m.armed.run(ctx); err != nil {

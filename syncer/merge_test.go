@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -120,6 +121,38 @@ func TestAMergeBrokenOffInItsLastPhaseTakesWhatChangedMeanwhile(t *testing.T) {
 	if b.get("later") != "1" || b.get("gone") != "" {
 		t.Errorf("later is %q, gone is %q", b.get("later"), b.get("gone"))
 	}
+}
+
+// A Redis that comes back in the middle of a merge with data from before it has lost what was merged: all of it is taken again.
+func TestAMergeGoesOnOnlyFromWhatTheServerStillHas(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	pipe := a.rdb.Pipeline()
+	for i := range 20_000 {
+		pipe.Set(ctx, fmt.Sprint("old", i), i, 0)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.run(peersOf(a, regions), smallBacklog)
+	for i := range 4000 {
+		a.write(fmt.Sprintf("SET more%d v", i))
+	}
+	eventually(t, "a has trimmed its beginning", func() bool {
+		info, err := a.region.history(ctx)
+		return err == nil && !info.whole
+	})
+	if err := errors.Join(b.arm(ctx), b.rdb.Save(ctx).Err()); err != nil {
+		t.Fatal(err)
+	}
+	b.run(peersOf(b, regions))
+	eventually(t, "part of it is merged", func() bool { return b.rdb.DBSize(ctx).Val() > 3000 })
+	b.server.Kill()
+	b.server.Restart()
+	eventually(t, "b has merged", func() bool { return b.counters.mergesDone.Load() > 0 })
+	synced(t, a, b)
+	sameData(t, a, b)
 }
 
 // sameData fails unless all regions show the same keys.

@@ -18,7 +18,10 @@ type region struct {
 	me   Region
 }
 
-var errOwnData = errors.New("the data in Redis belongs to another region")
+var (
+	errOwnData  = errors.New("the data in Redis belongs to another region")
+	errOwnEpoch = errors.New("our own region began another epoch")
+)
 
 // selfRecord is the part of crdt:self that matters here.
 type selfRecord struct {
@@ -43,6 +46,15 @@ func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
 	}
 	origin, _, err := r.parseSelf(body)
 	return origin, err
+}
+
+// stillIn fails when our own region began a new epoch: its Redis may have lost what we acknowledged. That Redis does not answer is
+// the business of others.
+func (r region) stillIn(ctx context.Context, self crdtmeta.Origin) error {
+	if now, err := r.origin(ctx); err == nil && now != self {
+		return errOwnEpoch
+	}
+	return nil
 }
 
 func (r region) parseSelf(body []byte) (origin crdtmeta.Origin, born string, err error) {

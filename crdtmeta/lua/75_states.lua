@@ -273,7 +273,7 @@ do
   -- say_evicted removes, by an effect, keys whose data is gone although nothing says why: that is to be said before the other
   -- region's effects are here, which it has not seen.
   local function say_evicted(argv)
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
       local S = E.open(argv[i + 1])
       if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
@@ -403,23 +403,25 @@ do
     end
   end
 
-  -- FCALL anabranch_merge from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge, of
-  -- everything only if there is progress or a key.
+  -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
+  -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
+  -- came back without part of that is in another epoch.
   function E.merge_states(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    local from, progress, theirs = argv[1], argv[3], munpack(argv[5])
+    if argv[1] ~= origin then return 'epoch' end
+    local from, progress, theirs = argv[2], argv[4], munpack(argv[6])
     local upto, contexts
-    if progress == '' then upto, contexts = munpack(argv[4]) end
+    if progress == '' then upto, contexts = munpack(argv[5]) end
     if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
-    whole = argv[2] == 'whole'
+    whole = argv[3] == 'whole'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
-    if whole and progress == '' and #argv < 8 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
+    if whole and progress == '' and #argv < 9 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
     -- Everything is read before the first of it changes anything.
     local states = {}
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       local read = {read_state(argv[i + 2])}
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
@@ -434,7 +436,7 @@ do
     if highest >= t then t = highest + 1 end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
-    for i = 6, #argv, 3 do
+    for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
       merge_key(argv[i + 1], read[2], read[3], read[4], theirs, frontier)

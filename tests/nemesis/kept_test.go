@@ -142,11 +142,15 @@ func (c *client) markTogether() deed {
 	for i, value := range []string{"", "v", "", "v"} {
 		c.ledger.announce(cells[i], value)
 	}
+	doubtful := c.doubtful[c.home].holds()
 	return transaction(func(o outcome) {
 		for _, cell := range cells {
 			c.ledger.mark(cell, o)
 		}
-		c.ledger.together(cells)
+		// Of what a server has lost, a merge that was under way may have brought a part elsewhere.
+		if !doubtful && !c.doubtful[c.home].holds() {
+			c.ledger.together(cells)
+		}
 	}, []string{"SADD", "set" + hot, u}, []string{"HSET", "hash" + hot, u, "v"}, []string{"RPUSH", "list" + hot, u}, []string{"SET", "own-" + u, "v"})
 }
 

@@ -1,0 +1,157 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// claims are effects that only merged keys have.
+//
+//	A   e ────────────L- - - - - -x      its Redis comes back without what is behind L, and begins another epoch
+//	B   frontier of e ┘  keys ahead └──  a merge from A had brought some keys as they were at x, and broke off
+//
+// No log has what is between L and x, so no frontier would ever cover what these keys are ahead by, and what B does to them
+// would wait for it in other regions. When everybody knows that e is over, and nobody has more of it than we do, we
+// say that we have it up to x: others then take these keys by a merge, as they take any orphans. What did not come with the keys
+// is lost with the server.
+type claims struct {
+	since map[crdtmeta.Origin]time.Time
+}
+
+// look claims what is due. Of several regions that could claim, one goes first: others have a longer time to wait, which begins
+// anew with its claim.
+func (c *claims) look(ctx context.Context, l *leader) error {
+	pending, err := l.aheadBeyond(ctx)
+	if err != nil || len(pending) == 0 {
+		clear(c.since)
+		return err
+	}
+	self, err := l.region.origin(ctx)
+	if err != nil {
+		return err
+	}
+	others, before, err := l.told(ctx)
+	if err != nil {
+		return err
+	}
+	ours, now, due := l.view.snapshot(), time.Now(), crdtmeta.Frontier{}
+	for origin, t := range pending {
+		if others == nil || !over(origin, self, ours[origin], others, l.removedIDs()) {
+			delete(c.since, origin)
+			continue
+		}
+		if c.since == nil {
+			c.since = map[crdtmeta.Origin]time.Time{}
+		}
+		if began, noted := c.since[origin]; !noted {
+			c.since[origin] = now
+		} else if now.Sub(began) > time.Duration(1+before)*2*l.cfg.RelayAfter {
+			due[origin] = t
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	position := append(due.AppendMsgpack(nil), emptyVector...)
+	answer, err := l.engine.merge(ctx, self, 0, mergeChanges, "", string(position), emptyVector, nil)
+	if err != nil || answer != mergeTaken {
+		return err
+	}
+	for origin, t := range due {
+		l.cfg.Log.Warn().Stringer("epoch", origin).Stringer("after", ours[origin]).Stringer("upto", t).
+			Msg("a region has lost effects that only keys merged from it still show: they go on from here")
+	}
+	return l.view.load(ctx, l.region.frontier)
+}
+
+// aheadBeyond is what keys are ahead of the frontier by, but for what a merge that is not over may still bring.
+func (l *leader) aheadBeyond(ctx context.Context) (crdtmeta.Frontier, error) {
+	count, err := l.cfg.Redis.HLen(ctx, l.keys.ahead).Result()
+	if err != nil || count == 0 {
+		return nil, err
+	}
+	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
+	if err != nil {
+		return nil, err
+	}
+	for _, link := range l.links {
+		if slices.Contains(merging, formatID(link.regionID())) {
+			return nil, nil
+		}
+	}
+	frontier, err := l.region.frontier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	beyond := crdtmeta.Frontier{}
+	for cursor := uint64(0); ; {
+		var page []string
+		if page, cursor, err = l.cfg.Redis.HScan(ctx, l.keys.ahead, cursor, "", 1000).Result(); err != nil {
+			return nil, err
+		}
+		for i := 1; i < len(page); i += 2 {
+			vector, err := crdtmeta.DecodeFrontier([]byte(page[i]))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.keys.ahead, err)
+			}
+			for origin, t := range vector {
+				if t > frontier[origin] {
+					beyond.Raise(origin, t)
+				}
+			}
+		}
+		if cursor == 0 {
+			return beyond, nil
+		}
+	}
+}
+
+// told is how far every other region is, by its id, as it says now; nil while one says nothing. Regions in quarantine do not count. before is how
+// many have a lower id than we.
+func (l *leader) told(ctx context.Context) (others map[int]crdtmeta.Frontier, before int, err error) {
+	apart, err := l.cfg.Redis.HKeys(ctx, l.keys.quarantined).Result()
+	if err != nil {
+		return nil, 0, err
+	}
+	others = map[int]crdtmeta.Frontier{}
+	for _, link := range l.links {
+		id, frontier := link.frontierNow(l.cfg.SilenceLimit)
+		if id != 0 && slices.Contains(apart, formatID(id)) {
+			continue
+		}
+		if frontier == nil {
+			return nil, 0, nil
+		}
+		others[id] = frontier
+		if id < l.cfg.Region.ID {
+			before++
+		}
+	}
+	return others, before, nil
+}
+
+// over says whether every other region knows that an epoch has ended, and has no more of it than we do.
+func over(epoch, self crdtmeta.Origin, ours crdtmeta.Time, others map[int]crdtmeta.Frontier, removed []int) bool {
+	if epoch == self {
+		return false
+	}
+	for id, frontier := range others {
+		// A region does not list the epoch that it is in.
+		t, known := frontier[epoch]
+		if t > ours || id == epoch.Region && !known {
+			return false
+		}
+		later := id == epoch.Region || slices.Contains(removed, epoch.Region)
+		for other := range frontier {
+			later = later || other.Region == epoch.Region && other.Shard == epoch.Shard && other.Counter() > epoch.Counter()
+		}
+		if !later {
+			return false
+		}
+	}
+	return true
+}

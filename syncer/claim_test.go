@@ -1,0 +1,94 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"anabranch/crdtmeta"
+)
+
+// A merge has brought a key as it was at a moment that the other region's Redis then does not remember. Nobody's log has that, and
+// still everything goes on, and the key becomes the same everywhere.
+func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
+	regions := newRegions(t, 3)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	ab := newBreaker(t, a.listen)
+	ac := newBreaker(t, a.listen)
+	a.run(peersOf(a, regions))
+	b.run(map[string][]string{a.name: {ab.addr}, c.name: {c.listen}})
+	c.run(map[string][]string{a.name: {ac.addr}, b.name: {b.listen}})
+	a.write("SET base 1", "SADD s w")
+	synced(t, regions...)
+	if err := a.rdb.Save(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []*breaker{ab, ac} {
+		link.freeze()
+		link.cut()
+	}
+	a.write("SADD s x", "SET nobody 1", "INCR n", "SADD s z", "SREM s w")
+	vector, states, err := a.engine.states(ctx, 1<<20, []keyState{{db: "0", key: "s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := b.region.origin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := mergeProgress{Mode: mergeChanges, Origin: a.origin().String(), Phase: phaseLog, Began: time.Now()}.in(self)
+	answer, err := b.engine.merge(ctx, self, a.id, mergeChanges, begun.text(), "", vector, states)
+	if err != nil || answer != mergeTaken {
+		t.Fatal(answer, err)
+	}
+	a.server.Kill()
+	a.server.Restart()
+	b.write("SADD s y", "SREM s z")
+	for _, link := range []*breaker{ab, ac} {
+		link.thaw()
+	}
+	eventually(t, "a is armed", func() bool { return a.armedWrite("INCR m") })
+	c.write("SADD s v")
+	for _, r := range regions {
+		eventually(t, r.name+" has it, and is not ahead any more", func() bool {
+			return r.rdb.SIsMember(ctx, "s", "x").Val() && r.rdb.Exists(ctx, r.keys.ahead).Val() == 0
+		})
+	}
+	synced(t, regions...)
+	sameData(t, a, b, c)
+	for member, want := range map[string]bool{"v": true, "w": false, "x": true, "y": true, "z": false} {
+		if got := a.rdb.SIsMember(ctx, "s", member).Val(); got != want {
+			t.Errorf("%s is in the set: %t", member, got)
+		}
+	}
+	if err := errors.Join(b.rdb.Get(ctx, "base").Err(), c.rdb.Get(ctx, "m").Err()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnEpochIsOverOnlyWhenEverybodySaysSo(t *testing.T) {
+	one := crdtmeta.Origin{Region: 1, Epoch: "1-aaaaaa"}
+	next := crdtmeta.Origin{Region: 1, Epoch: "2-bbbbbb"}
+	self := crdtmeta.Origin{Region: 2, Epoch: "1-cccccc"}
+	for name, test := range map[string]struct {
+		others  map[int]crdtmeta.Frontier
+		removed []int
+		want    bool
+	}{
+		"its region has gone on, and the third one knows": {map[int]crdtmeta.Frontier{1: {one: 5}, 3: {one: 5, next: 7}}, nil, true},
+		"the third one does not know it yet":              {map[int]crdtmeta.Frontier{1: {one: 5}, 3: {one: 5}}, nil, false},
+		"its region is still in it":                       {map[int]crdtmeta.Frontier{1: {}, 3: {one: 5, next: 7}}, nil, false},
+		"the third one has more":                          {map[int]crdtmeta.Frontier{1: {one: 5}, 3: {one: 8, next: 7}}, nil, false},
+		"its region was removed":                          {map[int]crdtmeta.Frontier{3: {one: 5}}, []int{1}, true},
+		"its region is gone, and was not removed":         {map[int]crdtmeta.Frontier{3: {one: 5}}, nil, false},
+	} {
+		if got := over(one, self, 6, test.others, test.removed); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if over(self, self, 6, nil, nil) {
+		t.Error("our own epoch is not over")
+	}
+}
