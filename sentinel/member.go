@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,9 +80,13 @@ func (m *member) listen(ctx context.Context, heard func()) {
 // quietPolls is after how many intervals without a message the connection is tried.
 const quietPolls = 3
 
+// announcements are the channels of a Sentinel on which it tells that a replica has become the primary: all that learn of it say the first,
+// the one that leads the fail-over says the other a moment earlier. Both name the primary somewhere.
+var announcements = []string{"+switch-master", "+promoted-slave"}
+
 // listenOnce listens until the connection ends, or does not even answer a PING.
 func (m *member) listenOnce(ctx context.Context, heard func()) {
-	messages := m.client.Subscribe(ctx, "+switch-master")
+	messages := m.client.Subscribe(ctx, announcements...)
 	defer context.AfterFunc(ctx, func() { messages.Close() })()
 	defer messages.Close()
 	for asked := false; ; {
@@ -98,7 +103,7 @@ func (m *member) listenOnce(ctx context.Context, heard func()) {
 			return
 		}
 		asked = false
-		if said, is := message.(*redis.Message); is && strings.HasPrefix(said.Payload, m.cfg.Name+" ") {
+		if said, is := message.(*redis.Message); is && slices.Contains(strings.Fields(said.Payload), m.cfg.Name) {
 			heard()
 		}
 	}

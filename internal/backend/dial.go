@@ -19,7 +19,7 @@ import (
 const vanishTime = 20 * time.Second
 
 // dial opens a connection to the primary of the moment. It ends when there is another one.
-func (b *Backend) dial(ctx context.Context) (net.Conn, error) {
+func (b *Backend) dial(ctx context.Context) (*link, error) {
 	b.mu.Lock()
 	addr, tenure := b.addr, b.tenure
 	b.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -102,16 +103,44 @@ func bare(conn net.Conn) net.Conn {
 	return conn
 }
 
+// socketLink is a link on whose socket the client library may look whether it still is open, before it uses it again.
+type socketLink struct {
+	*link
+	syscall.Conn
+}
+
 // newClient returns a client whose connections end with the tenure.
-func (b *Backend) newClient(dial func(context.Context) (net.Conn, error), verify func(context.Context, *redis.Conn) error) *redis.Client {
+func (b *Backend) newClient(dial func(context.Context) (*link, error), verify func(context.Context, *redis.Conn) error) *redis.Client {
 	opts := *b.opts
-	opts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	opts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		l, err := dial(ctx)
+		if err != nil {
+			return failedConn{err}, nil
+		}
+		if socket, ok := l.Conn.(syscall.Conn); ok {
+			return socketLink{l, socket}, nil
+		}
+		return l, nil
+	}
 	opts.OnConnect = verify
 	return redis.NewClient(&opts)
 }
 
+// failedConn is a connection that could not be made. After a few errors of its dialer the client library does not even try for a
+// second, and would so keep us from a new primary; an error of a connection it forgets.
+type failedConn struct{ err error }
+
+func (c failedConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c failedConn) Close() error                     { return nil }
+func (c failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c failedConn) SetDeadline(time.Time) error      { return c.err }
+func (c failedConn) SetReadDeadline(time.Time) error  { return c.err }
+func (c failedConn) SetWriteDeadline(time.Time) error { return c.err }
+
 // dialTrusted leads only to a primary that nobody can have replaced.
-func (b *Backend) dialTrusted(ctx context.Context) (net.Conn, error) {
+func (b *Backend) dialTrusted(ctx context.Context) (*link, error) {
 	if b.fenced.Load() {
 		return nil, ErrUnconfirmed
 	}

@@ -232,25 +232,27 @@ func (g *Guarded) state(s *Sentinel) map[string]string {
 	return state
 }
 
-// Primary is the server that most of the living Sentinels name.
+// Primary is the server of the newest configuration that a living Sentinel has.
 func (g *Guarded) Primary() *Server {
 	g.t.Helper()
-	votes := map[string]int{}
+	newest, addr := -1, ""
 	for _, s := range g.Sentinels {
-		if state := g.state(s); state != nil {
-			votes[net.JoinHostPort(state["ip"], state["port"])]++
+		epoch, err := strconv.Atoi(g.state(s)["config-epoch"])
+		if err != nil || epoch <= newest {
+			continue
+		}
+		reply, err := g.Ask(s, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", PrimaryName)
+		if place, ok := reply.([]any); err == nil && ok && len(place) == 2 {
+			newest, addr = epoch, net.JoinHostPort(fmt.Sprint(place[0]), fmt.Sprint(place[1]))
 		}
 	}
-	var found *Server
 	for _, server := range g.Servers {
-		if n := votes[g.addr(server)]; n > 0 && (found == nil || n > votes[g.addr(found)]) {
-			found = server
+		if g.addr(server) == addr {
+			return server
 		}
 	}
-	if found == nil {
-		g.t.Fatalf("redistest: the Sentinels name no server of theirs: %v", votes)
-	}
-	return found
+	g.t.Fatalf("redistest: the Sentinels name no server of theirs: %q", addr)
+	return nil
 }
 
 // AwaitGuarded waits until every Sentinel that lives knows all others and the primary's replicas, as a fail-over needs it, and every living

@@ -1,0 +1,85 @@
+package sentinel
+
+import (
+	"testing"
+	"time"
+
+	"anabranch/internal/redistest"
+)
+
+// The Sentinels die one after the other while the primary and its replicas live, and come back. Nobody notices. Without Sentinels and
+// without a replica that could have been promoted unseen, nobody can tell any more.
+func TestSentinelsDieOneAfterTheOther(t *testing.T) {
+	redistest.Slow(t)
+	const fence = 2 * time.Second
+	cluster, g := pair(t, redistest.Guard{}, redistest.WithFlags("--fence-after", fence.String()))
+	a := cluster.Regions[0].Proxy()
+	l, end := startLoad(t, 3, 2, a)
+	loadB, endB := startLoad(t, 1, 0, cluster.Regions[1].Proxy())
+	for _, s := range g.Sentinels {
+		s.Kill()
+		time.Sleep(fence + 2*time.Second) // until answers are old, and the fence could close
+	}
+	if !isReady(t, a) {
+		t.Error("not ready without Sentinels")
+	}
+	if n := l.errors(); n > 0 {
+		t.Errorf("%d errors because of dead Sentinels", n)
+	}
+
+	var replica *redistest.Server
+	for _, server := range g.Servers[1:] {
+		replica = server
+	}
+	l.ledger.fail()
+	replica.Pause()
+	soon(t, "writes are refused", func() bool { return refusesWrites(t, a) })
+	replica.Continue()
+	firstWrite(t, a.Addr)
+	l.ledger.recovered()
+
+	for _, s := range g.Sentinels {
+		s.Start()
+	}
+	g.AwaitGuarded()
+	primary := g.Primary()
+	l.ledger.fail()
+	primary.Kill()
+	l.replicas.Store(1)
+	t.Logf("first write after %.2f s", firstWrite(t, a.Addr).Seconds())
+	l.ledger.recovered()
+	time.Sleep(2 * time.Second)
+	end()
+	endB()
+	settle(t, cluster, l, loadB)
+}
+
+// A planned fail-over: the old primary lives, and is told to follow.
+func TestPlannedFailOver(t *testing.T) {
+	redistest.Slow(t)
+	n := runs(t, 2)
+	cluster, g := pair(t, redistest.Guard{})
+	a := cluster.Regions[0].Proxy()
+	l, end := startLoad(t, 4, 2, a)
+	loadB, endB := startLoad(t, 2, 0, cluster.Regions[1].Proxy())
+	var pauses []time.Duration
+	for run := range n {
+		time.Sleep(time.Second)
+		old := g.Primary()
+		l.takePause()
+		l.ledger.fail()
+		if _, err := g.Ask(g.Sentinels[run%len(g.Sentinels)], "SENTINEL", "FAILOVER", redistest.PrimaryName); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "the Sentinels name another primary", func() bool { return g.Primary() != old })
+		g.AwaitGuarded()
+		firstWrite(t, a.Addr)
+		l.ledger.recovered()
+		pauses = append(pauses, l.takePause())
+	}
+	time.Sleep(2 * time.Second)
+	end()
+	endB()
+	total := settle(t, cluster, l, loadB)
+	report(t, "planned fail-overs", total, measured{"longest time without an acknowledgement", pauses})
+}
