@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"anabranch/proxy"
+	"anabranch/sentinel"
 	"anabranch/syncer"
 )
 
@@ -20,6 +21,7 @@ const statusTimeout = 3 * time.Second
 // readiness is what the admin port asks the way to Redis.
 type readiness interface {
 	Ready() bool
+	Problem() error // why not
 }
 
 // admin is the HTTP server for health checks and status. It tells no data, and no request changes anything.
@@ -31,6 +33,7 @@ type admin struct {
 	config config
 	runID  string
 	redis  readiness
+	watch  *sentinel.Watcher // nil without Sentinels
 	peers  regionStatus
 }
 
@@ -39,8 +42,8 @@ type regionStatus interface {
 	Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error)
 }
 
-func newAdmin(c config, runID string, redis readiness, peers regionStatus) *admin {
-	return &admin{config: c, runID: runID, redis: redis, peers: peers}
+func newAdmin(c config, runID string, redis readiness, watch *sentinel.Watcher, peers regionStatus) *admin {
+	return &admin{config: c, runID: runID, redis: redis, watch: watch, peers: peers}
 }
 
 // run serves until ctx ends.
@@ -80,7 +83,11 @@ func (a *admin) handler() http.Handler {
 
 func (a *admin) readyz(w http.ResponseWriter, _ *http.Request) {
 	if !a.redis.Ready() {
-		http.Error(w, "Redis is not ready", http.StatusServiceUnavailable)
+		text := "Redis is not ready"
+		if problem := a.redis.Problem(); problem != nil {
+			text += ": " + problem.Error()
+		}
+		http.Error(w, text, http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")
@@ -98,6 +105,14 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 		document.Error = err.Error()
 	}
 	document.HeldBackBy, document.WritesRefused, document.Alarms = own.HeldBackBy, own.Refuses, own.Alarms
+	if a.watch != nil {
+		if p, err := a.watch.Primary(); err == nil {
+			document.Primary = p.Addr
+		}
+		if trouble := a.watch.Trouble(); trouble != nil {
+			document.Alarms = append(document.Alarms, "a fail-over would not be seen: "+trouble.Error())
+		}
+	}
 	for _, peer := range peers {
 		document.Peers = append(document.Peers, statusOf(peer, time.Now()))
 	}

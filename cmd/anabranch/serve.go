@@ -76,7 +76,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.admin = newAdmin(c, s.runID, s.backend, control)
+	s.admin = newAdmin(c, s.runID, s.backend, s.primary, control)
 	return s, nil
 }
 

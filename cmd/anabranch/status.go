@@ -122,6 +122,9 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	if document.Region != "" {
 		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
 	}
+	if document.Primary != "" {
+		fmt.Fprintf(out, "primary according to the Sentinels: %s\n", document.Primary)
+	}
 	if document.Error != "" {
 		fmt.Fprintf(out, "the state of the links is unknown: %s\n", document.Error)
 		return nil

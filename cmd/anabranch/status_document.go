@@ -14,8 +14,9 @@ type statusDocument struct {
 	Version  string       `json:"version"`
 	Region   string       `json:"region"`
 	RegionID int          `json:"region_id"`
-	RunID    string       `json:"run_id"` // of this proxy
-	Ready    bool         `json:"ready"`  // Redis is there, and clients are served
+	RunID    string       `json:"run_id"`            // of this proxy
+	Ready    bool         `json:"ready"`             // Redis is there, and clients are served
+	Primary  string       `json:"primary,omitempty"` // where the Sentinels say that it is
 	Error    string       `json:"error,omitempty"`
 	Peers    []peerStatus `json:"peers"`
 

@@ -39,6 +39,7 @@ type Backend struct {
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
 
+	problem      atomic.Pointer[error]  // what the last check found; see Problem
 	refusal      atomic.Pointer[string] // what writes are told, where the server cannot be the primary; see WriteRefusal
 	fenced       atomic.Bool            // nobody confirms that the server is still the primary
 	unsafePolicy atomic.Bool            // the server may evict companions
@@ -200,6 +201,17 @@ func (b *Backend) heard() {
 	if now-b.lastHeard.Swap(now) > 100 {
 		b.Suspect()
 	}
+}
+
+// Problem says why the server is not ready, as far as it is known; nil when it is.
+func (b *Backend) Problem() error {
+	if b.isReady.Load() {
+		return nil
+	}
+	if found := b.problem.Load(); found != nil && *found != nil {
+		return *found
+	}
+	return ErrNotReady
 }
 
 // WaitReady blocks until the server is ready.

@@ -225,8 +225,9 @@ func (b *Backend) WriteRefusal() string {
 	return ""
 }
 
-// refuseWrites keeps what WriteRefusal tells after a check.
-func (b *Backend) refuseWrites(checked error) {
+// keepFinding keeps what a check has found, for those who ask.
+func (b *Backend) keepFinding(checked error) {
+	b.problem.Store(&checked)
 	refusal := ""
 	switch {
 	case errors.Is(checked, ErrNotPrimary):

@@ -27,7 +27,7 @@ func (b *Backend) watch(ctx context.Context) error {
 	var tenure context.Context
 	for ctx.Err() == nil {
 		err := b.check(ctx)
-		b.refuseWrites(err)
+		b.keepFinding(err)
 		if now := b.currentTenure(); now != tenure {
 			tenure = now
 			policy.Reset() // it is another server

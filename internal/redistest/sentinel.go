@@ -255,6 +255,21 @@ func (g *Guarded) Primary() *Server {
 	return nil
 }
 
+// Replica is a server that says itself that it is one.
+func (g *Guarded) Replica() *Server {
+	g.t.Helper()
+	for _, server := range g.Servers {
+		client := g.client(server.Addr)
+		info := client.Info(context.Background(), "replication").Val()
+		client.Close()
+		if strings.Contains(info, "role:slave") {
+			return server
+		}
+	}
+	g.t.Fatal("redistest: there is no replica")
+	return nil
+}
+
 // AwaitGuarded waits until every Sentinel that lives knows all others and the primary's replicas, as a fail-over needs it, and every living
 // server but the primary follows it. Sentinels learn that from INFO, which they ask for every 10 s; here they are told to hurry.
 func (g *Guarded) AwaitGuarded() {

@@ -14,11 +14,10 @@ func TestLedgerNoticesLossAndDoubling(t *testing.T) {
 		l.acked(&write{cell: "l/kept"})
 		l.replicated(l.mark())
 		l.acked(&write{cell: "s/maybe", counter: "n"})
-		l.fail()
 		l.acked(&write{cell: "s/meanwhile"})
+		l.doubt()
 		l.missed(&write{cell: "s/unknown", counter: "n"}, unknown)
 		l.missed(&write{cell: "s/refused", counter: "n"}, refused)
-		l.recovered()
 		l.acked(&write{cell: "own"})
 		l.replicated(l.mark())
 		return l

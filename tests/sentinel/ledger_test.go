@@ -14,8 +14,8 @@ type standing int
 
 const (
 	unknown  standing = iota // no answer, or an error that does not say that nothing was done
-	doubtful                 // acknowledged, and then the server failed: nobody has promised that it has it
-	safe                     // acknowledged and replicated, or acknowledged by a server that did not fail
+	doubtful                 // acknowledged, and then there was another primary: nobody has promised that it has it
+	safe                     // acknowledged, and all replicas had it
 	refused                  // answered with an error that says that nothing was done
 )
 
@@ -28,13 +28,12 @@ type write struct {
 
 // ledger keeps what the writers of one region were told. All its methods may be called by several goroutines.
 //
-//	acked ──replicated──► safe
-//	  └──the server fails──► doubtful
+//	acked ──all replicas have it──► safe
+//	  └──another primary──► doubtful
 type ledger struct {
-	mu      sync.Mutex
-	writes  []*write
-	open    []*write // acknowledged since the last replication or failure
-	failing bool     // the server is failing at this moment
+	mu     sync.Mutex
+	writes []*write
+	open   []*write // acknowledged, and neither yet
 }
 
 // missed takes a write that was not acknowledged.
@@ -51,42 +50,31 @@ func (l *ledger) acked(w *write) {
 	defer l.mu.Unlock()
 	w.standing = doubtful
 	l.writes = append(l.writes, w)
-	if !l.failing {
-		l.open = append(l.open, w)
-	}
+	l.open = append(l.open, w)
 }
 
-// fail is called before the server fails, and recovered when writes are taken again: what is acknowledged between the two may be by either
-// server.
-func (l *ledger) fail() {
+// doubt is called when there is another primary: what is open may have been acknowledged by either.
+func (l *ledger) doubt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failing, l.open = true, nil
+	l.open = nil
 }
 
-func (l *ledger) recovered() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failing = false
-}
-
-// mark begins a replication: what it returns may be passed to replicated once everything acknowledged before is.
+// mark is what may be passed to replicated once everything that was acknowledged before is.
 func (l *ledger) mark() []*write {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.open[:len(l.open):len(l.open)]
 }
 
-// replicated makes what was marked safe, even if the server has failed in between.
+// replicated makes what was marked safe. Nobody may have called doubt in between.
 func (l *ledger) replicated(marked []*write) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range marked {
 		w.standing = safe
 	}
-	if len(l.open) >= len(marked) && len(marked) > 0 && l.open[0] == marked[0] {
-		l.open = l.open[len(marked):]
-	}
+	l.open = l.open[len(marked):]
 }
 
 // tally is what a check has counted.
@@ -98,7 +86,7 @@ type tally struct {
 }
 
 func (n tally) String() string {
-	return fmt.Sprintf("%d writes acknowledged and replicated, %d acknowledged when the server failed, of which %d are lost; %d without an acknowledgement, of which %d happened; %d refused",
+	return fmt.Sprintf("%d writes acknowledged and replicated; %d acknowledged shortly before a fail-over, of which %d are lost; %d without an acknowledgement, of which %d happened; %d refused",
 		n.safe, n.doubtful, n.lost, n.unknown, n.happened, n.refused)
 }
 

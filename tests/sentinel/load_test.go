@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -115,24 +116,52 @@ func (l *load) takePause() time.Duration {
 	return pause
 }
 
-// replicate has everything that was acknowledged replicated to all replicas of the region, again and again.
+// replicate has everything that was acknowledged replicated to all replicas of the region, again and again. A new epoch of the region
+// means another primary, also where nobody has asked for one.
 func (l *load) replicate(addrs []string) {
 	c := l.dialAny(addrs, 0)
-	for ; l.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-		marked, replicas := l.ledger.mark(), l.replicas.Load()
-		reply, err := c.Try("WAIT", strconv.FormatInt(replicas, 10), "500")
-		if err != nil {
-			c.Close()
-			c = l.dialAny(addrs, 0)
+	for epoch := ""; l.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		now, err := epochOf(c)
+		if err == nil && now != epoch {
+			time.Sleep(200 * time.Millisecond) // a writer may have an answer of the old primary in hand
+			l.ledger.doubt()
+			epoch = now
 			continue
 		}
-		if !reply.IsError() && reply.Int() >= replicas {
-			l.ledger.replicated(marked)
+		marked, replicas := l.ledger.mark(), l.replicas.Load()
+		var reply redistest.Reply
+		if err == nil {
+			reply, err = c.Try("WAIT", strconv.FormatInt(replicas, 10), "500")
+		}
+		if err == nil && !reply.IsError() && reply.Int() >= replicas {
+			if now, err = epochOf(c); err == nil && now == epoch {
+				l.ledger.replicated(marked)
+			}
+		}
+		if err != nil && !errors.Is(err, errNoEpoch) {
+			c.Close()
+			c = l.dialAny(addrs, 0)
 		}
 	}
 	if c != nil {
 		c.Close()
 	}
+}
+
+var errNoEpoch = errors.New("the region does not say its epoch")
+
+// epochOf asks for the epoch of the region on its primary of the moment.
+func epochOf(c *redistest.Conn) (string, error) {
+	reply, err := c.Try("INFO", "crdt")
+	if err != nil {
+		return "", err
+	}
+	_, rest, found := strings.Cut(reply.Text, "crdt_replid:")
+	epoch, _, _ := strings.Cut(rest, "\r\n")
+	if !found || epoch == "" {
+		return "", errNoEpoch
+	}
+	return epoch, nil
 }
 
 // randomWrite is a write that can be told from all others, by some way that a client has to write.
@@ -193,7 +222,7 @@ func standingOf(text string) standing {
 // settle lets the regions exchange everything and compares: with the ledgers, and with each other.
 func settle(t *testing.T, cluster *redistest.Cluster, loads ...*load) (total tally) {
 	t.Helper()
-	cluster.Converge()
+	soon(t, "the regions have everything of each other", func() bool { return cluster.TryConverge() == nil })
 	space := cluster.RequireEqual(t)
 	var ledgers []*ledger
 	for _, l := range loads {
