@@ -3,6 +3,7 @@ package sentinel
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ func (a *assembly) decide(now time.Time) {
 	}
 	a.tell(trouble)
 	a.meet(now, trouble == nil)
+	a.tellWho()
 }
 
 // tell logs when the majority is lost, and when it is back.
@@ -129,4 +131,12 @@ func (a *assembly) meet(now time.Time, majority bool) {
 			a.drop(addr)
 		}
 	}
+}
+
+// tellWho publishes who is asked.
+func (a *assembly) tellWho() {
+	asked := slices.Sorted(maps.Keys(a.members))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = asked
 }

@@ -47,7 +47,7 @@ func Is(text string) bool {
 	return scheme == Scheme || scheme == SchemeTLS
 }
 
-// ParseURL reads such a URL. Its errors never quote a part that may hold a password.
+// ParseURL reads such a URL. Its errors quote nothing: where a character of a password was not escaped, every part may hold some of it.
 func ParseURL(text string) (URL, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	if !Is(text) {
@@ -74,10 +74,10 @@ func ParseURL(text string) (URL, error) {
 	if parsed.Fragment != "" {
 		return URL{}, errors.New("must not have a fragment; expected " + URLForm)
 	}
-	for host := range strings.SplitSeq(hosts, ",") {
+	for i, host := range strings.Split(hosts, ",") {
 		addr, err := sentinelAddr(host)
 		if err != nil {
-			return URL{}, err
+			return URL{}, fmt.Errorf("Sentinel %d: %w", i+1, err)
 		}
 		u.Sentinels = append(u.Sentinels, addr)
 	}
@@ -91,7 +91,7 @@ func (u *URL) parameters(parsed *url.URL) error {
 	}
 	for name, list := range values {
 		if len(list) != 1 {
-			return fmt.Errorf("parameter %q is there twice", name)
+			return errors.New("a parameter is there twice")
 		}
 		switch name {
 		case "sentinel-user", "sentinel-password":
@@ -101,7 +101,7 @@ func (u *URL) parameters(parsed *url.URL) error {
 			}
 			u.SentinelTLS = list[0] == "yes"
 		default:
-			return fmt.Errorf("parameter %q is not known; there are sentinel-user, sentinel-password and sentinel-tls", name)
+			return errors.New("a parameter is not known; there are sentinel-user, sentinel-password and sentinel-tls")
 		}
 	}
 	password := values.Get("sentinel-password")
@@ -114,22 +114,24 @@ func (u *URL) parameters(parsed *url.URL) error {
 	return nil
 }
 
+var errNoAddress = errors.New("expected HOST:PORT")
+
 // sentinelAddr checks one host of the list and adds the port that a Sentinel has by default.
 func sentinelAddr(text string) (string, error) {
 	host, port := text, defaultPort
 	if strings.LastIndexByte(text, ':') > strings.LastIndexByte(text, ']') {
 		var err error
 		if host, port, err = net.SplitHostPort(text); err != nil {
-			return "", fmt.Errorf("%q: expected HOST:PORT of a Sentinel", text)
+			return "", errNoAddress
 		}
 	} else {
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
 	if host == "" || strings.ContainsAny(host, "[] \t") {
-		return "", fmt.Errorf("%q: expected HOST:PORT of a Sentinel", text)
+		return "", errNoAddress
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("%q: the port must be a number from 1 to 65535", text)
+		return "", errors.New("the port must be a number from 1 to 65535")
 	}
 	return net.JoinHostPort(host, port), nil
 }

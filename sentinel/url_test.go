@@ -71,11 +71,16 @@ func TestURLsThatCannotBe(t *testing.T) {
 		"redis-sentinel://s1:70000/main":                           "1 to 65535",
 		"redis-sentinel://s1:x/main":                               "1 to 65535",
 		"redis-sentinel://s1/main#x":                               "fragment",
-		"redis-sentinel://s1/main?db=1":                            `"db" is not known`,
+		"redis-sentinel://s1/main?db=1":                            "is not known",
 		"redis-sentinel://s1/main?sentinel-tls=maybe":              "yes or no",
 		"redis-sentinel://s1/main?sentinel-tls=no&sentinel-tls=no": "twice",
 		"redis-sentinel://s1/main?sentinel-user=u":                 "sentinel-password",
 		"redis-sentinel://u:hidden%zz@s1/main":                     "is no URL",
+		"redis-sentinel://u:hidden/x@s1/main":                      "must name the primary",
+		"redis-sentinel://u:x?hidden@s1/main":                      "must name the primary",
+		"redis-sentinel://u:x,hidden:y@s1:x/main":                  "1 to 65535",
+		"redis-sentinel://s1/main?sentinel-password=x&hidden=1":    "is not known",
+		"redis-sentinel://u:[hidden@s1,[hidden/main":               "is no URL",
 	} {
 		_, err := ParseURL(text)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {

@@ -24,7 +24,8 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	current verdict
-	trouble error // why current cannot be confirmed now
+	trouble error    // why current cannot be confirmed now
+	asked   []string // addresses of Sentinels
 }
 
 // New checks the configuration. It dials nothing.
@@ -56,6 +57,13 @@ func (w *Watcher) Trouble() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.trouble
+}
+
+// Sentinels are the addresses of those that are asked: as configured, and found.
+func (w *Watcher) Sentinels() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked
 }
 
 // Run asks and listens until ctx ends, and returns when all goroutines have.

@@ -77,6 +77,7 @@ func TestAWatcherFollowsFailOvers(t *testing.T) {
 	first := g.Servers[0]
 	eventually(t, "the primary is known", names(w, first.Addr))
 	<-w.Changed()
+	eventually(t, "the other Sentinels are found", func() bool { return len(w.Sentinels()) == 3 })
 	if p, _ := w.Primary(); len(p.Replicas) != 2 || time.Since(p.Confirmed) > cfg.AnswerLife {
 		t.Errorf("%+v", p)
 	}
@@ -165,4 +166,20 @@ func TestLoginToSentinels(t *testing.T) {
 	if p, err := lost.Primary(); err == nil {
 		t.Errorf("%+v", p)
 	}
+}
+
+// A Sentinel that all others were told to forget is asked no more, and does not count.
+func TestAForgottenSentinelIsDropped(t *testing.T) {
+	g := redistest.StartGuarded(t, redistest.Guard{Replicas: 1})
+	cfg := configFor(t, "redis-sentinel://"+g.Sentinels[0].Addr+"/"+redistest.PrimaryName)
+	w := watch(t, cfg)
+	eventually(t, "all Sentinels are found", func() bool { return len(w.Sentinels()) == 3 })
+	g.Sentinels[2].Kill()
+	time.Sleep(cfg.AnswerLife)
+	for _, s := range g.Sentinels[:2] {
+		if _, err := g.Ask(s, "SENTINEL", "RESET", redistest.PrimaryName); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "it is asked no more", func() bool { return len(w.Sentinels()) == 2 && w.Trouble() == nil })
 }

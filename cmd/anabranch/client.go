@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/tidwall/resp"
+
+	"anabranch/sentinel"
 )
 
 // redisClient is one plain connection for the demo, status and conflicts. It shows exactly what was answered: it does not
@@ -32,6 +34,9 @@ func dialRedis(ctx context.Context, addr string) (*redisClient, error) {
 
 // dialProxy connects to a client port and logs in, if the address says as whom.
 func dialProxy(ctx context.Context, text string) (*redisClient, error) {
+	if sentinel.Is(text) {
+		return nil, &usageError{errors.New("--redis: expected the client port of a proxy, which does not move; Sentinels know where Redis is")}
+	}
 	addr, login := text, []string(nil)
 	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
 		addr = parsed.Host

@@ -56,7 +56,7 @@ type Guard struct {
 // SentinelConfig is what sentinel.conf says of the primary unless Guard.Config says otherwise: a fail-over within seconds.
 var SentinelConfig = []string{
 	"sentinel down-after-milliseconds " + PrimaryName + " 1000",
-	"sentinel failover-timeout " + PrimaryName + " 10000",
+	"sentinel failover-timeout " + PrimaryName + " 3000",
 	"sentinel parallel-syncs " + PrimaryName + " 1",
 }
 
@@ -325,6 +325,19 @@ func (g *Guarded) missing() string {
 		return primary.Addr + ": " + info
 	}
 	return ""
+}
+
+// Events counts how often the Sentinels have logged that an event began with a word, such as "-failover-abort".
+func (g *Guarded) Events(word string) (n int) {
+	g.t.Helper()
+	for _, s := range g.Sentinels {
+		log, err := os.ReadFile(s.logPath())
+		if err != nil {
+			g.t.Fatalf("redistest: %v", err)
+		}
+		n += strings.Count(string(log), " # "+word)
+	}
+	return n
 }
 
 // Split separates the processes of one side from all others, in both directions and without a word, until Heal. A side is some

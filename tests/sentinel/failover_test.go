@@ -48,6 +48,7 @@ func TestFailOver(t *testing.T) {
 	for run := range n {
 		time.Sleep(2 * time.Second)
 		primary := g.Primary()
+		failed := g.Events("-failover-abort")
 		loadA.takePause()
 		how := "kill -9"
 		if run%2 == 0 {
@@ -61,7 +62,8 @@ func TestFailOver(t *testing.T) {
 		time.Sleep(time.Second)
 		pause := loadA.takePause()
 		times, pauses = append(times, took), append(pauses, pause)
-		t.Logf("run %d, %s: first write after %.2f s, longest time without an acknowledgement %.2f s", run+1, how, took.Seconds(), pause.Seconds())
+		t.Logf("run %d, %s: first write after %.2f s, longest time without an acknowledgement %.2f s, %d attempts of Sentinels failed",
+			run+1, how, took.Seconds(), pause.Seconds(), g.Events("-failover-abort")-failed)
 		if run%2 == 0 {
 			primary.Follow(g.Primary())
 			primary.Restart()
