@@ -19,7 +19,6 @@ import (
 type load struct {
 	t      testing.TB
 	ledger ledger
-	addrs  func() []string // of the proxies; a writer that loses its connection takes the next one
 	ctx    context.Context
 	all    sync.WaitGroup
 
