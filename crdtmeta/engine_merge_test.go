@@ -24,7 +24,7 @@ func (n *node) states(f failer, db int, keys []string) states {
 	n.pick(f, 0)
 	s := states{db: db}
 	for left := keys; len(left) > 0; {
-		words := []string{"FCALL", crdtmeta.FuncStates, "0", "100000000"}
+		words := []string{"FCALL", crdtmeta.FuncStates, "0", n.origin.String(), "100000000"}
 		for _, key := range left {
 			words = append(words, strconv.Itoa(db), key)
 		}
@@ -44,7 +44,7 @@ func (n *node) states(f failer, db int, keys []string) states {
 func (n *node) position(f failer) string {
 	f.Helper()
 	n.pick(f, 0)
-	return n.do(f, "FCALL", crdtmeta.FuncStates, "0", "1").Items[0].Text
+	return n.do(f, "FCALL", crdtmeta.FuncStates, "0", n.origin.String(), "1").Items[0].Text
 }
 
 // merge gives a region states of another one. upto is "" or the position that all keys have been merged up to.
@@ -281,4 +281,24 @@ func TestManyVectorsDoNotSlowTheLog(t *testing.T) {
 		t.Errorf("%d vectors are left, although the frontier covers them", b.do(t, "HLEN", "crdt:ahead").Int())
 	}
 	requireEqual(t, nodes)
+}
+
+// A key that was merged before, and is ahead, takes what has no stamp from a later merge of everything, too.
+func TestAWholeMergeBringsWhatHasNoStampsToKeysThatAreAhead(t *testing.T) {
+	nodes := startNodes(t, 2)
+	for _, n := range nodes {
+		n.reset(t)
+	}
+	a, b := nodes[0], nodes[1]
+	a.pick(t, 0)
+	a.do(t, "SADD", "s", "y")
+	commands(t, a, "SET other 1")
+	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))
+	a.pick(t, 0)
+	a.do(t, "SADD", "s", "x")
+	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))
+	b.pick(t, 0)
+	if got := b.do(t, "SCARD", "s").Int(); got != 2 {
+		t.Errorf("the set has %d members", got)
+	}
 }

@@ -556,3 +556,25 @@ func TestManyEntries(t *testing.T) {
 	exchange(t, nodes)
 	requireEqual(t, nodes)
 }
+
+// A server that lost entries, which other regions may still have, gives none of their ids to others: sequences differ by epoch.
+func TestSequencesOfEpochsDiffer(t *testing.T) {
+	n := startNodes(t, 1)[0]
+	n.reset(t)
+	met := map[uint64]bool{}
+	for _, server := range []string{"one", "two", "three"} {
+		n.arm(t, server, server)
+		for range 2 {
+			replies, _ := n.call(t, 0, []string{"XADD", "x", "*", "f", "v"})
+			_, seq, _ := strings.Cut(replies[0].Text, "-")
+			if mod64(t, seq) != uint64(n.id) {
+				t.Errorf("id %s is not one of region %d", replies[0].Text, n.id)
+			}
+			number, _ := strconv.ParseUint(seq, 10, 64)
+			met[number%32768] = true
+		}
+	}
+	if len(met) != 3 {
+		t.Errorf("sequences of three epochs are %v", met)
+	}
+}

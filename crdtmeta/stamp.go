@@ -117,6 +117,15 @@ func (o Origin) Counter() int64 {
 // IsZero says whether o names no origin.
 func (o Origin) IsZero() bool { return o == Origin{} }
 
+// MarshalText makes the text form the one that JSON has, also of keys.
+func (o Origin) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads it. It fails as ParseOrigin does.
+func (o *Origin) UnmarshalText(text []byte) (err error) {
+	*o, err = ParseOrigin(string(text))
+	return err
+}
+
 func (o Origin) String() string {
 	if o.IsZero() {
 		return ""

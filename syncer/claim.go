@@ -49,7 +49,7 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 		}
 		if began, noted := c.since[origin]; !noted {
 			c.since[origin] = now
-		} else if now.Sub(began) > time.Duration(1+before)*2*l.cfg.RelayAfter {
+		} else if now.Sub(began) > time.Duration(1+before)*l.cfg.RelayAfter {
 			due[origin] = t
 		}
 	}

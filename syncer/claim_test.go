@@ -30,7 +30,7 @@ func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
 		link.cut()
 	}
 	a.write("SADD s x", "SET nobody 1", "INCR n", "SADD s z", "SREM s w")
-	vector, states, err := a.engine.states(ctx, 1<<20, []keyState{{db: "0", key: "s"}})
+	vector, states, err := a.engine.states(ctx, a.origin(), 1<<20, []keyState{{db: "0", key: "s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

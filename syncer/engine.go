@@ -101,14 +101,17 @@ type keyState struct {
 }
 
 // states reads what the region has of the first of these keys, some that together have about limit bytes, and the vector of all
-// that it has seen.
-func (e engine) states(ctx context.Context, limit int, keys []keyState) (vector string, first []keyState, err error) {
-	args := make([]any, 0, 4+2*len(keys))
-	args = append(args, "FCALL", crdtmeta.FuncStates, 0, limit)
+// that it has seen. It fails with errOwnEpoch when the region is not in the epoch self any more.
+func (e engine) states(ctx context.Context, self crdtmeta.Origin, limit int, keys []keyState) (vector string, first []keyState, err error) {
+	args := make([]any, 0, 5+2*len(keys))
+	args = append(args, "FCALL", crdtmeta.FuncStates, 0, self.String(), limit)
 	for _, key := range keys {
 		args = append(args, key.db, key.key)
 	}
 	replies, err := e.rdb.Do(ctx, args...).StringSlice()
+	if err == nil && len(replies) == 0 {
+		err = errOwnEpoch
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -121,10 +124,13 @@ func (e engine) states(ctx context.Context, limit int, keys []keyState) (vector 
 	return replies[0], keys[:len(replies)-1], nil
 }
 
-// position is where the region stands, for a region that has merged all of it.
-func (e engine) position(ctx context.Context) (string, error) {
-	replies, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncStates, 0, 1).StringSlice()
-	if err == nil && len(replies) != 1 {
+// position is where the region stands in the epoch self, for a region that has merged all of it.
+func (e engine) position(ctx context.Context, self crdtmeta.Origin) (string, error) {
+	replies, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncStates, 0, self.String(), 1).StringSlice()
+	switch {
+	case err == nil && len(replies) == 0:
+		err = errOwnEpoch
+	case err == nil && len(replies) != 1:
 		err = fmt.Errorf("%w: a position of %d parts", errReply, len(replies))
 	}
 	if err != nil {

@@ -42,6 +42,18 @@ func newRegions(t testing.TB, n int) []*testRegion { return newRegionsWith(t, n)
 
 func newRegionsWith(t testing.TB, n int, opts ...redistest.Option) []*testRegion {
 	t.Helper()
+	regions := unarmed(t, n, opts...)
+	for _, r := range regions {
+		if err := r.arm(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return regions
+}
+
+// unarmed starts Redis servers that Anabranch does not know yet.
+func unarmed(t testing.TB, n int, opts ...redistest.Option) []*testRegion {
+	t.Helper()
 	regions := make([]*testRegion, n)
 	for i := range regions {
 		server := redistest.Start(t, opts...)
@@ -51,9 +63,6 @@ func newRegionsWith(t testing.TB, n int, opts ...redistest.Option) []*testRegion
 		}
 		t.Cleanup(r.logs.end)
 		regions[i] = r
-		if err := r.arm(context.Background()); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return regions
 }

@@ -67,7 +67,7 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.collector.run(ctx) })
 	claims := &claims{}
 	tasks.Go(func() {
-		l.every(ctx, l.cfg.RelayAfter, func(ctx context.Context) error { return claims.look(ctx, l) })
+		l.every(ctx, l.cfg.RelayAfter/4, func(ctx context.Context) error { return claims.look(ctx, l) })
 	})
 	evictions := &evictions{}
 	tasks.Go(func() {

@@ -19,7 +19,11 @@ import (
 const (
 	mergeChanges = "changes" // keys that changed after a place in that region's log
 	mergeWhole   = "whole"   // all keys: a region that is new, or was away for too long
+	mergeJoining = "joining" // all keys, and what we have beyond them from before becomes a write of ours
 )
+
+// ofAll says that a mode goes through all keys.
+func ofAll(mode string) bool { return mode == mergeWhole || mode == mergeJoining }
 
 // The phases of a merge.
 const (

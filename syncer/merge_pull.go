@@ -18,6 +18,7 @@ type merging struct {
 	*puller
 	frames   *frameConn
 	self     crdtmeta.Origin
+	host     welcome
 	progress mergeProgress
 	offer    mergeOffer
 	pieces   chan piece
@@ -45,7 +46,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{puller: p, frames: frames, self: self, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -84,8 +85,8 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 
 // mergeAnew forgets how far a merge has got. One of everything stays one: a region in quarantine is let out by nothing else.
 func (p *puller) mergeAnew(ctx context.Context, progress mergeProgress) error {
-	if progress.Mode == mergeWhole {
-		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), wholeMerge().text()).Err()
+	if ofAll(progress.Mode) {
+		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), beginAll(progress.Mode).text()).Err()
 	}
 	return p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err()
 }
@@ -214,6 +215,11 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
+	if ofAll(m.progress.Mode) { // not before all of it is here: others would take what we have for all that there is
+		if err := errors.Join(m.adoptCollected(ctx, m.host.Collected), m.adoptBase(ctx, m.host.Base)); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
 	return m.call(ctx, "", emptyVector, nil)
 }
 
@@ -283,7 +289,7 @@ func (m *merging) takeOwn(ctx context.Context) error {
 		wanted[db] = true
 	}
 	for _, db := range databases {
-		if db < m.progress.DB || !(m.progress.Mode == mergeWhole || wanted[db] || wanted[-1]) {
+		if db < m.progress.DB || !(ofAll(m.progress.Mode) || wanted[db] || wanted[-1]) {
 			continue
 		}
 		if db > m.progress.DB {

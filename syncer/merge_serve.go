@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"strconv"
@@ -17,6 +18,7 @@ type mergeServer struct {
 	*server
 	frames *frameConn
 	peer   hello
+	self   crdtmeta.Origin
 	source *mergeSource
 	clock  peerClock
 	asks   chan frame
@@ -37,7 +39,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, err
 	}
 	// The position is read before the first key, so that whatever changes later comes with the log.
-	position, err := s.engine.position(ctx)
+	position, err := s.engine.position(ctx, info.origin)
 	if err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
@@ -48,7 +50,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
 	if wanted.Origin != "" && wanted.Origin != offer.Origin {
 		offer.Restart = true
-	} else if wanted.Origin == "" && wanted.Mode == mergeWhole {
+	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
 		offer.Since = upto[info.origin]
 	}
 	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
@@ -59,7 +61,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
-		server: s, frames: frames, peer: caller, asks: make(chan frame, 4),
+		server: s, frames: frames, peer: caller, self: info.origin, asks: make(chan frame, 4),
 		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
@@ -75,7 +77,17 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
 func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
-	if mode != mergeWhole || s.cfg.Region.ID < caller.ID {
+	if !ofAll(mode) {
+		return nil
+	}
+	ours, err := s.region.base(ctx)
+	if err != nil {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if caller.Base.before(ours) {
+		return refuse(codeNotReady, "region '%s' has to merge everything itself", s.cfg.Region.Name)
+	}
+	if s.cfg.Region.ID < caller.ID {
 		return nil
 	}
 	why, err := s.heldWhy(ctx)
@@ -114,7 +126,7 @@ func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergePr
 		return err
 	}
 	offer.Total = noted + length
-	if wanted.Mode != mergeWhole {
+	if !ofAll(wanted.Mode) {
 		return nil
 	}
 	databases, err := s.databases(ctx)
@@ -248,12 +260,12 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 
 // states asks the engine, and arms it if it must be.
 func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
-	vector, first, err := m.engine.states(ctx, mergeBytes, keys)
+	vector, first, err := m.engine.states(ctx, m.self, mergeBytes, keys)
 	if err != nil && classify(err) == failureUnarmed {
-		if err := m.armed.run(ctx); err != nil {
-			return "", nil, err
-		}
-		return "", nil, refuse(codeEpoch, "region '%s' was armed anew", m.cfg.Region.Name)
+		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
+	}
+	if errors.Is(err, errOwnEpoch) {
+		return "", nil, m.otherEpoch()
 	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)
@@ -270,18 +282,20 @@ func (m *mergeServer) give(place mergePlace, raw []byte) error {
 	})
 }
 
+func (m *mergeServer) otherEpoch() error {
+	return refuse(codeEpoch, "region '%s' began another epoch", m.cfg.Region.Name)
+}
+
 // beat is a sign of life, and ends the link when our epoch does.
 func (m *mergeServer) beat(ctx context.Context) error {
-	begun := crdtmeta.Origin{}
 	for ctx.Err() == nil {
 		info, err := m.readHistory(ctx)
 		if err != nil {
 			return err
 		}
-		if !begun.IsZero() && info.origin != begun {
-			return refuse(codeEpoch, "region '%s' began epoch %s", m.cfg.Region.Name, info.origin.Epoch)
+		if info.origin != m.self {
+			return m.otherEpoch()
 		}
-		begun = info.origin
 		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, m.redisClock.now())); err != nil {
 			return err
 		}

@@ -123,6 +123,7 @@ type hello struct {
 	ExpectID   int    `json:"expect_id"` // 0 when the puller never met that region
 	Window     int    `json:"window_bytes"`
 
+	Base    base          `json:"base"`
 	Reentry crdtmeta.Time `json:"reentry"` // when the puller's region was last let out of quarantine, in its own time
 }
 
@@ -135,10 +136,14 @@ type welcome struct {
 	Origin string                   `json:"origin"`
 	Tail   crdtmeta.Time            `json:"tail"`   // newest log entry
 	Epochs map[string]crdtmeta.Time `json:"epochs"` // the newest epochs and when they began, at most maxEpochsShown
-	Born   string                   `json:"born"`   // "data" or "empty": what the region began with
+	Base   base                     `json:"base"`
 	// Collected is, by origin, what has no metadata there any more. Who lacks some of it must merge everything.
-	Collected map[string]crdtmeta.Time `json:"collected"`
-	Apart     bool                     `json:"apart"` // the caller's region is in quarantine there
+	Collected crdtmeta.Frontier `json:"collected"`
+	// Frontier is what the region has applied. Who has collected more than that takes nothing from there: what the region does not have
+	// it may have missed.
+	Frontier crdtmeta.Frontier `json:"frontier"`
+	Held     bool              `json:"held"`  // the region is in quarantine
+	Apart    bool              `json:"apart"` // the caller's region is in quarantine there
 }
 
 // maxEpochsShown keeps a WELCOME small, below welcomeBytes. Only the server needs all epochs.

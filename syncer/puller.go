@@ -89,7 +89,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 		return false, fmt.Errorf("redis: %w", err)
 	}
 	if wanted {
-		if progress.Mode == mergeWhole {
+		if ofAll(progress.Mode) {
 			// One at a time: when it is over, this region has missed nothing of what others have.
 			if !p.collector.whole.TryLock() {
 				return false, errOtherMerge
@@ -125,8 +125,12 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmet
 	if err != nil {
 		return self, host, fmt.Errorf("redis: %w", err)
 	}
+	ours, err := p.region.base(ctx)
+	if err != nil {
+		return self, host, fmt.Errorf("redis: %w", err)
+	}
 	err = frames.write(verbHello, protocolVersion, encodeJSON(hello{
-		Reentry: reentry, Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
+		Base: ours, Reentry: reentry, Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
 		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
 	}))
 	if err == nil {
@@ -234,6 +238,8 @@ func (l *link) hearStream() error {
 
 var (
 	errApart      = errors.New("that region is in quarantine")
+	errUnjoined   = errors.New("that region has yet to merge what was here before it")
+	errMissed     = errors.New("that region has missed what others have collected: it has to merge everything first")
 	errOtherMerge = errors.New("this region is merging everything from another one")
 )
 
@@ -253,7 +259,7 @@ func (p *puller) applierLimits() applierLimits {
 func (p *puller) lost(addr string, streamed bool, err error) {
 	state := StateProbe
 	var refusal *peerError
-	if errors.Is(err, errApart) {
+	if errors.Is(err, errApart) || errors.Is(err, errMissed) || errors.Is(err, errUnjoined) {
 		state = StateApart
 	}
 	if errors.As(err, &refusal) {

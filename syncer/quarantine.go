@@ -229,10 +229,18 @@ return 1`)
 
 // adoptCollected notes as collected here what the region of a merge has collected: keys that come from it have no stamps of that, and
 // lose those that they had here. Whoever merges from here later must know.
-func (p *puller) adoptCollected(ctx context.Context, collected map[string]crdtmeta.Time) error {
+func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier) error {
 	args := []any{""}
 	for origin, t := range collected {
-		args = append(args, origin, t.String())
+		args = append(args, origin.String(), t.String())
 	}
 	return collectedPublish.Run(ctx, p.cfg.Redis, []string{p.keys.collected, p.keys.quarantined}, args...).Err()
+}
+
+// adoptBase notes whose data from before this region has now.
+func (p *puller) adoptBase(ctx context.Context, theirs base) error {
+	if theirs == 0 {
+		return nil
+	}
+	return hashSet.Run(ctx, p.cfg.Redis, []string{p.keys.collected}, baseField, int(theirs)).Err()
 }

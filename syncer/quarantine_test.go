@@ -153,3 +153,43 @@ func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
 	}
 	eventually(t, "a has all", func() bool { return a.get("k") == "v" && a.get("old") == "v" })
 }
+
+// A region that lost what all others have collected says nothing of it any more. That is no removal: nothing is taken from it until it
+// has merged everything.
+func TestNothingIsTakenFromARegionThatHasMissedWhatIsCollected(t *testing.T) {
+	regions := mesh(t, 3, soon)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	a.write("SADD s old")
+	synced(t, regions...)
+	if err := b.rdb.Save(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.write("SADD s x")
+	synced(t, regions...)
+	eventually(t, "all know it", func() bool { return a.rdb.Exists(ctx, "crdt:0{s}").Val() == 0 })
+	b.stop()
+	b.server.Kill()
+	b.server.Restart()
+	eventually(t, "b is armed", func() bool { return b.armedWrite("SADD s y") })
+	a.stop()
+	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
+	if err := a.rdb.HSet(ctx, a.keys.merges, formatID(b.id), begun.text()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := map[string][]string{a.name: {"127.0.0.1:1"}, c.name: {"127.0.0.1:1"}}
+	b.run(nowhere, soon) // so that it does not learn what it has missed
+	a.run(peersOf(a, regions), soon)
+	eventually(t, "a takes nothing from b", func() bool { return a.peer(b.name).State == StateApart })
+	if members := a.rdb.SMembers(ctx, "s").Val(); len(members) != 2 {
+		t.Errorf("s is %v", members)
+	}
+	b.stop()
+	b.run(peersOf(b, regions), soon)
+	eventually(t, "b is back", func() bool { return b.counters.mergesDone.Load() > 0 && b.tryWrite("SET back 1") == nil })
+	eventually(t, "all have all", func() bool {
+		return a.rdb.SCard(ctx, "s").Val() == 3 && b.rdb.SCard(ctx, "s").Val() == 3 && c.rdb.SCard(ctx, "s").Val() == 3
+	})
+	synced(t, regions...)
+	sameData(t, a, b, c)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"anabranch/crdtmeta"
 
@@ -28,12 +29,17 @@ type selfRecord struct {
 	Region int    `msgpack:"region"`
 	Name   string `msgpack:"name"`
 	Origin string `msgpack:"origin"`
-	Born   string `msgpack:"born"`
 }
 
-// bornData says that clients had data in the region's Redis before Anabranch came. Other regions began "empty", or as a "copy" of
-// another one's, metadata and all.
-const bornData = "data"
+// base is the region whose data from before Anabranch this one has: that data has no stamps, so there must be one region that is right
+// about it. Regions that began with data of their own join the one with the lowest id. The zero value is a region that has none.
+type base int
+
+// before says that b's data is to be taken over by who has other's.
+func (b base) before(other base) bool { return b != 0 && (other == 0 || b < other) }
+
+// baseField is where it stands in crdt:collected.
+const baseField = "base"
 
 // origin returns the origin in force, or zero when the engine was never armed.
 func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
@@ -44,8 +50,7 @@ func (r region) origin(ctx context.Context) (crdtmeta.Origin, error) {
 	if err != nil {
 		return crdtmeta.Origin{}, err
 	}
-	origin, _, err := r.parseSelf(body)
-	return origin, err
+	return r.parseSelf(body)
 }
 
 // stillIn fails when our own region began a new epoch: its Redis may have lost what we acknowledged. That Redis does not answer is
@@ -57,16 +62,15 @@ func (r region) stillIn(ctx context.Context, self crdtmeta.Origin) error {
 	return nil
 }
 
-func (r region) parseSelf(body []byte) (origin crdtmeta.Origin, born string, err error) {
+func (r region) parseSelf(body []byte) (origin crdtmeta.Origin, err error) {
 	var self selfRecord
 	if err := msgpack.Unmarshal(body, &self); err != nil {
-		return origin, "", fmt.Errorf("%s: %w", r.keys.self, err)
+		return origin, fmt.Errorf("%s: %w", r.keys.self, err)
 	}
 	if self.Region != r.me.ID {
-		return origin, "", fmt.Errorf("%w: id %d, we are %d", errOwnData, self.Region, r.me.ID)
+		return origin, fmt.Errorf("%w: id %d, we are %d", errOwnData, self.Region, r.me.ID)
 	}
-	origin, err = crdtmeta.ParseOrigin(self.Origin)
-	return origin, self.Born, err
+	return crdtmeta.ParseOrigin(self.Origin)
 }
 
 // collected returns what may have been collected here, by origin.
@@ -76,11 +80,27 @@ func (r region) collected(ctx context.Context) (crdtmeta.Frontier, error) {
 		return nil, err
 	}
 	delete(hash, cursorField)
+	delete(hash, baseField)
 	f, err := crdtmeta.ParseFrontier(hash)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.keys.collected, err)
 	}
 	return f, nil
+}
+
+func (r region) base(ctx context.Context) (base, error) {
+	text, err := r.rdb.HGet(ctx, r.keys.collected, baseField).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %s: %w", r.keys.collected, baseField, err)
+	}
+	return base(id), nil
 }
 
 // frontier returns what of other regions is applied here.
@@ -127,7 +147,6 @@ func (r region) contexts(ctx context.Context) (map[crdtmeta.Origin]crdtmeta.Fron
 // logInfo is the shape of the log at one moment.
 type logInfo struct {
 	history
-	born   string
 	length int64 // entries kept
 	added  int64 // entries that ever were
 }
@@ -146,7 +165,7 @@ func (r region) history(ctx context.Context) (logInfo, error) {
 		return info, fmt.Errorf("%w: %d parts of a region", errFormat, len(parts))
 	}
 	body, _ := parts[0].(string)
-	if info.origin, info.born, err = r.parseSelf([]byte(body)); err != nil {
+	if info.origin, err = r.parseSelf([]byte(body)); err != nil {
 		return info, err
 	}
 	epochs, _ := parts[1].([]any)

@@ -162,20 +162,16 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	if err != nil {
 		return nil, err
 	}
-	collected, err := s.region.collected(ctx)
-	if err != nil {
-		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
-	}
-	texts := make(map[string]crdtmeta.Time, len(collected))
-	for origin, t := range collected {
-		texts[origin.String()] = t
-	}
-	apart, applied, err := s.inQuarantine(ctx, caller.ID)
-	if err != nil {
+	collected, collectedErr := s.region.collected(ctx)
+	applied, appliedErr := s.region.frontier(ctx)
+	held, heldErr := s.heldWhy(ctx)
+	ours, baseErr := s.region.base(ctx)
+	apart, until, apartErr := s.inQuarantine(ctx, caller.ID)
+	if err := errors.Join(collectedErr, appliedErr, heldErr, baseErr, apartErr); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	err = frames.write(verbWelcome, protocolVersion, encodeJSON(welcome{
-		Born: info.born, Collected: texts, Apart: apart && caller.Reentry <= applied,
+		Base: ours, Collected: collected, Frontier: applied, Held: held == heldQuarantine, Apart: apart && caller.Reentry <= until,
 		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
 		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
 	}))

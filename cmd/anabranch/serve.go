@@ -128,7 +128,7 @@ func backendConfig(c config, log zerolog.Logger) backend.Config {
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
-	b.TrustFor, b.CopyOf = max(c.GCGrace/2, leastTrust), c.CopyOf
+	b.TrustFor, b.CopyOf = c.GCGrace/2, c.CopyOf
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold
@@ -215,6 +215,3 @@ func newRunID() string {
 	}
 	return hex.EncodeToString(random[:])
 }
-
-// leastTrust is how long a region may be away in any case: a restart must not wait for other regions.
-const leastTrust = 5 * time.Second

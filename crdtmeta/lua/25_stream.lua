@@ -49,22 +49,31 @@ do
     return moved(ms, -1) .. '-' .. LIMIT
   end
 
-  -- next_sequence is the lowest one above seq that is this region's: congruent to its id modulo 64. It answers nil past 64
-  -- bits. 64 divides a million, so the last six digits decide.
-  function E.next_sequence(seq, region)
-    local step = (region - tonumber_(sub(seq, -6))) % 64
-    seq = moved(seq, step == 0 and 64 or step)
+  E.SEQUENCES = 32768 -- how far two sequences of one region in one epoch are apart
+
+  -- first_sequence is the lowest one of a region in an epoch: its id modulo 64, and beyond that another one for each epoch, since a
+  -- server that lost entries must not give their ids to others.
+  function E.first_sequence(o)
+    local region, counter, random = match(o, '^(%d+)%.%d+%.(%d+)%-(%x+)$')
+    return tonumber_(region) + (counter == '1' and 0 or 64 * (1 + (tonumber_(random, 16) + counter) % 511))
+  end
+
+  -- next_sequence is the lowest one above seq that is congruent to first, or nil past 64 bits. A power of ten has as many factors of
+  -- two, so the last fifteen digits decide.
+  function E.next_sequence(seq, first)
+    local step = (first - tonumber_(sub(seq, -15))) % E.SEQUENCES
+    seq = moved(seq, step == 0 and E.SEQUENCES or step)
     if not less(LIMIT, seq) then return seq end
   end
 
   -- id_above is the lowest id of this region that is above one given and not before a time in ms, or nil.
-  function E.id_above(id, ms, region)
+  function E.id_above(id, ms, first)
     local last, seq = match(id, '^(%d+)%-(%d+)$')
     ms = format('%.0f', ms)
-    if less(last, ms) then return ms .. '-' .. region end
-    seq = E.next_sequence(seq, region)
+    if less(last, ms) then return ms .. '-' .. first end
+    seq = E.next_sequence(seq, first)
     if seq then return last .. '-' .. seq end
-    if last ~= LIMIT then return moved(last, 1) .. '-' .. region end
+    if last ~= LIMIT then return moved(last, 1) .. '-' .. first end
   end
 
   local function by_id(a, b) return E.id_before(a[1], b[1]) end

@@ -69,15 +69,15 @@ do
     if count > 0 then E.removed(S, 'x', E.slice(ids, 1, count), count) end
   end
 
-  local made_ms, made_seq = 0, 0 -- the newest id that this library made, in whatever stream
+  local made_ms, made_seq = 0, '0' -- the newest id that this library made, in whatever stream
 
   -- completed gives the id of an XADD that leaves it to the server, all of it or the sequence; nil where the client's word
   -- stands, and an error where the mode forbids it.
   local function completed(k, word)
-    local region = tonumber_(match(origin, '^(%d+)'))
+    local first = E.first_sequence(origin)
     if word == '*' then
-      if now > made_ms then made_ms, made_seq = now, region else made_seq = made_seq + 64 end
-      return format('%.0f-%.0f', made_ms, made_seq)
+      if now > made_ms then made_ms, made_seq = now, format('%.0f', first) else made_seq = E.next_sequence(made_seq, first) end
+      return format('%.0f-', made_ms) .. made_seq
     end
     if E.xadd_ids == 'liberal' then return nil end
     local ms = match(word, '^0*(%d+)$') or match(word, '^0*(%d+)%-%*$')
@@ -89,8 +89,8 @@ do
     end
     local info = E.stream_info(k)
     local last, seq = E.id_split(info and info['last-generated-id'] or '0-0')
-    if last ~= ms then return ms .. '-' .. region end
-    return ms .. '-' .. (E.next_sequence(seq, region) or seq)
+    if last ~= ms then return ms .. '-' .. first end
+    return ms .. '-' .. (E.next_sequence(seq, first) or seq)
   end
 
   function H.XADD(argv, i, n)
@@ -114,7 +114,7 @@ do
     local reply = native(words, 1, #words)
     if type_(reply) == 'table' and argv[at] == '*' and find(reply.err, 'equal or smaller', 1, true) then
       -- The stream is ahead of the clock.
-      words[place] = E.id_above(E.stream_info(k)['last-generated-id'], now, tonumber_(match(origin, '^(%d+)'))) or '*'
+      words[place] = E.id_above(E.stream_info(k)['last-generated-id'], now, E.first_sequence(origin)) or '*'
       reply = native(words, 1, #words)
     end
     if type_(reply) ~= 'string' then return reply end

@@ -29,8 +29,8 @@ do
     if at > 0 then E.ttl_changed(S, at) end
   end
 
-  -- repair writes one key anew, or removes it where it is absent or past its deadline. It answers whether there is something.
-  local function repair(k)
+  -- E.repair writes one key anew, or removes it where it is absent or past its deadline. It answers whether there is something.
+  function E.repair(k)
     local S = E.open(k)
     if not S.form then E.adopt(S) end
     if call('EXISTS', k) == 0 or E.passed(S.rec) then
@@ -56,7 +56,7 @@ do
     end
     local shown = 0
     for j = i + 1, i + n - 1 do
-      if repair(argv[j]) then shown = shown + 1 end
+      if E.repair(argv[j]) then shown = shown + 1 end
     end
     return shown
   end

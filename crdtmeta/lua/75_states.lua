@@ -47,15 +47,16 @@ do
     return mpack(frontier, contexts)
   end
 
-  -- FCALL anabranch_states limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
+  -- FCALL anabranch_states self limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
   -- as fit into limit bytes, but at least one. Without keys, the position. A database with a minus before it means: unless the
-  -- key is there; the answer is "+" then.
+  -- key is there; the answer is "+" then. Nothing is answered in another epoch than self.
   function E.states(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    local limit, bytes, replies = tonumber_(argv[1]), 0, {''}
+    if argv[1] ~= origin then return {} end
+    local limit, bytes, replies = tonumber_(argv[2]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
-    for i = 2, #argv - 1, 2 do
+    for i = 3, #argv - 1, 2 do
       local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
       E.select(tonumber_(d))
       local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
@@ -67,7 +68,7 @@ do
     E.select(0)
     local frontier = E.read_frontier()
     frontier[origin] = last_t
-    replies[1] = #argv > 1 and mpack(frontier) or position(frontier)
+    replies[1] = #argv > 2 and mpack(frontier) or position(frontier)
     return replies
   end
 
@@ -270,13 +271,14 @@ do
     end
   end
 
-  -- say_evicted removes, by an effect, keys whose data is gone although nothing says why: that is to be said before the other
-  -- region's effects are here, which it has not seen.
-  local function say_evicted(argv)
+  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that keys are
+  -- gone although nothing says why, and what was here before the other region was met.
+  local function say_before(argv, states, joining)
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
       local S = E.open(argv[i + 1])
       if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
+      if joining then E.keep_own(argv[i + 1], states[i][2], states[i][3]) end
     end
     if op == 0 then return end
     E.finish()
@@ -333,7 +335,7 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
+      if whole then return not held and o ~= '' and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
@@ -414,7 +416,7 @@ do
     local upto, contexts
     if progress == '' then upto, contexts = munpack(argv[5]) end
     if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
-    whole = argv[3] == 'whole'
+    whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
@@ -426,7 +428,8 @@ do
       if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
       states[i] = read
     end
-    say_evicted(argv)
+    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
+    say_before(argv, states, argv[3] == 'joining')
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
     for _, at in pairs_(theirs) do
@@ -434,7 +437,6 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
-    E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]

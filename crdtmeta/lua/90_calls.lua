@@ -207,8 +207,8 @@ do
       call('HSET', FRONTIER, old, format('%.0f', ended))
       if last_effect > 0 then call('HSET', NEWEST, old, format('%.0f', last_effect)) end
     end
-    local born = self and self.born or (copied and 'copy') or (not self and has_data() and 'data') or 'empty'
-    armed = mpack({born = born, format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
+    if not self and not copied and has_data() then call('HSET', PREFIX .. 'collected', 'base', id) end
+    armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))

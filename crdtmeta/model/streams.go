@@ -15,6 +15,17 @@ import (
 // id is the id of an entry. Its text form is "<ms>-<seq>".
 type id struct{ ms, seq uint64 }
 
+// firstSequence is the lowest sequence of ids that a region makes in an epoch; others are multiples of 32768 above.
+func firstSequence(o Origin) uint64 {
+	counter, random, _ := strings.Cut(o.Epoch, "-")
+	if counter == "1" {
+		return uint64(o.Region)
+	}
+	n, _ := strconv.ParseUint(random, 16, 64)
+	number, _ := strconv.ParseUint(counter, 10, 64)
+	return uint64(o.Region) + 64*(1+(n+number)%511)
+}
+
 func (i id) String() string { return fmt.Sprintf("%d-%d", i.ms, i.seq) }
 
 func (i id) compare(j id) int { return cmp.Or(cmp.Compare(i.ms, j.ms), cmp.Compare(i.seq, j.seq)) }
@@ -169,10 +180,10 @@ func xadd(c *call, args []string) any {
 	k := c.region.key(c.db, key)
 	entry, complete := parseID(args[0])
 	if !complete {
-		region := uint64(c.region.origin.Region)
-		if entry.seq = region; entry.ms == k.last.ms {
+		first := firstSequence(c.region.origin)
+		if entry.seq = first; entry.ms == k.last.ms {
 			entry.seq = k.last.seq + 1
-			for entry.seq%64 != region {
+			for entry.seq%32768 != first {
 				entry.seq++
 			}
 		}

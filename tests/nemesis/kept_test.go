@@ -77,10 +77,18 @@ func (c *client) count() deed {
 
 const incrementBoth = "redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('INCRBY', KEYS[2], ARGV[1])"
 
+// during tells later whether something held in the client's region at some time from now on: now, or then.
+func (c *client) during(spells *[3]spell) func() bool {
+	held := spells[c.home].holds()
+	return func() bool { return held || spells[c.home].holds() }
+}
+
 // countTwo adds to two counters at once.
 func (c *client) countTwo() deed {
 	amount, by := c.amount()
+	doubtful := c.during(&c.doubtful)
 	settle := func(o outcome) {
+		c.ledger.tear(doubtful())
 		c.ledger.increment(c.cell("sum-a"), amount, o)
 		c.ledger.increment(c.cell("sum-b"), amount, o)
 	}
@@ -142,13 +150,13 @@ func (c *client) markTogether() deed {
 	for i, value := range []string{"", "v", "", "v"} {
 		c.ledger.announce(cells[i], value)
 	}
-	doubtful := c.doubtful[c.home].holds()
+	doubtful := c.during(&c.doubtful)
 	return transaction(func(o outcome) {
 		for _, cell := range cells {
 			c.ledger.mark(cell, o)
 		}
 		// Of what a server has lost, a merge that was under way may have brought a part elsewhere.
-		if !doubtful && !c.doubtful[c.home].holds() {
+		if !doubtful() {
 			c.ledger.together(cells)
 		}
 	}, []string{"SADD", "set" + hot, u}, []string{"HSET", "hash" + hot, u, "v"}, []string{"RPUSH", "list" + hot, u}, []string{"SET", "own-" + u, "v"})
@@ -163,10 +171,10 @@ func (c *client) unmark() deed {
 	it := c.mine[i]
 	c.mine[i] = c.mine[len(c.mine)-1]
 	c.mine = c.mine[:len(c.mine)-1]
-	outdated := c.outdated[c.home].holds()
+	outdated := c.during(&c.outdated)
 	return single(func(o outcome, reply redistest.Reply) {
 		if o == acknowledged && (reply.Null || reply.Kind == ':' && reply.Int() != 1) {
-			if !outdated && !c.outdated[c.home].holds() {
+			if !outdated() {
 				c.ledger.missed(it.cell)
 			}
 			return // it is not here yet, and comes back
@@ -224,12 +232,18 @@ func (c *client) register() deed {
 	if c.random.IntN(3) == 0 {
 		key = "register-" + c.name
 	}
+	outdated := c.during(&c.outdated)
+	args, cell := []string{"SET", key, u}, c.cell(key)
 	if c.random.IntN(3) == 0 {
-		write := c.ledger.beginRegister(c.cell("registers", key), c.home, u)
-		return single(func(o outcome, _ redistest.Reply) { c.ledger.endRegister(write, o) }, "HSET", "registers", key, u)
+		args, cell = []string{"HSET", "registers", key, u}, c.cell("registers", key)
 	}
-	write := c.ledger.beginRegister(c.cell(key), c.home, u)
-	return single(func(o outcome, _ redistest.Reply) { c.ledger.endRegister(write, o) }, "SET", key, u)
+	write := c.ledger.beginRegister(cell, c.home, u)
+	return single(func(o outcome, _ redistest.Reply) {
+		if o == acknowledged && outdated() {
+			o = unknown // what the region has lost comes back, and this write did not know it
+		}
+		c.ledger.endRegister(write, o)
+	}, args...)
 }
 
 const setBoth = "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('SET', KEYS[2], ARGV[1])"
@@ -241,8 +255,13 @@ func (c *client) pair() deed {
 	for _, key := range pairs[which] {
 		writes = append(writes, c.ledger.beginRegister(c.cell(key), c.home, u))
 	}
+	doubtful, outdated := c.during(&c.doubtful), c.during(&c.outdated)
 	settle := func(o outcome) {
+		c.ledger.tear(doubtful())
 		for _, write := range writes {
+			if o == acknowledged && outdated() {
+				o = unknown
+			}
 			c.ledger.endRegister(write, o)
 		}
 	}
@@ -305,9 +324,11 @@ func (c *client) push() deed {
 	u, list := c.unique(), "order"+c.hot()
 	cell := c.cell(list, u)
 	c.ledger.announce(cell, "")
+	outdated := c.during(&c.outdated)
 	return single(func(o outcome, _ redistest.Reply) {
 		c.ledger.mark(cell, o)
-		if o == acknowledged {
+		// What the region has lost comes back as something that this push did not know.
+		if o == acknowledged && !outdated() {
 			c.ledger.pushed(c.cell(list), c.name, u)
 		}
 	}, "RPUSH", list, u)

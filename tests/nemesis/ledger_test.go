@@ -38,6 +38,7 @@ type ledger struct {
 	tried     map[string]int                 // client → highest number of its own in an element
 	errors    map[string]int                 // what clients were told, in short
 	surprises map[string]int                 // errors that are not documented
+	torn      bool                           // a server may have lost a part of what was written together
 	outcomes  [3]int
 }
 
@@ -149,6 +150,13 @@ func (l *ledger) unmark(cell string, o outcome) {
 	case o == unknown && m.removal == notRemoved:
 		m.removal = maybeRemoved
 	}
+}
+
+// tear notes that a server may lose what was written together. A merge that is under way then may have brought a part of it elsewhere.
+func (l *ledger) tear(lost bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.torn = l.torn || lost
 }
 
 // together notes cells that are all there in the end, or none.

@@ -126,10 +126,10 @@ func endEmptyRestart(w *world, s strike) {
 func (w *world) confirmed(s strike) bool {
 	w.doubtful[s.region].begin()
 	w.outdated[s.region].begin()
-	own, known := w.positions(s.region)
+	own, known, ahead := w.positions(s.region)
 	for deadline := time.Now().Add(confirmTime); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for other := range regionNames {
-			if other != s.region && w.covers(other, own, known) {
+			if !ahead && other != s.region && w.covers(other, own, known) {
 				w.losses++
 				go w.awaitRecovery(s.region, own, known)
 				return true
@@ -142,26 +142,28 @@ func (w *world) confirmed(s strike) bool {
 	return false
 }
 
-// positions are what a region has of all origins; own is its own among them.
-func (w *world) positions(region int) (own string, known map[string]int64) {
+// positions are what a region has of all origins; own is its own among them. ahead says that some keys show more than that.
+func (w *world) positions(region int) (own string, known map[string]int64, ahead bool) {
 	server := observer{w: w, region: region}
 	defer server.close()
 	return server.positions()
 }
 
-func (o *observer) positions() (own string, known map[string]int64) {
+func (o *observer) positions() (own string, known map[string]int64, ahead bool) {
 	known = map[string]int64{}
 	frontier, ok := o.ask("HGETALL", "crdt:frontier")
 	if !ok {
-		return "", nil
+		return "", nil, false
 	}
+	vectors, _ := o.ask("HLEN", "crdt:ahead")
+	ahead = vectors.Int() > 0
 	pairs := frontier.Strings()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		known[pairs[i]], _ = strconv.ParseInt(pairs[i+1], 10, 64)
 	}
 	info, ok := o.ask("FCALL", "anabranch_info_1", "0")
 	if !ok {
-		return "", known
+		return "", known, ahead
 	}
 	pairs = info.Strings()
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -172,12 +174,12 @@ func (o *observer) positions() (own string, known map[string]int64) {
 			known[own], _ = strconv.ParseInt(pairs[i+1], 10, 64)
 		}
 	}
-	return own, known
+	return own, known, ahead
 }
 
 // covers says whether a region has all of that, and is sure to know its own.
 func (w *world) covers(region int, own string, wanted map[string]int64) bool {
-	mine, known := w.positions(region)
+	mine, known, _ := w.positions(region)
 	if own == "" || mine == "" {
 		return false
 	}
@@ -203,8 +205,8 @@ func (w *world) awaitRecovery(region int, own string, wanted map[string]int64) {
 	defer server.close()
 	for w.t.Context().Err() == nil {
 		time.Sleep(50 * time.Millisecond)
-		mine, known := server.positions()
-		missing := mine == "" || mine == own
+		mine, known, ahead := server.positions()
+		missing := ahead || mine == "" || mine == own
 		for origin, t := range wanted {
 			missing = missing || known[origin] < t
 		}
