@@ -43,18 +43,24 @@ type Relay struct {
 // relayed is one connection through a relay.
 type relayed struct {
 	near, far net.Conn
-	inode     string // of the socket of whoever connected
 	ended     chan struct{}
 	once      sync.Once
 
 	mu     sync.Mutex
+	inode  string       // of the socket of whoever connected, once somebody asked for the owner
 	owners map[int]bool // processes that were looked at
 }
 
 // of says whether one of these processes has connected.
 func (c *relayed) of(pids []int) bool {
+	if len(pids) == 0 {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.inode == "" {
+		c.inode = socketInode(c.near)
+	}
 	for _, pid := range pids {
 		is, known := c.owners[pid]
 		if !known {
@@ -147,7 +153,7 @@ func (r *Relay) serve(near net.Conn) {
 		near.Close()
 		return
 	}
-	c := &relayed{near: near, far: far, inode: socketInode(near), ended: make(chan struct{}), owners: map[int]bool{}}
+	c := &relayed{near: near, far: far, ended: make(chan struct{}), owners: map[int]bool{}}
 	defer c.end()
 	if !r.add(c) {
 		return
