@@ -17,7 +17,7 @@ type assembly struct {
 	council   *council
 	members   map[string]*member // by address
 	reports   chan report
-	announced chan struct{} // some Sentinel says that the primary has moved
+	announced chan struct{} // some Sentinel says that the primary has moved, or is about to
 
 	silent map[string]bool // addresses of Sentinels that were logged as not answering
 	lost   bool            // it was logged that no majority confirms the primary
@@ -51,7 +51,10 @@ func (a *assembly) drop(addr string) {
 }
 
 // announce is called by the members' goroutines.
-func (a *assembly) announce() {
+func (a *assembly) announce(event string) {
+	if event == eventLeaving {
+		a.leave(time.Now())
+	}
 	select {
 	case a.announced <- struct{}{}:
 	default:

@@ -1,9 +1,11 @@
 package sentinel
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,8 +26,8 @@ type Config struct {
 	Username string
 	Password string
 
-	// TLS is how to speak to Sentinels. Nil: in plain TCP.
-	TLS *tls.Config
+	// TLS is the configuration of one new connection to a Sentinel. It is asked each time, so certificates may change. Nil: plain TCP.
+	TLS func() *tls.Config
 
 	// PollInterval is how often each Sentinel is asked. Default 1 s.
 	PollInterval time.Duration
@@ -72,10 +74,19 @@ func (c Config) Validate() error {
 	return nil
 }
 
+func (c Config) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: c.Timeout}
+	if c.TLS == nil {
+		return dialer.DialContext(ctx, network, addr)
+	}
+	secure := tls.Dialer{NetDialer: dialer, Config: c.TLS()}
+	return secure.DialContext(ctx, network, addr)
+}
+
 // client connects to one Sentinel, when it is used.
 func (c Config) client(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr: addr, Username: c.Username, Password: c.Password, TLSConfig: c.TLS,
+		Addr: addr, Username: c.Username, Password: c.Password, Dialer: c.dial,
 		Protocol: 2, PoolSize: 1, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true, ClientName: "anabranch",
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, ContextTimeoutEnabled: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

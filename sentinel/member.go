@@ -66,8 +66,8 @@ func (m *member) askSoon() {
 	}
 }
 
-// listen calls heard when the Sentinel announces that the primary has moved, until ctx ends.
-func (m *member) listen(ctx context.Context, heard func()) {
+// listen calls heard with the name of each event about the primary that the Sentinel announces, until ctx ends.
+func (m *member) listen(ctx context.Context, heard func(event string)) {
 	for ctx.Err() == nil {
 		m.listenOnce(ctx, heard)
 		select {
@@ -80,13 +80,17 @@ func (m *member) listen(ctx context.Context, heard func()) {
 // quietPolls is after how many intervals without a message the connection is tried.
 const quietPolls = 3
 
-// announcements are the channels of a Sentinel on which it tells that a replica has become the primary: all that learn of it say the first,
-// the one that leads the fail-over says the other a moment earlier. Both name the primary somewhere.
-var announcements = []string{"+switch-master", "+promoted-slave"}
+// Events of a fail-over, each the name of a channel. The Sentinel that leads it announces that it chooses the replica to promote, one or two
+// tenths of a second before it does, and then that it has; all others announce that they have learnt of it.
+const (
+	eventLeaving  = "+failover-state-select-slave"
+	eventPromoted = "+promoted-slave"
+	eventSwitch   = "+switch-master"
+)
 
 // listenOnce listens until the connection ends, or does not even answer a PING.
-func (m *member) listenOnce(ctx context.Context, heard func()) {
-	messages := m.client.Subscribe(ctx, announcements...)
+func (m *member) listenOnce(ctx context.Context, heard func(event string)) {
+	messages := m.client.Subscribe(ctx, eventLeaving, eventPromoted, eventSwitch)
 	defer context.AfterFunc(ctx, func() { messages.Close() })()
 	defer messages.Close()
 	for asked := false; ; {
@@ -104,7 +108,7 @@ func (m *member) listenOnce(ctx context.Context, heard func()) {
 		}
 		asked = false
 		if said, is := message.(*redis.Message); is && slices.Contains(strings.Fields(said.Payload), m.cfg.Name) {
-			heard()
+			heard(said.Channel)
 		}
 	}
 }

@@ -15,6 +15,7 @@ type Primary struct {
 	Addr      string    // HOST:PORT
 	Confirmed time.Time // when a majority of Sentinels last said so
 	Replicas  []string  // that could be promoted in its place, by the addresses under which the primary lists them
+	Leaving   time.Time // when a Sentinel last announced that it promotes another one; this much is believed of a single one
 }
 
 // Watcher follows one primary.
@@ -26,6 +27,7 @@ type Watcher struct {
 	current verdict
 	trouble error    // why current cannot be confirmed now
 	asked   []string // addresses of Sentinels
+	leaving time.Time
 }
 
 // New checks the configuration. It dials nothing.
@@ -46,10 +48,10 @@ func (w *Watcher) Primary() (Primary, error) {
 	if w.current.primary == "" {
 		return Primary{}, fmt.Errorf("sentinel: %w", w.trouble)
 	}
-	return Primary{Addr: w.current.primary, Confirmed: w.current.confirmed, Replicas: w.current.replicas}, nil
+	return Primary{w.current.primary, w.current.confirmed, w.current.replicas, w.leaving}, nil
 }
 
-// Changed has a value when the primary has moved.
+// Changed has a value when the primary has moved, or is about to.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 
 // Trouble says why the primary cannot be confirmed at the moment; nil when a majority answers.
@@ -105,10 +107,23 @@ func (w *Watcher) publish(v verdict, trouble error) (moved bool) {
 	moved = v.primary != w.current.primary
 	w.current, w.trouble = v, trouble
 	if moved {
-		select {
-		case w.changed <- struct{}{}:
-		default:
-		}
+		w.leaving = time.Time{}
+		w.signal()
 	}
 	return moved
+}
+
+// leave notes that a replica is about to be promoted.
+func (w *Watcher) leave(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leaving = now
+	w.signal()
+}
+
+func (w *Watcher) signal() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
 }

@@ -56,6 +56,10 @@ type config struct {
 	Pprof     bool
 }
 
+// leastFence is twice as long as it usually takes until a primary is confirmed again: Sentinels are asked and replicas acknowledge once a
+// second.
+const leastFence = 2 * time.Second
+
 const defaultRedis = "redis://127.0.0.1:6379"
 
 func defaultConfig() config {
@@ -106,6 +110,9 @@ func (c *config) validate() error {
 	}
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
 		return errors.New("--tls-cert-file, --tls-key-file: give both, or neither")
+	}
+	if c.FenceAfter > 0 && c.FenceAfter < leastFence {
+		return fmt.Errorf("--fence-after: %v is less than the %v that Sentinels and replicas may take to confirm a primary", c.FenceAfter, leastFence)
 	}
 	if err := c.checkListeners(); err != nil {
 		return err

@@ -65,6 +65,7 @@ func TestErrorsNameTheFlagVariableOrKey(t *testing.T) {
 		{args: append(ok, "--redis=redis-sentinel://h:1"), want: "--redis: must name the primary as the Sentinels do"},
 		{args: append(ok, "--redis=redis-sentinel://h:1/main?db=1"), want: "--redis: a parameter is not known"},
 		{args: append(ok, "--fence-after=-1s"), want: "--fence-after: "},
+		{args: append(ok, "--fence-after=1s"), want: "--fence-after: 1s is less than the 2s"},
 		{args: append(ok, "--redis=127.0.0.1:6379"), want: "--redis: is no URL"},
 		{args: append(ok, "--redis=http://h"), want: `--redis: scheme "http" is not known`},
 		{args: append(ok, "--redis=redis://h:1/3"), want: "--redis: must not name a database"},

@@ -47,7 +47,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
 	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)
-	addDuration(flags, &c.FenceAfter, "fence-after", "with Sentinels: a primary that neither a majority of them nor all of its replicas have confirmed for so long is not used; 0: no end", 0)
+	addDuration(flags, &c.FenceAfter, "fence-after", "with Sentinels: a primary that neither a majority of them nor all of its replicas have confirmed for so long is not used, 2s or more; 0: no end", 0)
 	addDuration(flags, &c.ShutdownTime, "shutdown-time", "how long replies in flight may take after SIGTERM", time.Millisecond)
 
 	addBytes(flags, &c.PeerWindow, "peer-window", "what is sent to a peer and not confirmed yet, at most", 64<<10)

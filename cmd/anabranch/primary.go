@@ -18,7 +18,7 @@ func newWatcher(c config, log zerolog.Logger) (*sentinel.Watcher, error) {
 	s := sentinel.DefaultConfig()
 	s.Use(*u)
 	if u.SentinelTLS {
-		s.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		s.TLS = func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }
 	}
 	s.Log = log.With().Str("part", "sentinel").Logger()
 	return sentinel.New(s)

@@ -41,6 +41,7 @@ type Backend struct {
 
 	problem      atomic.Pointer[error]  // what the last check found; see Problem
 	refusal      atomic.Pointer[string] // what writes are told, where the server cannot be the primary; see WriteRefusal
+	halted       atomic.Bool            // see halt
 	fenced       atomic.Bool            // nobody confirms that the server is still the primary
 	unsafePolicy atomic.Bool            // the server may evict companions
 }

@@ -15,7 +15,7 @@ type Source interface {
 	// Primary never blocks. An error means that it is not known yet; once it was, it is the last one known.
 	Primary() (Primary, error)
 
-	// Changed has a value when there is another primary.
+	// Changed has a value when there is another primary, or is about to be.
 	Changed() <-chan struct{}
 }
 
@@ -24,6 +24,7 @@ type Primary struct {
 	Addr      string    // HOST:PORT
 	Confirmed time.Time // when the Source was last sure of it
 	Replicas  []string  // that could have been made primary since then, as INFO names them
+	Leaving   time.Time // when it was announced that another one is about to take its place; zero: it was not
 }
 
 // primary asks the Source, or takes the URL at its word.
@@ -63,7 +64,9 @@ func (b *Backend) followChanges(ctx context.Context) {
 	for {
 		select {
 		case <-b.cfg.Source.Changed():
-			_, _ = b.follow() // the next check shows the error
+			if p, err := b.follow(); err == nil { // otherwise the next check tells
+				b.halt(ctx, p, time.Now())
+			}
 			b.Suspect()
 		case <-ctx.Done():
 			return

@@ -105,6 +105,41 @@ func (s *sink) Submit(t testing.TB, l *Lane, lines ...string) {
 	l.Flush()
 }
 
+// A fail-over is announced: from then on nothing is sent to the old primary, which still acknowledges.
+func TestCommandsWaitForAnAnnouncedFailOver(t *testing.T) {
+	first, second := redistest.Start(t), redistest.Start(t)
+	source := newSource(first.Addr)
+	cfg := testConfig("redis://elsewhere")
+	cfg.Source = source
+	b := run(t, cfg)
+	l, s := b.Lane(0, 2, 0), newSink()
+	s.do(t, l, "SET k 1")
+	announce := func() {
+		source.change(func() { source.now.Leaving = time.Now() })
+		source.changed <- struct{}{}
+		eventually(t, "commands are kept back", b.halted.Load)
+	}
+	announce()
+	s.Submit(t, l, "SET k 2", "GET k")
+	time.Sleep(100 * time.Millisecond)
+	if s.Idle() {
+		t.Errorf("got %q", s.take())
+	}
+	source.change(func() { source.now.Leaving = time.Time{} })
+	source.move(second.Addr)
+	if got := s.take(); got != "+OK\r\n$1\r\n2\r\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := first.Client().Get(context.Background(), "k").Val(); got != "1" {
+		t.Errorf("the old primary has %q", got)
+	}
+
+	announce() // and nothing comes of it
+	if got := s.do(t, l, "SET k 3", "GET k"); got != "+OK\r\n$1\r\n3\r\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // At an address another server may answer by now: a connection is used only when it leads to the one that was armed.
 func TestConnectionsLeadToTheArmedServerAlone(t *testing.T) {
 	first := redistest.Start(t)
