@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -51,9 +52,9 @@ func (a *assembly) drop(addr string) {
 }
 
 // announce is called by the members' goroutines.
-func (a *assembly) announce(event string) {
-	if event == eventLeaving {
-		a.leave(time.Now())
+func (a *assembly) announce(event string, details []string) {
+	if event == eventLeaving && len(details) >= 4 { // master NAME IP PORT
+		a.leave(net.JoinHostPort(details[2], details[3]), time.Now())
 	}
 	select {
 	case a.announced <- struct{}{}:

@@ -165,3 +165,31 @@ func TestFewSendNobodyBack(t *testing.T) {
 		}
 	})
 }
+
+// That a fail-over begins is believed of a single Sentinel, but only about the primary of the moment: the news may come late.
+func TestAnAnnouncementCountsForThePrimaryOfTheMoment(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Sentinels, cfg.Name = []string{"s1"}, "main"
+	w, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &assembly{Watcher: w, announced: make(chan struct{}, 1)}
+	leaving := func() bool { p, _ := w.Primary(); return !p.Leaving.IsZero() }
+	w.publish(verdict{primary: "10.0.0.1:6379"}, nil)
+	<-w.Changed()
+	a.announce(eventLeaving, strings.Fields("master main 10.0.0.2 6379"))
+	if leaving() {
+		t.Error("the announcement was about another one")
+	}
+	a.announce(eventLeaving, strings.Fields("master main 10.0.0.1 6379"))
+	if !leaving() {
+		t.Error("the announcement is not known")
+	}
+	<-w.Changed()
+	w.publish(verdict{primary: "10.0.0.2:6379"}, nil)
+	<-w.Changed()
+	if leaving() {
+		t.Error("the new primary is leaving")
+	}
+}

@@ -66,8 +66,8 @@ func (m *member) askSoon() {
 	}
 }
 
-// listen calls heard with the name of each event about the primary that the Sentinel announces, until ctx ends.
-func (m *member) listen(ctx context.Context, heard func(event string)) {
+// listen calls heard with each event about the primary that the Sentinel announces, and with what it says, until ctx ends.
+func (m *member) listen(ctx context.Context, heard func(event string, details []string)) {
 	for ctx.Err() == nil {
 		m.listenOnce(ctx, heard)
 		select {
@@ -89,7 +89,7 @@ const (
 )
 
 // listenOnce listens until the connection ends, or does not even answer a PING.
-func (m *member) listenOnce(ctx context.Context, heard func(event string)) {
+func (m *member) listenOnce(ctx context.Context, heard func(event string, details []string)) {
 	messages := m.client.Subscribe(ctx, eventLeaving, eventPromoted, eventSwitch)
 	defer context.AfterFunc(ctx, func() { messages.Close() })()
 	defer messages.Close()
@@ -107,8 +107,10 @@ func (m *member) listenOnce(ctx context.Context, heard func(event string)) {
 			return
 		}
 		asked = false
-		if said, is := message.(*redis.Message); is && slices.Contains(strings.Fields(said.Payload), m.cfg.Name) {
-			heard(said.Channel)
+		if said, is := message.(*redis.Message); is {
+			if details := strings.Fields(said.Payload); slices.Contains(details, m.cfg.Name) {
+				heard(said.Channel, details)
+			}
 		}
 	}
 }

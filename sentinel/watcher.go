@@ -113,12 +113,14 @@ func (w *Watcher) publish(v verdict, trouble error) (moved bool) {
 	return moved
 }
 
-// leave notes that a replica is about to be promoted.
-func (w *Watcher) leave(now time.Time) {
+// leave notes that a replica is about to be promoted in the place of the primary at addr. That may be heard later than that it was.
+func (w *Watcher) leave(addr string, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.leaving = now
-	w.signal()
+	if addr == w.current.primary {
+		w.leaving = now
+		w.signal()
+	}
 }
 
 func (w *Watcher) signal() {
