@@ -13,6 +13,8 @@ NEED_REDIS := redis-server:redis-server
 NEED_SENTINEL := redis-sentinel:redis-sentinel
 NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools
 NEED_CC    := gcc:gcc,libc6-dev
+# A browser for the dashboard, and Prometheus's own tool for the rules.
+NEED_OBSERVE := chromium:chromium promtool:prometheus
 # The client libraries that tests/clients runs. Node.js may have come with npm or without.
 NEED_CLIENTS := import-redis:python3-redis node:nodejs npm:npm
 
@@ -40,7 +42,7 @@ demo: need-redis build ## Two regions, concurrent writes of every type, and how 
 check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
 
 .PHONY: test
-test: need-redis need-sentinel need-tools need-clients format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+test: need-redis need-sentinel need-tools need-clients need-observe format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
 	@echo "make test: all passed"
 
 .PHONY: fuzz
@@ -66,7 +68,7 @@ clean: ## Remove what was built
 
 # The parts of check and test.
 
-.PHONY: format vet lint unit full allocations smoke need-redis need-sentinel need-tools need-cc need-clients
+.PHONY: format vet lint unit full allocations smoke need-redis need-sentinel need-tools need-cc need-clients need-observe
 
 format:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -114,3 +116,6 @@ need-cc:
 
 need-clients:
 	@scripts/install-missing.sh $(NEED_CLIENTS)
+
+need-observe:
+	@scripts/install-missing.sh $(NEED_OBSERVE)

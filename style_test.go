@@ -32,7 +32,10 @@ var layers = map[string][]string{
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
 	"sentinel":               {},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"cmd/anabranch":          {"verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
+	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "sentinel", "syncer"},
+	"internal/metrics":       {"internal/backend", "internal/status"},
+	"internal/dashboard":     {"crdtmeta", "syncer", "internal/status"},
+	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

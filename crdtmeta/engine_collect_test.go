@@ -3,6 +3,7 @@ package crdtmeta_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"anabranch/crdtmeta"
@@ -29,7 +30,11 @@ func (n *node) look(f failer) look {
 		return t
 	}
 	l := look{until: max(number("last_t"), crdtmeta.TimeAt(int64(number("now_ms")))-1)}
-	effects, err := crdtmeta.ParseFrontier(pairs(n.do(f, "HGETALL", "crdt:newest").Strings()))
+	newest := pairs(n.do(f, "HGETALL", "crdt:newest").Strings())
+	for origin, value := range newest {
+		newest[origin], _, _ = strings.Cut(value, " ")
+	}
+	effects, err := crdtmeta.ParseFrontier(newest)
 	if err != nil {
 		f.Fatalf("region %d: %v", n.id, err)
 	}

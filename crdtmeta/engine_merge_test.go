@@ -3,6 +3,7 @@ package crdtmeta_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"anabranch/crdtmeta"
@@ -300,5 +301,33 @@ func TestAWholeMergeBringsWhatHasNoStampsToKeysThatAreAhead(t *testing.T) {
 	b.pick(t, 0)
 	if got := b.do(t, "SCARD", "s").Int(); got != 2 {
 		t.Errorf("the set has %d members", got)
+	}
+}
+
+// What this region had written last, and has collected, lies here without a stamp. In a merge of everything that is no reason to leave
+// out that write, and to take what it had won over.
+func TestAWholeMergeShowsNoLoserOfWhatWasCollectedHere(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	keys := []string{"k", "h", "z", "l"}
+	a.call(t, 0, []string{"RPUSH", "l", "x", "y"})
+	exchange(t, nodes)
+	for value, n := range []*node{b, c} {
+		text := strconv.Itoa(value)
+		awaitTick(nodes)
+		n.call(t, 0, []string{"SET", "k", text}, []string{"HSET", "h", "f", text}, []string{"ZADD", "z", text, "m"}, []string{"LSET", "l", "0", text})
+	}
+	exchange(t, nodes)
+	c.collect(t, c.look(t), 0, keys)
+	c.pick(t, 0)
+	if n := c.do(t, "EXISTS", "crdt:0{k}").Int(); n != 0 {
+		t.Fatal("nothing was collected")
+	}
+	c.merge(t, a.id, "whole", a.position(t), a.states(t, 0, keys))
+	requireEqual(t, nodes)
+	for _, command := range []string{"GET k", "HGET h f", "ZSCORE z m", "LINDEX l 0"} {
+		if got := c.get(t, strings.Fields(command)...); got != `"1"` {
+			t.Errorf("%s answers %s, what was written last is 1", command, got)
+		}
 	}
 }

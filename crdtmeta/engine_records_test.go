@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -149,115 +148,5 @@ func TestFrontierRecordsNameTheirKeys(t *testing.T) {
 	slices.Sort(touched)
 	if want := []string{"0:k", "0:s\x00{}", "1:h"}; !slices.Equal(touched, want) {
 		t.Errorf("touched %q, want %q", touched, want)
-	}
-}
-
-// Each rule that decides between effects that did not know of each other reports what it did, where they meet.
-func TestEachRuleReportsConflicts(t *testing.T) {
-	for _, test := range []struct {
-		name         string
-		before, a, b []string // b's is later
-		atA, atB     string   // type, rule, winner and loser, reported by each
-	}{
-		{"strings", nil, []string{"SET", "k", "1"}, []string{"SET", "k", "2"},
-			"string: the last write wins: 2 over 1", "string: the last write wins: 2 over 1"},
-		{"fields", nil, []string{"HSET", "k", "f", "1"}, []string{"HSET", "k", "f", "2"},
-			"hash f: the last write wins: 2 over 1", "hash f: the last write wins: 2 over 1"},
-		{"a removal of a string", []string{"SET", "k", "0"}, []string{"DEL", "k"}, []string{"SET", "k", "2"},
-			"string: a write wins over a removal:  over ", "string: a write wins over a removal: 2 over "},
-		{"a removal of a set", []string{"SADD", "k", "0"}, []string{"DEL", "k"}, []string{"SADD", "k", "2"},
-			"set: a write wins over a removal:  over ", "set: a write wins over a removal:  over "},
-		{"a removal of a member", []string{"SADD", "k", "m"}, []string{"SREM", "k", "m"}, []string{"SADD", "k", "m"},
-			"", "set m: a write wins over a removal:  over "},
-		{"types", nil, []string{"SET", "k", "1"}, []string{"SADD", "k", "m"},
-			"type: the type of the last write is shown: set over string", "type: the type of the last write is shown: set over string"},
-		{"times to live", []string{"SET", "k", "v"}, []string{"PEXPIREAT", "k", "9000000000000"}, []string{"PEXPIREAT", "k", "9000000001000"},
-			"ttl: the longest time to live wins: 9000000001000 over 9000000000000", "ttl: the longest time to live wins: 9000000001000 over 9000000000000"},
-		{"no conflict", []string{"SADD", "k", "0"}, []string{"SADD", "k", "1"}, []string{"SADD", "k", "2"}, "", ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			nodes := regions(t, 2)
-			if test.before != nil {
-				nodes[0].run(t, test.before...)
-				exchange(t, nodes)
-				awaitTick(nodes)
-			}
-			nodes[0].run(t, test.a...)
-			awaitTick(nodes)
-			nodes[1].run(t, test.b...)
-			exchange(t, nodes)
-			for i, want := range []string{test.atA, test.atB} {
-				if got := reported(t, nodes[i]); got != want {
-					t.Errorf("region %d reports %q, want %q", i+1, got, want)
-				}
-			}
-		})
-	}
-}
-
-func TestLedgerWithoutValues(t *testing.T) {
-	nodes := regions(t, 2)
-	for _, n := range nodes {
-		n.pick(t, 0)
-		n.do(t, "FCALL", crdtmeta.FuncArm, "0", strconv.Itoa(n.id), "region"+strconv.Itoa(n.id), "0", fmt.Sprintf("%06x", n.id), runID(n), "repl",
-			"semi-strict", "hidden")
-	}
-	nodes[0].run(t, "SET", "k", "secret")
-	awaitTick(nodes)
-	nodes[1].run(t, "SET", "k", "secret, too")
-	exchange(t, nodes)
-	for _, n := range nodes {
-		if got := reported(t, n); got != "string: the last write wins:  over " {
-			t.Errorf("region %d reports %q", n.id, got)
-		}
-	}
-}
-
-// reported prints a region's ledger.
-func reported(t *testing.T, n *node) string {
-	t.Helper()
-	n.pick(t, 0)
-	var lines []string
-	for _, item := range n.do(t, "XRANGE", "crdt:conflicts", "-", "+").Items {
-		var report map[string]any
-		if err := msgpack.Unmarshal([]byte(pairs(item.Items[1].Strings())["b"]), &report); err != nil {
-			t.Fatal(err)
-		}
-		value := func(side string) any { return report[side].(map[string]any)["v"] }
-		what := strings.TrimSpace(fmt.Sprintf("%v %v", report["type"], report["element"]))
-		lines = append(lines, fmt.Sprintf("%s: %v: %v over %v", what, report["rule"], value("winner"), value("loser")))
-	}
-	return strings.Join(lines, "; ")
-}
-
-// A conflict is reported once in each region that sees it, with both values, cut to a length that fits a report.
-func TestConflictsAreReported(t *testing.T) {
-	nodes := regions(t, 2)
-	a, b := nodes[0], nodes[1]
-	a.call(t, 0, []string{"SET", "k", strings.Repeat("lost", 1000)}, []string{"SET", "quiet", "v"})
-	awaitTick(nodes)
-	b.call(t, 0, []string{"SET", "k", "won"}, []string{"HSET", "h", "f", "v"})
-	exchange(t, nodes)
-	for _, n := range nodes {
-		n.pick(t, 0)
-		reply := n.do(t, "XRANGE", "crdt:conflicts", "-", "+")
-		if len(reply.Items) != 1 {
-			t.Fatalf("region %d reports %v", n.id, reply)
-		}
-		var report map[string]any
-		if err := msgpack.Unmarshal([]byte(pairs(reply.Items[0].Items[1].Strings())["b"]), &report); err != nil {
-			t.Fatal(err)
-		}
-		winner, _ := report["winner"].(map[string]any)
-		loser, _ := report["loser"].(map[string]any)
-		if report["key"] != "k" || fmt.Sprint(report["db"]) != "0" || report["type"] != "string" || report["rule"] == "" {
-			t.Errorf("region %d reports %v", n.id, report)
-		}
-		if winner["o"] != b.origin.String() || loser["o"] != a.origin.String() {
-			t.Errorf("region %d: winner %v, loser %v", n.id, winner["o"], loser["o"])
-		}
-		if text, _ := loser["v"].(string); !strings.HasPrefix(text, "lostlost") || len(text) > 256 {
-			t.Errorf("region %d: the lost value is %q", n.id, text)
-		}
 	}
 }

@@ -23,7 +23,7 @@ var errEntry = errors.New("not a log entry")
 type Header struct {
 	Kind     Kind
 	Origin   Origin   // who wrote the entry; for KindEpoch the new origin
-	Tx       string   // KindEffects: transaction id, or empty
+	Written  int64    // KindEffects, KindRecord: how many effects the epoch has had, this entry's included
 	Frontier Frontier // KindRecord: the origin's frontier
 	Previous Origin   // KindEpoch: the epoch before, zero for the first one of a region
 	Last     Time     // KindEpoch: the last entry of Previous
@@ -63,10 +63,12 @@ func (d *decoder) header() (h Header, err error) {
 	switch {
 	case h.Kind == KindEffects && n >= 3:
 		h.Values = n - 3
-		h.Tx, err = d.text()
+		h.Written, err = d.count()
 		return h, err
-	case h.Kind == KindRecord && n >= 3:
-		h.Frontier, err = d.frontier()
+	case h.Kind == KindRecord && n >= 4:
+		if h.Frontier, err = d.frontier(); err == nil {
+			h.Written, err = d.count()
+		}
 		return h, err
 	case h.Kind == KindEpoch && n >= 4:
 		return h, d.epochValues(&h)
@@ -96,14 +98,14 @@ func (d *decoder) epochValues(h *Header) error {
 	return err
 }
 
-// Record is the body of a frontier record of origin.
+// Record is the body of a frontier record of origin, for an epoch that has had no effects.
 func Record(origin Origin, f Frontier) []byte {
 	head, err := msgpack.Marshal([]string{string(KindRecord), origin.String()})
 	if err != nil {
 		panic(err) // a list of two strings
 	}
-	head[0]++ // a fixed array of two becomes one of three
-	return f.AppendMsgpack(head)
+	head[0] += 2 // a fixed array of two becomes one of four
+	return append(f.AppendMsgpack(head), 0)
 }
 
 // EntryKind looks at the first bytes only. It answers 0 for what is no entry.

@@ -19,8 +19,8 @@ func pack(t testing.TB, values ...any) []byte {
 
 func TestDecodeHeader(t *testing.T) {
 	me, old := Origin{1, 0, "2-bbbbbb"}, Origin{1, 0, "1-aaaaaa"}
-	h, err := DecodeHeader(pack(t, "e", me.String(), "tx7", "S", "k", "v"))
-	if err != nil || h.Kind != KindEffects || h.Origin != me || h.Tx != "tx7" || h.Values != 3 {
+	h, err := DecodeHeader(pack(t, "e", me.String(), 77, "S", "k", "v"))
+	if err != nil || h.Kind != KindEffects || h.Origin != me || h.Written != 77 || h.Values != 3 {
 		t.Errorf("effects: %+v %v", h, err)
 	}
 	frontier := Frontier{Origin{2, 0, "1-cccccc"}: 5}
@@ -43,14 +43,15 @@ func TestDecodeHeader(t *testing.T) {
 		"map":           {0x81, 0xa1, 'e', 0xa1, 'x'},
 		"unknown kind":  pack(t, "q", me.String(), ""),
 		"long kind":     pack(t, "ee", me.String(), ""),
-		"bad origin":    pack(t, "e", "x", ""),
-		"no tx":         pack(t, "e", me.String()),
-		"tx is number":  pack(t, "e", me.String(), 7),
+		"bad origin":    pack(t, "e", "x", 1),
+		"no count":      pack(t, "e", me.String()),
+		"count is text": pack(t, "e", me.String(), ""),
+		"f no count":    pack(t, "f", me.String(), Frontier{}),
 		"record short":  pack(t, "f", me.String()),
 		"epoch short":   pack(t, "t", me.String(), ""),
 		"epoch old bad": pack(t, "t", me.String(), "x", 1),
 		"epoch t bad":   pack(t, "t", me.String(), "", "x"),
-		"cut":           pack(t, "e", me.String(), "")[:8],
+		"cut":           pack(t, "e", me.String(), 1)[:8],
 		"huge array":    {0xdd, 0xff, 0xff, 0xff, 0xff, 0xa1, 'e'},
 		"huge string":   {0x93, 0xa1, 'e', 0xdb, 0xff, 0xff, 0xff, 0xff},
 	} {
@@ -61,7 +62,7 @@ func TestDecodeHeader(t *testing.T) {
 }
 
 func TestHeaderOfALargeEntryIsCheap(t *testing.T) {
-	body := pack(t, "e", "1.0.1-aaaaaa", "", "S", "k", bytes.Repeat([]byte("v"), 10<<20))
+	body := pack(t, "e", "1.0.1-aaaaaa", 1, "S", "k", bytes.Repeat([]byte("v"), 10<<20))
 	allocated := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
 			if _, err := DecodeHeader(body); err != nil {
@@ -78,9 +79,9 @@ func TestEntryKindAgreesWithHeader(t *testing.T) {
 	many := make([]any, 20)
 	large := make([]any, 70_000)
 	for _, list := range [][]any{many, large} {
-		list[0], list[1], list[2] = "e", "1.0.1-aaaaaa", ""
+		list[0], list[1], list[2] = "e", "1.0.1-aaaaaa", 1
 	}
-	for _, body := range [][]byte{pack(t, "e", "1.0.1-aaaaaa", ""), pack(t, many...), pack(t, large...), Record(Origin{1, 0, "1-aaaaaa"}, nil)} {
+	for _, body := range [][]byte{pack(t, "e", "1.0.1-aaaaaa", 1), pack(t, many...), pack(t, large...), Record(Origin{1, 0, "1-aaaaaa"}, nil)} {
 		h, err := DecodeHeader(body)
 		if err != nil || EntryKind(body) != h.Kind {
 			t.Errorf("kind %q, header %+v %v", EntryKind(body), h, err)
@@ -89,7 +90,7 @@ func TestEntryKindAgreesWithHeader(t *testing.T) {
 }
 
 func FuzzEntry(f *testing.F) {
-	f.Add(pack(f, "e", "1.0.1-aaaaaa", "", "S", "k", "v"))
+	f.Add(pack(f, "e", "1.0.1-aaaaaa", 1, "S", "k", "v"))
 	f.Add(Record(Origin{1, 0, "1-aaaaaa"}, Frontier{Origin{2, 0, "1-cccccc"}: 5}))
 	f.Add(pack(f, "t", "1.0.2-bbbbbb", "1.0.1-aaaaaa", 77))
 	f.Add([]byte{0xdd, 0xff, 0xff, 0xff, 0xff, 0xa1, 'e'})

@@ -124,8 +124,8 @@ func DecodeFrontier(body []byte) (Frontier, error) {
 	return f, d.end()
 }
 
-// DecodePosition reads what a region says of where it stands: its frontier, the end of its own log included, and behind that the
-// newest frontier record of each origin, which is checked only.
+// DecodePosition reads what a region says of where it stands: its frontier, the end of its own log included. Behind that come the
+// newest frontier record of each origin, and how many effects of each the region has; they are checked only.
 func DecodePosition(body []byte) (Frontier, error) {
 	d := newDecoder(body)
 	f, err := d.frontier()
@@ -150,6 +150,9 @@ func DecodePosition(body []byte) (Frontier, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if _, err := d.frontier(); err != nil { // numbers by origin, as in a frontier
+		return nil, err
 	}
 	return f, d.end()
 }

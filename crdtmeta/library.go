@@ -33,6 +33,7 @@ const (
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen
+	FuncWeigh   = "anabranch_weigh_1"   // how much of it waits
 	FuncEvicted = "anabranch_evicted_1" // keys that Redis has evicted become DEL effects
 
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients

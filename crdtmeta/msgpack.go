@@ -115,6 +115,12 @@ func (d *decoder) time() (Time, error) {
 	return Time(n), nil
 }
 
+// count takes a number of effects, which has the range of a time.
+func (d *decoder) count() (int64, error) {
+	n, err := d.time()
+	return int64(n), err
+}
+
 // end fails when something follows.
 func (d *decoder) end() error {
 	if d.rest.Len() != 0 {

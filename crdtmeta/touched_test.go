@@ -28,8 +28,8 @@ func TestTouchedRefusesWhatIsNoEntry(t *testing.T) {
 }
 
 func FuzzTouched(f *testing.F) {
-	f.Add([]byte("\x96\xa1e\xa71.0.1-a\xa0\xa1S\xa1k\xa1v"), []byte("s"), []byte("\xdc\x00\x04\xa1k\xa1v\xa0\xa0"))
-	f.Add([]byte("\x97\xa1e\xa71.0.1-a\xa0\xa1D\x01\xa1M\x01"), []byte("s"), []byte("\xdc\x00\x04\xa1k\xa1v\xa0\xa0"))
+	f.Add([]byte("\x96\xa1e\xa71.0.1-a\x03\xa1S\xa1k\xa1v"), []byte("s"), []byte("\xdc\x00\x04\xa1k\xa1v\xa0\xa0"))
+	f.Add([]byte("\x97\xa1e\xa71.0.1-a\x02\xa1D\x01\xa1M\x01"), []byte("s"), []byte("\xdc\x00\x04\xa1k\xa1v\xa0\xa0"))
 	f.Add([]byte("\x93\xa1f\xa71.0.1-a\x90"), []byte("k"), []byte("\x92\x00\x91\xa1k"))
 	f.Fuzz(func(t *testing.T, body, name, value []byte) {
 		_ = Touched([][]byte{[]byte("b"), body, name, value}, func(int, string) {})
@@ -40,8 +40,8 @@ func TestTouchedNamesKeysAndDatabases(t *testing.T) {
 	var got []string
 	note := func(db int, key string) { got = append(got, string(rune('0'+db))+key) }
 	for _, entry := range [][]string{
-		{"b", "\x97\xa1e\xa71.0.1-a\xa0\xa1D\x01\xa1M\x01", "s", "\xdc\x00\x08\xa1k\xa1v\xa0\xa0\xa1m\xa1v\xa0\xa0"},
-		{"b", "\x96\xa1e\xa71.0.1-a\xa0\xa1S\xa1x\xa1v"},
+		{"b", "\x97\xa1e\xa71.0.1-a\x02\xa1D\x01\xa1M\x01", "s", "\xdc\x00\x08\xa1k\xa1v\xa0\xa0\xa1m\xa1v\xa0\xa0"},
+		{"b", "\x96\xa1e\xa71.0.1-a\x03\xa1S\xa1x\xa1v"},
 		{"b", "\x93\xa1f\xa71.0.1-a\x90", "k", "\x94\x00\x91\xa1y\x01\x92\xa1z\xa0"},
 	} {
 		var list [][]byte

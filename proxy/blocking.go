@@ -31,6 +31,7 @@ func (s *session) block(plan *translate.Plan) {
 		s.ending = true
 		return
 	}
+	s.failed = reply[0] == '-'
 	s.reply(reply)
 }
 

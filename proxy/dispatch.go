@@ -22,6 +22,19 @@ func (s *session) dispatch(from, to int) bool {
 	args := s.scan.Args
 	plan := s.server.classifier.Classify(translate.Lookup(args[0]), args)
 	s.current = plan.Command
+	s.handedOn, s.failed = false, false
+	if !s.decide(&plan, from, to) {
+		return false
+	}
+	if !s.handedOn {
+		s.count(&plan)
+	}
+	return true
+}
+
+// decide is dispatch without the counting.
+func (s *session) decide(plan *translate.Plan, from, to int) bool {
+	args := s.scan.Args
 	if s.careful && s.waiter == nil {
 		if s.unsettled() {
 			if s.inline != nil {
@@ -29,7 +42,7 @@ func (s *session) dispatch(from, to int) bool {
 			}
 			s.settleLane()
 		}
-		if !s.allowed(&plan) {
+		if !s.allowed(plan) {
 			return true
 		}
 		if s.scripting && plan.Class != translate.Script && !s.leaveScripts() {
@@ -48,12 +61,12 @@ func (s *session) dispatch(from, to int) bool {
 			if s.inline != nil && s.server.cfg.Backend.Strained() {
 				return false
 			}
-			s.queue(&plan)
+			s.queue(plan)
 			s.passSkip()
 			return true
 		}
 	}
-	if !s.carryOut(&plan, from, to) {
+	if !s.carryOut(plan, from, to) {
 		return false
 	}
 	if s.careful && s.server.alert.Load() && plan.Class != translate.Refused {
@@ -107,8 +120,9 @@ func (s *session) write(plan *translate.Plan) {
 	if plan.DenyOOM {
 		kind = backend.OpWrite
 	}
+	s.handedOn = true
 	op := backend.Op{
-		Kind: kind, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
+		Kind: kind, Class: plan.Class, Shape: plan.Shape, Discard: s.silent(), Argc: len(args), Count: 1, Bytes: s.scan.Raw[s.scan.Head:],
 	}
 	if s.replay != nil {
 		op.DB = s.replay.db
@@ -125,6 +139,7 @@ func (s *session) read(plan *translate.Plan, from, to int) {
 		s.pass(plan.Shape, false, 1, s.scan.Raw)
 		return
 	}
+	s.handedOn = true
 	if from == s.runEnd && from > 0 && plan.Shape == translate.ShapePlain && !s.scan.Inline {
 		run := &s.ops[len(s.ops)-1]
 		if run.Discard == discard {
@@ -135,8 +150,9 @@ func (s *session) read(plan *translate.Plan, from, to int) {
 		}
 	}
 	s.pass(plan.Shape, discard, 1, s.scan.Raw)
+	run := &s.ops[len(s.ops)-1]
+	run.Class = plan.Class
 	if plan.Shape == translate.ShapePlain && !s.scan.Inline {
-		run := &s.ops[len(s.ops)-1]
 		run.Bytes = s.buf[from:to:s.have]
 		s.runEnd = to
 	}
@@ -160,6 +176,7 @@ func (s *session) special(plan *translate.Plan) bool {
 	switch plan.Class {
 	case translate.Admin, translate.Local, translate.PubSub:
 		s.pass(plan.Shape, s.silent(), 1, s.scan.Raw)
+		s.ops[len(s.ops)-1].Class, s.handedOn = plan.Class, true
 	default:
 		s.replyError(fmt.Sprintf(errNotAvailable, plan.Command.FullName()))
 	}

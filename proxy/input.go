@@ -55,6 +55,7 @@ func (s *session) makeRoom() bool {
 			clear(s.ops[:cap(s.ops)]) // their spans would keep it alive
 		}
 	case unread >= s.server.cfg.QueryBytes:
+		s.server.cutOff.Add(1)
 		s.server.cfg.Log.Warn().Int64("client", s.id).Int("bytes", unread).Msg("client closed: query buffer limit")
 		return false
 	case len(s.buf)-s.have >= len(s.buf)/2:

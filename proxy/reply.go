@@ -34,6 +34,7 @@ func (s *session) reply(p []byte) {
 func (s *session) replyOK() { s.reply([]byte("+OK\r\n")) }
 
 func (s *session) replyError(text string) {
+	s.failed = true
 	s.scratch = resp.AppendError(s.scratch[:0], text)
 	s.reply(s.scratch)
 }

@@ -24,7 +24,7 @@ func (s *session) script(plan *translate.Plan) bool {
 		return true
 	}
 	op := backend.Op{
-		Kind: backend.OpWrite, Shape: plan.Shape, Discard: s.silent(), Alone: true, Argc: len(args), Count: 1,
+		Kind: backend.OpWrite, Class: plan.Class, Shape: plan.Shape, Discard: s.silent(), Alone: true, Argc: len(args), Count: 1,
 		Bytes: s.scan.Raw[s.scan.Head:],
 	}
 	if s.directory != nil && !s.user.Unlimited() && plan.Command.HasKeys() {
@@ -38,6 +38,7 @@ func (s *session) script(plan *translate.Plan) bool {
 		return false
 	}
 	s.runEnd = 0
+	s.handedOn = true
 	s.ops = append(s.ops, op)
 	return true
 }

@@ -40,6 +40,7 @@ type Server struct {
 
 	accepted atomic.Int64
 	rejected atomic.Int64
+	cutOff   atomic.Int64
 }
 
 // New checks the configuration. It listens to nothing.
@@ -216,16 +217,21 @@ func (s *Server) snapshot() []*session {
 	return all
 }
 
-// Stats are counts since the start, except Clients.
+// Stats are counts since the start, except Clients and Blocked.
 type Stats struct {
 	Clients  int   // connected now
+	Blocked  int   // of them, those that wait in a command
 	Accepted int64 // connections that became clients
 	Rejected int64 // connections sent away because of MaxClients
+	CutOff   int64 // clients that were closed because they did not read their replies, or sent too large a command
 }
 
 // Stats returns the counts of the moment.
 func (s *Server) Stats() Stats {
-	return Stats{Clients: s.Clients(), Accepted: s.accepted.Load(), Rejected: s.rejected.Load()}
+	return Stats{
+		Clients: s.Clients(), Blocked: int(s.blocked.Load()),
+		Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), CutOff: s.cutOff.Load(),
+	}
 }
 
 // Clients is how many clients are connected.

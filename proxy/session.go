@@ -34,6 +34,9 @@ type session struct {
 	direct   []byte       // answers while nothing is under way
 	scratch  []byte
 	current  *translate.Command // the command at hand
+	handedOn bool               // it counts when Redis answers it
+	failed   bool               // it was answered with an error
+	tally    tally
 
 	lane      *backend.Lane // where commands go: a shared lane, or private
 	private   *backend.Lane // while subscribed or tracking, and since it watched (private.go)
@@ -113,6 +116,7 @@ func (s *session) consume() (done bool) {
 		}
 		s.next += n
 	}
+	s.reportTally()
 	s.flush()
 	if s.current != s.lastCmd.Load() {
 		s.lastCmd.Store(s.current)
@@ -177,5 +181,6 @@ func (s *session) shared() *backend.Lane {
 }
 
 func (s *session) tooSlow(bytes int) {
+	s.server.cutOff.Add(1)
 	s.server.cfg.Log.Warn().Int64("client", s.id).Int("bytes", bytes).Msg("client closed: output buffer limit")
 }

@@ -157,7 +157,8 @@ func (s *session) exec([][]byte) {
 	run := &backend.Transaction{Ops: ops, Watched: s.watching}
 	s.watching = false
 	s.runEnd = 0
-	s.ops = append(s.ops, backend.Op{Kind: backend.OpTransaction, Count: 1, Discard: discard, Tx: run})
+	s.handedOn = true
+	s.ops = append(s.ops, backend.Op{Kind: backend.OpTransaction, Class: translate.Transaction, Count: 1, Discard: discard, Tx: run})
 	if db != s.db {
 		s.barrier()
 		if run.Executed() {

@@ -26,12 +26,15 @@ type acks struct {
 }
 
 // While the region that acknowledges is in the same epoch, an acknowledgement never goes back. After a fail-over there
-// it may have lost what it acknowledged, so the first one of a new epoch replaces all that was said before.
+// it may have lost what it acknowledged, so the first one of a new epoch replaces all that was said before. What is said in an
+// epoch of that region that is known to be over comes late, or from an old primary, and is not believed. An epoch in force stands at 0.
 var ackStore = newScript(`
 local new = cmsgpack.unpack(ARGV[2])
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 local old = text and cmsgpack.unpack(text)
-if old and old[ARGV[3]] then
+local known = old and old[ARGV[3]]
+if known and known > 0 then return text end
+if known then
   for origin, t in pairs(old) do
     if (new[origin] or 0) < t then new[origin] = t end
   end

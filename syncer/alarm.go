@@ -4,9 +4,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
+)
+
+// The topics of alarms.
+const (
+	TopicPolicy = "policy" // maxmemory-policy may evict metadata
+	TopicStamps = "stamps" // stamps are ahead of the clock
+	TopicClock  = "clock"  // another region's clock is off
 )
 
 // alarms is what somebody should look at, by what it is about, so that a change of a number in a text is no news.
@@ -16,16 +24,19 @@ type alarms map[string]string
 func (l *leader) alarms(v vitals, last crdtmeta.Time, peers []PeerStatus) alarms {
 	found := alarms{}
 	if v.policy != "" && !crdtmeta.KeepsMetadata(v.policy) {
-		found["policy"] = fmt.Sprintf("maxmemory-policy is %s: Redis may evict the metadata that merging needs; use noeviction or a volatile policy", v.policy)
+		found[TopicPolicy] = fmt.Sprintf("maxmemory-policy is %s: Redis may evict the metadata that merging needs; use noeviction or a volatile policy", v.policy)
 	}
 	ahead := time.UnixMilli(last.Millis()).Sub(l.redisClock.now())
 	if ahead > l.cfg.DriftLimit {
-		found["stamps"] = fmt.Sprintf("stamps are %v ahead of this region's clock: a clock was wrong, here or elsewhere", ahead.Round(time.Second))
+		found[TopicStamps] = fmt.Sprintf("stamps are %v ahead of this region's clock: a clock was wrong, here or elsewhere", ahead.Round(time.Second))
 	}
 	for _, peer := range peers {
 		drift := time.Duration(peer.DriftMillis) * time.Millisecond
 		if drift.Abs() > l.cfg.DriftLimit {
-			found["clock of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
+			found[TopicClock+" of "+peer.Name] = fmt.Sprintf("the clock of region '%s' is %v", peer.Name, driftText(drift))
+		}
+		if peer.State == StateStalled && strings.HasPrefix(peer.Error, failureEngine.String()) {
+			found["link to "+peer.Name] = fmt.Sprintf("nothing comes from region '%s' any more: %s", peer.Name, peer.Error)
 		}
 	}
 	return found
@@ -39,13 +50,13 @@ func driftText(drift time.Duration) string {
 	return drift.Round(time.Second).String() + " ahead"
 }
 
-// texts lists the alarms in a steady order.
-func (a alarms) texts() []string {
-	var list []string
+// texts lists the alarms in a steady order, and the topics of each.
+func (a alarms) texts() (list, topics []string) {
 	for _, about := range slices.Sorted(maps.Keys(a)) {
-		list = append(list, a[about])
+		topic, _, _ := strings.Cut(about, " ")
+		list, topics = append(list, a[about]), append(topics, topic)
 	}
-	return list
+	return list, topics
 }
 
 // raise logs what is new among the alarms, and what is over.

@@ -13,7 +13,7 @@ import (
 )
 
 func effects(t crdtmeta.Time, origin crdtmeta.Origin, values ...any) entry {
-	return packed(t, append([]any{"e", origin.String(), ""}, values...)...)
+	return packed(t, append([]any{"e", origin.String(), 1}, values...)...)
 }
 
 func epochEntry(t crdtmeta.Time, origin crdtmeta.Origin, old string, last crdtmeta.Time) entry {

@@ -14,6 +14,8 @@ type breaker struct {
 	mu     sync.Mutex
 	conns  []net.Conn
 	frozen chan struct{} // closed when data may flow
+	left   int           // bytes until it freezes by itself; 0 is no limit
+	dials  int           // connections that were ever made
 }
 
 func newBreaker(t *testing.T, target string) *breaker {
@@ -36,6 +38,7 @@ func newBreaker(t *testing.T, target string) *breaker {
 				continue
 			}
 			b.mu.Lock()
+			b.dials++
 			b.conns = append(b.conns, near, far)
 			b.mu.Unlock()
 			relays.Go(func() { b.relay(near, far) })
@@ -60,14 +63,50 @@ func (b *breaker) relay(to io.WriteCloser, from io.ReadCloser) {
 		if err != nil {
 			return
 		}
-		b.mu.Lock()
-		frozen := b.frozen
-		b.mu.Unlock()
-		<-frozen
+		<-b.take(n)
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// take counts bytes, and gives what must be closed before they may flow.
+func (b *breaker) take(n int) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	flows := b.frozen
+	if b.left > 0 {
+		if b.left -= n; b.left <= 0 {
+			b.left, b.frozen = 0, make(chan struct{})
+		}
+	}
+	return flows
+}
+
+// freezeAfter freezes when so many more bytes have gone through, in both directions together.
+func (b *breaker) freezeAfter(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left = bytes
+}
+
+// isFrozen says whether nothing goes through.
+func (b *breaker) isFrozen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.frozen:
+		return false
+	default:
+		return true
+	}
+}
+
+// dialled is how many connections were ever made.
+func (b *breaker) dialled() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dials
 }
 
 func (b *breaker) cut() {

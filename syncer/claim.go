@@ -2,8 +2,10 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -25,7 +27,7 @@ type claims struct {
 // look claims what is due. Of several regions that could claim, one goes first: others have a longer time to wait, which begins
 // anew with its claim.
 func (c *claims) look(ctx context.Context, l *leader) error {
-	pending, err := l.aheadBeyond(ctx)
+	pending, first, err := l.aheadBeyond(ctx)
 	if err != nil || len(pending) == 0 {
 		clear(c.since)
 		return err
@@ -56,7 +58,11 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	if len(due) == 0 {
 		return nil
 	}
-	position := append(due.AppendMsgpack(nil), emptyVector...)
+	// A place in our log from before the claim is one in the middle of the merge that has brought these keys.
+	if err := hashSet.Run(ctx, l.cfg.Redis, []string{l.keys.merges}, "first:0", first.String()).Err(); err != nil {
+		return err
+	}
+	position := append(due.AppendMsgpack(nil), emptyVector+emptyVector...)
 	answer, err := l.engine.merge(ctx, self, 0, mergeChanges, "", string(position), emptyVector, nil)
 	if err != nil || answer != mergeTaken {
 		return err
@@ -68,44 +74,48 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	return l.view.load(ctx, l.region.frontier)
 }
 
-// aheadBeyond is what keys are ahead of the frontier by, but for what a merge that is not over may still bring.
-func (l *leader) aheadBeyond(ctx context.Context) (crdtmeta.Frontier, error) {
+// aheadBeyond is what keys are ahead of the frontier by, but for what a merge that is not over may still bring, and our own time when the
+// first of them came.
+func (l *leader) aheadBeyond(ctx context.Context) (pending crdtmeta.Frontier, first crdtmeta.Time, err error) {
 	count, err := l.cfg.Redis.HLen(ctx, l.keys.ahead).Result()
 	if err != nil || count == 0 {
-		return nil, err
+		return nil, 0, err
 	}
 	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, link := range l.links {
 		if slices.Contains(merging, formatID(link.regionID())) {
-			return nil, nil
+			return nil, 0, nil
 		}
 	}
 	frontier, err := l.region.frontier(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	beyond := crdtmeta.Frontier{}
+	pending, first = crdtmeta.Frontier{}, endOfTime
 	for cursor := uint64(0); ; {
 		var page []string
 		if page, cursor, err = l.cfg.Redis.HScan(ctx, l.keys.ahead, cursor, "", 1000).Result(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for i := 1; i < len(page); i += 2 {
+			came, _, _ := strings.Cut(page[i-1], ".")
+			at, timeErr := crdtmeta.ParseTime(came)
 			vector, err := crdtmeta.DecodeFrontier([]byte(page[i]))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", l.keys.ahead, err)
+			if err := errors.Join(err, timeErr); err != nil {
+				return nil, 0, fmt.Errorf("%s: %w", l.keys.ahead, err)
 			}
 			for origin, t := range vector {
 				if t > frontier[origin] {
-					beyond.Raise(origin, t)
+					pending.Raise(origin, t)
+					first = min(first, at)
 				}
 			}
 		}
 		if cursor == 0 {
-			return beyond, nil
+			return pending, first, nil
 		}
 	}
 }

@@ -92,3 +92,66 @@ func TestAnEpochIsOverOnlyWhenEverybodySaysSo(t *testing.T) {
 		t.Error("our own epoch is not over")
 	}
 }
+
+// Who has another region's log up to a place in the middle of a merge there has not got what the merge had brought by then: no later
+// entry names those keys, and the frontier moves only at the end.
+func TestARelayBringsWhatAMergeHadBroughtBeforeOurPlace(t *testing.T) {
+	regions := mesh(t, 3)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	b.write("SET base 1")
+	synced(t, regions...)
+	b.stop()
+	b.write("SADD s x", "INCRBY n 5")
+	position, err := b.engine.position(ctx, b.origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vector, states, err := b.engine.states(ctx, b.origin(), 1<<20, []keyState{{db: "0", key: "s"}, {db: "0", key: "n"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merge := func(progress string, keys []keyState) {
+		t.Helper()
+		answer, err := c.engine.merge(ctx, c.origin(), b.id, mergeChanges, progress, position, vector, keys)
+		if err != nil || answer != mergeTaken {
+			t.Fatal(answer, err)
+		}
+	}
+	merge("some", states)
+	c.write("SET p 1")
+	eventually(t, "a follows c's log", func() bool { return a.get("p") == "1" })
+	a.stop()
+	merge("", nil)
+	frontier, err := a.region.frontier(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := frontier[c.origin()]
+	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Since: place, Until: place, Began: time.Now()}
+	if err := a.rdb.HSet(ctx, a.keys.merges, formatID(c.id), begun.text()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.run(peersOf(a, regions))
+	eventually(t, "a has merged", func() bool { return a.counters.mergesDone.Load() > 0 })
+	if !a.rdb.SIsMember(ctx, "s", "x").Val() || a.get("n") != "5" {
+		t.Error("a says that it has what c has got from b, and has not")
+	}
+	sameData(t, a, c)
+}
+
+func TestPlacesInTheMiddleOfMerges(t *testing.T) {
+	r := newRegions(t, 1)[0]
+	r.run(nil)
+	ctx := context.Background()
+	if err := r.rdb.HSet(ctx, r.keys.merges, "7", "{}", "first:7", 100, "ended:90", 70, "ended:75", 60, "ended:20", 10, "pruned", 5).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{Syncer: r.Syncer}
+	for since, want := range map[crdtmeta.Time]crdtmeta.Time{200: 99, 100: 99, 99: 99, 90: 90, 89: 59, 75: 59, 60: 59, 30: 30, 20: 20, 19: 9, 10: 9, 5: 5, 4: 0} {
+		got, err := s.beforeMerges(ctx, since)
+		if err != nil || got != want {
+			t.Errorf("before %d: %d, want %d (%v)", since, got, want, err)
+		}
+	}
+}

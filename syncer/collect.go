@@ -28,6 +28,7 @@ type collector struct {
 	looks     []look               // oldest first
 	large     map[string]*largeKey // by the name in crdt:gc
 	waits     heldBack
+	weight    heldWeight        // of what waits for them
 	published crdtmeta.Frontier // what crdt:collected says
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
@@ -143,7 +144,7 @@ func (c *collector) lookAround(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stable, err := c.stable(ctx, own)
+	stable, err := c.stable(ctx, own, c.oldestUnstable(newest))
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (c *collector) look(ctx context.Context) (l look, own crdtmeta.Origin, err 
 	}
 	l.until = max(last, crdtmeta.TimeAt(int64(now))-1)
 	// Read after the time, so that nothing from before it is missing.
-	if l.effects, err = c.region.newest(ctx); err != nil {
+	if l.effects, _, err = c.region.newest(ctx); err != nil {
 		return l, own, err
 	}
 	l.effects[own] = effect
@@ -210,8 +211,8 @@ func (c *collector) settled(now time.Time) (look, bool) {
 	return look{}, false
 }
 
-// stable is what all regions are known to have seen. It also notes who holds it back.
-func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.Frontier, error) {
+// stable is what all regions are known to have seen. It also notes who has not seen what has waited longest.
+func (c *collector) stable(ctx context.Context, own crdtmeta.Origin, oldest crdtmeta.Frontier) (crdtmeta.Frontier, error) {
 	frontier, err := c.region.frontier(ctx)
 	if err != nil {
 		return nil, err
@@ -237,7 +238,8 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 			others = append(others, id)
 		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
-		c.waits.note(name, alone.CoversAll(c.oldestUnstable()), time.Now())
+		left := slices.Contains(c.apart, formatID(id)) // nobody waits for it, and when it is let in again its time begins anew
+		c.waits.note(name, left || alone.CoversAll(oldest), time.Now())
 	}
 	for _, id := range c.removedIDs() {
 		if !c.settledRemoval(id, frontier) {
@@ -247,8 +249,11 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin) (crdtmeta.F
 	return crdtmeta.Stable(own, others, frontier, contexts), nil
 }
 
-// oldestUnstable is what has waited longest for somebody to see it.
-func (c *collector) oldestUnstable() crdtmeta.Frontier {
+// oldestUnstable is what has waited longest for somebody to see it. A new leader knows of nothing but the newest.
+func (c *collector) oldestUnstable(newest look) crdtmeta.Frontier {
+	if len(c.looks) == 0 {
+		return newest.effects
+	}
 	for i := range c.looks {
 		if c.looks[i].stable.IsZero() {
 			return c.looks[i].effects

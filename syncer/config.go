@@ -39,26 +39,31 @@ type Config struct {
 	Arm func(ctx context.Context) error
 	Log zerolog.Logger
 
-	LeaseTime       time.Duration // 3 s; a dead leader is replaced after it. Renewed three times in that time
-	BeatInterval    time.Duration // 1 s between heartbeats, both ways
-	SilenceLimit    time.Duration // 5 s without a byte from the peer ends the link
-	DialTimeout     time.Duration // 3 s for connect and handshake
-	RetryMin        time.Duration // 100 ms before the second attempt, doubling with jitter…
-	RetryMax        time.Duration // …up to 5 s
-	StatusInterval  time.Duration // 1 s between publications of the status
-	ExpireInterval  time.Duration // 100 ms between calls that turn due TTLs into effects
-	TrimInterval    time.Duration // 2 s between trims of the log
-	CollectInterval time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
-	Grace           time.Duration // 5 min from when every region has seen something until its metadata may go
-	AloneAfter      time.Duration // 0: a region that was away for too long waits for another one's word without end
-	QuarantineAfter time.Duration // 24 h that a region may hold collection back before it goes on without it
-	RelayAfter      time.Duration // 5 s without a link to a region before its effects are taken from another one
-	KeepTime        time.Duration // 60 s of log stay although every peer has them, for one whose Redis fails over and loses them
-	PausePoll       time.Duration // 10 ms between looks whether a paused region was resumed
-	WaitPoll        time.Duration // 100 ms between attempts of an entry whose context has not arrived
-	GatherTime      time.Duration // 5 ms between shipments of a log that grows all the time
-	AckPoll         time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
-	DriftLimit      time.Duration // 60 s of difference between clocks raises an alarm
+	LeaseTime         time.Duration // 3 s; a dead leader is replaced after it. Renewed three times in that time
+	BeatInterval      time.Duration // 1 s between heartbeats, both ways
+	SilenceLimit      time.Duration // 5 s without a byte from the peer ends the link
+	DialTimeout       time.Duration // 3 s for connect and handshake
+	RetryMin          time.Duration // 100 ms before the second attempt, doubling with jitter…
+	RetryMax          time.Duration // …up to 5 s
+	StatusInterval    time.Duration // 1 s between publications of the status
+	ExpireInterval    time.Duration // 100 ms between calls that turn due TTLs into effects
+	TrimInterval      time.Duration // 2 s between trims of the log
+	FootprintInterval time.Duration // 3 s between looks at how many keys there are and how large their metadata is
+	CollectInterval   time.Duration // between rounds of collection: a quarter of Grace, 5 s at most
+	Grace             time.Duration // 5 min from when every region has seen something until its metadata may go
+	AloneAfter        time.Duration // 0: a region that was away for too long waits for another one's word without end
+	QuarantineAfter   time.Duration // 24 h that a region may hold collection back before it goes on without it
+	RelayAfter        time.Duration // 5 s without a link to a region before its effects are taken from another one
+	KeepTime          time.Duration // 60 s of log stay although every peer has them, for one whose Redis fails over and loses them
+	PausePoll         time.Duration // 10 ms between looks whether a paused region was resumed
+	WaitPoll          time.Duration // 100 ms between attempts of an entry whose context has not arrived
+	GatherTime        time.Duration // 5 ms between shipments of a log that grows all the time
+	AckPoll           time.Duration // 3 ms between looks at crdt:acks while a CRDT WAIT waits
+	DriftLimit        time.Duration // 60 s of difference between clocks raises an alarm
+
+	// QuarantineMemory is how much metadata a region that is away may hold back before collection goes on without it. Default
+	// DefaultQuarantineMemory.
+	QuarantineMemory MemoryShare
 
 	// ShipAfterReplicas is how many replicas of the region's Redis must have an effect before peers see it. Default 0.
 	ShipAfterReplicas int
@@ -87,6 +92,9 @@ func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = crdtmeta.DefaultPrefix
 	}
+	if c.QuarantineMemory == (MemoryShare{}) {
+		c.QuarantineMemory = DefaultQuarantineMemory
+	}
 	if c.Dial == nil {
 		c.Dial = dialTCP
 	}
@@ -103,6 +111,7 @@ func (c Config) withDefaults() Config {
 		{&c.StatusInterval, time.Second},
 		{&c.ExpireInterval, 100 * time.Millisecond},
 		{&c.TrimInterval, 2 * time.Second},
+		{&c.FootprintInterval, 3 * time.Second},
 		{&c.Grace, 5 * time.Minute},
 		{&c.QuarantineAfter, 24 * time.Hour},
 		{&c.RelayAfter, 5 * time.Second},
@@ -170,6 +179,9 @@ func (c Config) Validate() error {
 		return bad("SilenceLimit %v must be longer than BeatInterval %v", c.SilenceLimit, c.BeatInterval)
 	case c.BatchBytes > c.FrameBytes/2:
 		return bad("BatchBytes %d must be at most half of FrameBytes %d", c.BatchBytes, c.FrameBytes)
+	}
+	if err := c.QuarantineMemory.validate(); err != nil {
+		return bad("QuarantineMemory %v", err)
 	}
 	for _, name := range c.peerNames() {
 		if name == c.Region.Name {

@@ -64,6 +64,16 @@ func (e engine) hold(ctx context.Context, why string) error {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncHold, 0, why).Err()
 }
 
+// reenter lets clients go on after quarantine. If the region ever wrote something, the log up to a time goes in the same step, and
+// everybody is told that it has.
+func (e engine) reenter(ctx context.Context, upto crdtmeta.Time, wrote bool) error {
+	args := []any{"FCALL", crdtmeta.FuncHold, 0, "", upto.String()}
+	if !wrote {
+		args = append(args, "keep")
+	}
+	return e.rdb.Do(ctx, args...).Err()
+}
+
 // info reads what the engine says of itself: names and values.
 func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()
@@ -91,6 +101,19 @@ func (e engine) collect(ctx context.Context, known crdtmeta.Frontier, until crdt
 		err = fmt.Errorf("%w: %d answers for %d keys", errReply, len(cursors), len(keys))
 	}
 	return cursors, err
+}
+
+// weigh estimates how many bytes of metadata wait for collection, from the sizes of some.
+func (e engine) weigh(ctx context.Context, draws int) (bytes int64, err error) {
+	n, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncWeigh, 0, draws).Int64Slice()
+	if err == nil && len(n) != 4 {
+		err = fmt.Errorf("%w: a weight of %d parts", errReply, len(n))
+	}
+	if err != nil {
+		return 0, err
+	}
+	total, drawn, weight, names := n[0], n[1], n[2], n[3]
+	return names + int64(float64(weight)*float64(total)/float64(max(1, drawn))), nil
 }
 
 // keyState is what a region has of one key, in the engine's own form.
@@ -184,6 +207,9 @@ const (
 func (f failure) String() string {
 	return [...]string{"redis does not answer", "engine is not armed", "redis is out of memory", "redis takes no writes", "engine error"}[f]
 }
+
+// stallText is what the status says of a link that waits for that.
+func stallText(why failure, err error) string { return why.String() + ": " + plain(err) }
 
 // classify reads an error of a call. Errors without a text of Redis are those of the network.
 func classify(err error) failure {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,12 +247,12 @@ func (l *testLog) end() {
 	l.t = nil
 }
 
-// count is the number of lines that contain text.
-func (l *testLog) count(text string) (n int) {
+// count is the number of lines that contain all of these.
+func (l *testLog) count(texts ...string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, line := range l.lines {
-		if strings.Contains(line, text) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			n++
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,19 +33,16 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, peers, err := s.Statuses(ctx)
+	o, err := s.Observe(ctx)
 	if err != nil {
 		return nil, err
 	}
+	own, peers, stats, here := o.Own, o.Peers, o.Engine, o.Here
 	frontier, err := s.region.frontier(ctx)
 	if err != nil {
 		return nil, err
 	}
 	known, err := s.membership(ctx)
-	if err != nil {
-		return nil, err
-	}
-	stats, err := s.engineStats(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,33 +60,38 @@ func (s *Syncer) Info(ctx context.Context) ([]Field, error) {
 		f.add("crdt_alarm"+strconv.Itoa(i), text)
 	}
 	f.add("crdt_writes_refused", own.Refuses)
+	f.add("crdt_writes_held", own.Held)
+	f.add("crdt_quarantined", strings.Join(own.Quarantined, ","))
 	f.add("crdt_stamps_ahead", own.StampsAhead)
 	f.add("crdt_keys_evicted", own.KeysEvicted)
+	f.add("crdt_lost_on_failover", own.LostEffects)
+	f.add("crdt_missing_after_failover", own.MissingEffects)
 	f.add("crdt_backlog_entries", info.length)
 	f.add("crdt_backlog_bytes", own.LogBytes)
 	f.add("crdt_backlog_size", own.LogLimit)
 	f.add("crdt_backlog_minutes", backlogText(own.BacklogMinutes))
-	f.add("crdt_sync_full", s.counters.mergesDone.Load())
-	f.add("crdt_sync_partial_ok", s.counters.streamsServed.Load())
-	f.add("crdt_sync_partial-err", s.counters.streamsRefused.Load())
-	f.add("crdt_merge_reqs", s.counters.mergesRequested.Load())
-	f.add("crdt_messages_dropped", s.counters.messagesDropped.Load())
-	f.add("crdt_effect_reqs", stats["applied_effects"])
-	f.add("crdt_ovc_filtered_effect_reqs", stats["skipped_entries"])
+	f.add("crdt_sync_full", here.MergesDone)
+	f.add("crdt_sync_partial_ok", here.StreamsServed)
+	f.add("crdt_sync_partial-err", here.StreamsRefused)
+	f.add("crdt_merge_reqs", here.MergesRequested)
+	f.add("crdt_messages_dropped", here.MessagesDropped)
+	f.add("crdt_effect_reqs", stats.AppliedEffects)
+	f.add("crdt_ovc_filtered_effect_reqs", stats.SkippedEntries)
+	f.add("crdt_companion_keys", own.Companions())
+	f.add("crdt_companion_bytes", own.CompanionBytes)
 	f.add("crdt_gc_pending", own.CollectPending)
-	f.add("crdt_gc_attempted", stats["visited_keys"])
-	f.add("crdt_gc_collected", stats["collected_keys"])
+	f.add("crdt_gc_attempted", stats.VisitedKeys)
+	f.add("crdt_gc_collected", stats.CollectedKeys)
 	f.add("crdt_gc_gvc_min", own.CollectedUntil)
 	f.add("crdt_gc_held_back_by", heldBackText(own.HeldBackBy, time.Now()))
+	f.add("crdt_gc_held_back_bytes", own.HeldBackBytes)
 	f.add("crdt_stale_released_with_merge", 0)
-	f.add("crdt_replica_waits", s.counters.replicaWaits.Load())
-	f.add("crdt_relays", s.counters.relays.Load())
-	f.add("crdt_merged_keys", stats["merged_keys"])
-	f.add("crdt_conflicts", stats["conflicts"])
-	for _, name := range slices.Sorted(maps.Keys(stats)) {
-		if strings.HasPrefix(name, "conflicts_") {
-			f.add("crdt_"+name, stats[name])
-		}
+	f.add("crdt_replica_waits", here.ReplicaWaits)
+	f.add("crdt_relays", here.Relays)
+	f.add("crdt_merged_keys", stats.MergedKeys)
+	f.add("crdt_conflicts", stats.Conflicts)
+	for _, kind := range stats.ConflictTypes() {
+		f.add("crdt_"+conflictsBy+kind, stats.ConflictsBy[kind])
 	}
 	f.add("crdt_peers", len(peers))
 	for i, peer := range peers {
@@ -152,6 +152,16 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 	f.add("log_entries", own.LogEntries)
 	f.add("log_bytes", own.LogBytes)
 	f.add("minutes_of_partition_left", backlogText(own.BacklogMinutes))
+	if own.Held != "" {
+		f.add("writes held", own.Held)
+	}
+	if len(own.Quarantined) > 0 {
+		f.add("in quarantine", strings.Join(own.Quarantined, ", "))
+	}
+	f.add("lost_on_failover", own.LostEffects)
+	if own.MissingEffects > 0 {
+		f.add("missing_after_failover", fmt.Sprintf("%d, until these have said what they have: %s", own.MissingEffects, strings.Join(own.MissingAwaits, ", ")))
+	}
 	if own.Refuses != "" {
 		f.add("writes", "refused by Redis: "+own.Refuses)
 	}
@@ -159,7 +169,7 @@ func (s *Syncer) Status(ctx context.Context) ([]Field, error) {
 		f.add("alarm", text)
 	}
 	if len(own.HeldBackBy) > 0 {
-		f.add("collection", "held back by "+heldBackText(own.HeldBackBy, time.Now()))
+		f.add("collection", fmt.Sprintf("held back by %s, about %d bytes wait", heldBackText(own.HeldBackBy, time.Now()), own.HeldBackBytes))
 	}
 	for _, peer := range peers {
 		f.add("peer "+peer.Name, peer.line())

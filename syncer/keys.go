@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, ahead, cut, shipped, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, sweep, ahead, cut, shipped, heard, ttl, scratch string
 }
 
 func newKeys(prefix string) keys {
@@ -35,6 +35,7 @@ func newKeys(prefix string) keys {
 		ahead:       prefix + "ahead",
 		cut:         prefix + "cut",
 		shipped:     prefix + "shipped",
+		heard:       prefix + "heard",
 		ttl:         prefix + "ttl",
 		scratch:     prefix + "scratch",
 	}

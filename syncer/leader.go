@@ -3,7 +3,10 @@ package syncer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"anabranch/crdtmeta"
 )
 
 // leader is the work of the one proxy that holds the lease.
@@ -16,7 +19,12 @@ type leader struct {
 	raised alarms // those that were logged
 
 	backlog   backlog
+	footprint footprint
 	collector *collector
+
+	epoch   crdtmeta.Origin // of the region, when losses were last counted
+	epochAt time.Time       // when this leader first saw it
+	loss    atomic.Pointer[loss]
 }
 
 // lead leads until ctx ends, and begins anew whenever there are other regions.
@@ -42,6 +50,7 @@ func (s *Syncer) lead(ctx context.Context) {
 func (s *Syncer) leadThese(ctx context.Context) {
 	l := &leader{Syncer: s, began: time.Now(), view: newView()}
 	l.collector = newCollector(l)
+	l.loss.Store(&loss{})
 	known, ok := l.prepare(ctx)
 	if !ok {
 		return
@@ -64,7 +73,9 @@ func (s *Syncer) leadThese(ctx context.Context) {
 	tasks.Go(func() { l.every(ctx, s.cfg.TrimInterval, l.trim) })
 	tasks.Go(func() { l.every(ctx, s.cfg.ExpireInterval, l.expire) })
 	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.letAlone) })
+	tasks.Go(func() { l.every(ctx, s.cfg.StatusInterval, l.countLost) })
 	tasks.Go(func() { l.collector.run(ctx) })
+	tasks.Go(func() { l.footprint.watch(ctx, l) })
 	claims := &claims{}
 	tasks.Go(func() {
 		l.every(ctx, l.cfg.RelayAfter/4, func(ctx context.Context) error { return claims.look(ctx, l) })
@@ -85,8 +96,8 @@ func (l *leader) downFor(id int) time.Duration {
 	return longest
 }
 
-// prepare waits until the region's Redis answers, notes our own name and id, and tells who is known. ok is false when ctx ended
-// first.
+// prepare waits until the region's Redis answers, notes our own name and id, takes over what the last leader knew, and tells who is
+// known. ok is false when ctx ended first.
 func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 	for last := ""; ctx.Err() == nil; sleep(ctx, time.Second) {
 		err := l.members.learn(ctx, l.cfg.Region.Name, l.cfg.Region.ID)
@@ -97,6 +108,9 @@ func (l *leader) prepare(ctx context.Context) (known membership, ok bool) {
 			known, err = l.membership(ctx)
 		}
 		if err == nil {
+			if last, _, err := l.published(ctx); err == nil {
+				l.collector.waits.adopt(last, l.peerNames(), time.Now())
+			}
 			return known, true
 		}
 		if text := plain(err); text != last {

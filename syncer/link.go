@@ -14,12 +14,9 @@ import (
 
 // link is one connection over which the leader pulls a region's log and applies it.
 type link struct {
-	*puller
-	frames *frameConn
-	self   crdtmeta.Origin // our own origin
-	work   *applier        // used by the goroutine of run alone
+	taken
+	work   *applier // used by the goroutine of run alone
 	inbox  *inbox
-	clock  *peerClock
 	answer chan stateAnswer
 	mail   *mailbox
 	asked  int64 // number of the newest STATE
@@ -40,7 +37,7 @@ func (l *link) run(ctx context.Context) error {
 	group.Go(func() error { return l.receive(ctx) })
 	group.Go(func() error { return l.apply(ctx) })
 	group.Go(func() error { return l.publishMessages(ctx) })
-	group.Go(func() error { return l.beat(ctx) })
+	group.Go(func() error { return l.beat(ctx, l.acknowledgement) })
 	return group.Wait()
 }
 
@@ -61,10 +58,8 @@ func (l *link) receive(ctx context.Context) error {
 			err = l.receiveLog(ctx, stream, f)
 		case verbBeat:
 			var b beat
-			if b, err = f.asBeat(); err == nil {
-				l.clock.incoming(b, l.redisClock.now())
-				l.heard(b)
-				err = errors.Join(l.hearRoster(ctx, b.roster), l.compare(ctx, b.frontier))
+			if b, err = l.hear(ctx, f); err == nil {
+				err = l.compare(ctx, b.frontier)
 			}
 		case verbState:
 			err = l.receiveState(&state, f)
@@ -143,18 +138,4 @@ func (l *link) acknowledgement() crdtmeta.Frontier {
 	f := l.view.snapshot()
 	f[l.self] = 0 // names the epoch; how long our own log is says nothing about theirs
 	return f
-}
-
-// beat tells the peer each second how far we are, and corrects our own idea of it.
-func (l *link) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := l.region.stillIn(ctx, l.self); err != nil {
-			return err
-		}
-		if err := l.frames.writeBeat(l.clock.outgoing(beat{frontier: l.acknowledgement()}, l.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, l.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }

@@ -200,7 +200,7 @@ func (s *linkStatus) report(a *applier) {
 	case modeHeld:
 		s.set(StatePaused, "")
 	case modeDelayed:
-		s.set(StateStalled, a.fail.String()+": "+plain(a.cause))
+		s.set(StateStalled, stallText(a.fail, a.cause))
 	}
 }
 

@@ -45,7 +45,8 @@ type mergeProgress struct {
 	Keys   int64         `json:"keys"`   // merged so far
 	Bytes  int64         `json:"bytes"`  // received so far
 	Began  time.Time     `json:"began"`
-	Self   string        `json:"self"` // our own epoch: cursors of our SCAN are of no use in another one
+	Self   string        `json:"self"`   // our own epoch: cursors of our SCAN are of no use in another one
+	Missed bool          `json:"missed"` // we have missed what is collected there: nothing can be taken from here before
 }
 
 // in is the progress as it counts in an epoch of ours.

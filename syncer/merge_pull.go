@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,14 +11,13 @@ import (
 
 	"anabranch/crdtmeta"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
 
 // merging is a merge that this region takes from another one, over one connection.
 type merging struct {
-	*puller
-	frames   *frameConn
-	self     crdtmeta.Origin
+	taken
 	host     welcome
 	progress mergeProgress
 	offer    mergeOffer
@@ -46,7 +46,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{puller: p, frames: frames, self: self, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return fmt.Errorf("region '%s' is in another epoch: the merge begins anew", p.name)
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
+	if progress.Origin == "" {
+		m.progress.Until = m.offer.Since
+	}
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {
@@ -105,7 +108,7 @@ func (m *merging) run(ctx context.Context) error {
 	defer stop()
 	defer m.merges(nil, "")
 	group.Go(func() error { return m.receive(ctx) })
-	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error { return m.beat(ctx, nil) })
 	group.Go(func() error {
 		if err := m.work(ctx); err != nil {
 			return err
@@ -158,29 +161,13 @@ func (m *merging) receive(ctx context.Context) error {
 				return ctx.Err()
 			}
 		case verbBeat:
-			b, err := f.asBeat()
-			if err != nil {
+			if _, err := m.hear(ctx, f); err != nil {
 				return err
 			}
-			m.clock.incoming(b, m.redisClock.now())
-			m.heard(b)
 		default:
 			return f.unexpected()
 		}
 	}
-}
-
-func (m *merging) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := m.region.stillIn(ctx, m.self); err != nil {
-			return err
-		}
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{}, m.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, m.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }
 
 // next waits for a piece.
@@ -379,17 +366,20 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))
 			return ctx.Err()
 		}
-		cause := answer
+		cause, level := answer, zerolog.WarnLevel
 		if err != nil {
-			if cause = plain(err); classify(err) == failureUnarmed {
-				if err := m.armed.run(ctx); err != nil {
-					cause = plain(err)
-				}
+			fail := classify(err)
+			if fail == failureUnarmed {
+				err = cmp.Or(m.armed.run(ctx), err)
 			}
+			if fail == failureEngine {
+				level = zerolog.ErrorLevel // it will not go away by itself
+			}
+			cause = stallText(fail, err)
 		}
 		m.show(cause)
 		if cause != said {
-			m.cfg.Log.Warn().Str("peer", m.name).Str("phase", m.progress.Phase).Str("cause", cause).Msg("merge waits")
+			m.cfg.Log.WithLevel(level).Str("peer", m.name).Str("phase", m.progress.Phase).Str("cause", cause).Msg("merge waits")
 			said = cause
 		}
 		sleep(ctx, delay)

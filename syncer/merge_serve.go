@@ -1,11 +1,14 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strconv"
+	"strings"
 
 	"anabranch/crdtmeta"
 
@@ -15,12 +18,8 @@ import (
 
 // mergeServer gives a peer the state of keys.
 type mergeServer struct {
-	*server
-	frames *frameConn
-	peer   hello
-	self   crdtmeta.Origin
+	served
 	source *mergeSource
-	clock  peerClock
 	asks   chan frame
 	client *redis.Client // for waiting
 }
@@ -31,7 +30,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
 	}
-	if err := s.mayGiveAll(ctx, caller, wanted.Mode); err != nil {
+	if err := s.mayGiveAll(ctx, caller, wanted); err != nil {
 		return nil, err
 	}
 	info, err := s.readHistory(ctx)
@@ -52,6 +51,11 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		offer.Restart = true
 	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
 		offer.Since = upto[info.origin]
+	} else if wanted.Origin == "" {
+		if offer.Since, err = s.beforeMerges(ctx, wanted.Since); err != nil {
+			return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+		}
+		wanted.Until = offer.Since
 	}
 	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
 	if place.Phase == phaseOwn {
@@ -61,7 +65,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	m := &mergeServer{
-		server: s, frames: frames, peer: caller, self: info.origin, asks: make(chan frame, 4),
+		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: ofAll(wanted.Mode)}, asks: make(chan frame, 4),
 		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
@@ -74,17 +78,58 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	return m, nil
 }
 
+// beforeMerges is the last place in our log, up to the one given, that lies in no merge of ours: what a merge had brought by then, whoever
+// followed the log has not got (crdtmeta/lua/75_states.lua).
+func (s *server) beforeMerges(ctx context.Context, since crdtmeta.Time) (crdtmeta.Time, error) {
+	fields, err := s.cfg.Redis.HGetAll(ctx, s.keys.merges).Result()
+	if err != nil {
+		return 0, err
+	}
+	type spell struct{ first, end crdtmeta.Time }
+	var spells []spell
+	for name, value := range fields {
+		ended, over := strings.CutPrefix(name, "ended:")
+		_, running := strings.CutPrefix(name, "first:")
+		if !over && !running && name != "pruned" {
+			continue
+		}
+		first, err := crdtmeta.ParseTime(value)
+		end := endOfTime
+		if over && err == nil {
+			end, err = crdtmeta.ParseTime(ended)
+		}
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("%s: %s: %w", s.keys.merges, name, err)
+		case name == "pruned":
+			spells = append(spells, spell{0, first})
+		default:
+			spells = append(spells, spell{first, end})
+		}
+	}
+	slices.SortFunc(spells, func(a, b spell) int { return cmp.Compare(b.first, a.first) })
+	for moved := true; moved; {
+		moved = false
+		for _, m := range spells {
+			if m.first <= since && since < m.end {
+				since, moved = max(m.first-1, 0), m.first > 0
+			}
+		}
+	}
+	return since, nil
+}
+
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
-func (s *server) mayGiveAll(ctx context.Context, caller hello, mode string) error {
-	if !ofAll(mode) {
+func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgress) error {
+	if !ofAll(wanted.Mode) {
 		return nil
 	}
 	ours, err := s.region.base(ctx)
 	if err != nil {
 		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	if caller.Base.before(ours) {
+	if caller.Base.before(ours) && !wanted.Missed {
 		return refuse(codeNotReady, "region '%s' has to merge everything itself", s.cfg.Region.Name)
 	}
 	if s.cfg.Region.ID < caller.ID {
@@ -150,7 +195,7 @@ func (m *mergeServer) run(ctx context.Context) error {
 	defer stop()
 	group.Go(func() error { return m.receive(ctx) })
 	group.Go(func() error { return m.answer(ctx) })
-	group.Go(func() error { return m.beat(ctx) })
+	group.Go(func() error { return m.beat(ctx, nil) })
 	return group.Wait()
 }
 
@@ -260,12 +305,16 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 
 // states asks the engine, and arms it if it must be.
 func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
-	vector, first, err := m.engine.states(ctx, m.self, mergeBytes, keys)
+	vector, first, err := m.engine.states(ctx, m.origin, mergeBytes, keys)
 	if err != nil && classify(err) == failureUnarmed {
 		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
 	}
 	if errors.Is(err, errOwnEpoch) {
 		return "", nil, m.otherEpoch()
+	}
+	if err != nil && classify(err) == failureEngine {
+		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
+		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
 	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)
@@ -284,22 +333,4 @@ func (m *mergeServer) give(place mergePlace, raw []byte) error {
 
 func (m *mergeServer) otherEpoch() error {
 	return refuse(codeEpoch, "region '%s' began another epoch", m.cfg.Region.Name)
-}
-
-// beat is a sign of life, and ends the link when our epoch does.
-func (m *mergeServer) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		info, err := m.readHistory(ctx)
-		if err != nil {
-			return err
-		}
-		if info.origin != m.self {
-			return m.otherEpoch()
-		}
-		if err := m.frames.writeBeat(m.clock.outgoing(beat{tail: info.last, added: info.added}, m.redisClock.now())); err != nil {
-			return err
-		}
-		sleep(ctx, m.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }

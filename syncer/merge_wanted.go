@@ -51,17 +51,18 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	case missed, host.Base.before(ours):
 		// What we have from before, or from when we were alone, that region has not seen.
 		progress, wanted = beginAll(mergeWhole), true
-		if strangers(collected, host) || int(ours) == p.cfg.Region.ID && host.Base.before(ours) {
+		if strangers(collected, host) || int(ours) == p.cfg.Region.ID && host.Base != ours {
 			progress = beginAll(mergeJoining)
 		}
 	case wanted && ours.before(host.Base):
 		return progress, false, errUnjoined
 	default:
 		if wanted && progress.Mode == "" {
-			progress, err = p.beginMerge(ctx, self, host, frontier)
+			progress, err = p.beginMerge(ctx, self, host, frontier, ours == 0 && len(collected) == 0)
 		}
 		err = errors.Join(err, p.release(ctx))
 	}
+	progress.Missed = missed
 	return progress, wanted, err
 }
 
@@ -90,15 +91,20 @@ func lacks(self crdtmeta.Origin, frontier, collected crdtmeta.Frontier) bool {
 	return false
 }
 
-// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one.
-func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier) (mergeProgress, error) {
-	begun := beginAll(mergeWhole)
+// beginMerge decides what kind of merge it is to be: changes after the place that we have, if we have one. Without one they are all that
+// has metadata there, which the log and crdt:gc name; the rest is here, since nothing was collected there that we have not seen. Only a
+// newcomer, which has nothing without metadata itself, takes everything.
+func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welcome, frontier crdtmeta.Frontier, newcomer bool) (mergeProgress, error) {
+	known := frontier.Of(host.ID, host.Shard)
+	if len(known) == 0 && newcomer {
+		return beginAll(mergeWhole), nil
+	}
+	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
 	contexts, err := p.region.contexts(ctx)
 	if err != nil {
 		return begun, err
 	}
-	for origin, t := range frontier.Of(host.ID, host.Shard) {
-		begun.Mode, begun.Phase = mergeChanges, phaseLog
+	for origin, t := range known {
 		// What that region had of third ones at that place is named by entries below it, so we must have all of that, too.
 		if origin.String() == host.Origin && coversOthers(frontier, contexts[origin], origin, self) {
 			begun.Since = t

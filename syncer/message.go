@@ -11,7 +11,7 @@ import (
 )
 
 // protocolVersion changes when a proxy of before could misread what we send.
-const protocolVersion = 3
+const protocolVersion = 4
 
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //
@@ -22,7 +22,7 @@ const protocolVersion = 3
 //	                          ◄──  STREAM after index          or ERROR
 //	                          ◄──  LOG codec index payload      …
 //	ACK frontier              ──►  …
-//	BEAT now echo held tail added frontier apart roster  ◄──► each second
+//	BEAT now echo held tail added frontier apart roster heard ◄──► each second
 //	STATE request db key      ──►
 //	                          ◄──  STATE request part bytes
 //	                          ◄──  MESSAGE command channel text
@@ -175,12 +175,13 @@ type beat struct {
 	tail     crdtmeta.Time
 	added    int64 // entries that the sender's log ever had
 	frontier crdtmeta.Frontier
-	apart    []string // ids of regions that are in quarantine at the sender
-	roster   []byte   // changes of the membership, JSON
+	apart    []string          // ids of regions that are in quarantine at the sender
+	roster   []byte            // changes of the membership, JSON
+	heard    crdtmeta.Frontier // how many effects the sender's epoch, and epochs of the receiver, have had as far as it knows
 }
 
 func (c *frameConn) writeBeat(b beat) error {
-	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "), b.roster)
+	return c.write(verbBeat, b.now, b.echo, b.held, int64(b.tail), b.added, b.frontier.AppendMsgpack(nil), strings.Join(b.apart, " "), b.roster, b.heard.AppendMsgpack(nil))
 }
 
 func (f frame) asBeat() (b beat, err error) {
@@ -191,7 +192,10 @@ func (f frame) asBeat() (b beat, err error) {
 		}
 	}
 	b = beat{now: numbers[0], echo: numbers[1], held: numbers[2], tail: crdtmeta.Time(numbers[3]), added: numbers[4]}
-	b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6))
+	if b.frontier, err = crdtmeta.DecodeFrontier(f.bytes(6)); err != nil {
+		return b, err
+	}
 	b.apart, b.roster = strings.Fields(f.text(7)), f.bytes(8)
+	b.heard, err = crdtmeta.DecodeFrontier(f.bytes(9))
 	return b, err
 }

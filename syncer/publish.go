@@ -43,12 +43,20 @@ func (l *leader) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	held, err := l.heldWhy(ctx)
+	if err != nil {
+		return err
+	}
+	apart, err := l.quarantinedNames(ctx)
+	if err != nil {
+		return err
+	}
+	now, regionNow := time.Now(), l.redisClock.now().Round(0)
 	refuses := l.refusal(ctx)
 	var peers []PeerStatus
 	lacking := 0.0 // part of the log that the slowest peer lacks
 	for _, link := range l.links {
-		peer := link.snapshot(now, l.redisClock.now())
+		peer := link.snapshot(now, regionNow)
 		if ack, said := all[peer.ID]; said {
 			peer.AckedTime = ackedOf(ack, info)
 		}
@@ -56,16 +64,23 @@ func (l *leader) publish(ctx context.Context) error {
 		lacking = max(lacking, min(1, float64(peer.AckedEntries)/float64(max(1, info.length))))
 		peers = append(peers, peer)
 	}
-	found := l.alarms(l.vitals(ctx), info.last, peers)
+	l.tellOthers(peers, now)
+	vitals := l.vitals(ctx)
+	found := l.alarms(vitals, info.last, peers)
 	l.raise(found)
+	texts, topics := found.texts()
 	own := RegionStatus{
-		Leader: l.cfg.RunID, At: l.redisClock.now().Round(0), Origin: info.origin.String(), Clock: info.last,
+		Leader: l.cfg.RunID, At: regionNow, Origin: info.origin.String(), Clock: info.last,
 		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 		KeysEvicted: l.counters.keysEvicted.Load(), StampsAhead: l.counters.stampsAhead.Load(),
-		Refuses: refuses, Alarms: found.texts(),
-		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.list(now),
+		Refuses: refuses, Alarms: texts, Topics: topics,
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow), HeldBackBytes: l.collector.weight.bytes.Load(),
+		Held: held, Quarantined: apart,
+		MemoryUsed: vitals.memoryUsed, MemoryLimit: vitals.memoryLimit, Footprint: l.footprint.last(),
 	}
+	lost := l.loss.Load()
+	own.LostEffects, own.MissingEffects, own.MissingAwaits = lost.lost, lost.missing, lost.awaited
 	own.LogBytes, own.BacklogMinutes = l.backlog.left(own.LogLimit, lacking)
 	l.latest.Store(&published{own, peers})
 	fields := []any{ownField, encodeJSON(own)}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -68,6 +69,8 @@ type vitals struct {
 	policy  string // maxmemory-policy
 	runID   string
 	evicted string // keys that it has evicted since its start
+
+	memoryUsed, memoryLimit, machineMemory int64 // bytes; 0: no limit, or unknown
 }
 
 // vitals asks for them. What cannot be found out is empty.
@@ -81,6 +84,12 @@ func (s *Syncer) vitals(ctx context.Context) (v vitals) {
 		switch name {
 		case "maxmemory_policy":
 			v.policy = value
+		case "used_memory":
+			v.memoryUsed, _ = strconv.ParseInt(value, 10, 64)
+		case "maxmemory":
+			v.memoryLimit, _ = strconv.ParseInt(value, 10, 64)
+		case "total_system_memory":
+			v.machineMemory, _ = strconv.ParseInt(value, 10, 64)
 		case "run_id":
 			v.runID = value
 		case "evicted_keys":

@@ -152,8 +152,8 @@ func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Orig
 		return nil, err
 	}
 	l := &link{
-		puller: p, frames: frames, self: self, work: newApplier(p.applierLimits(), positions),
-		inbox: newInbox(2 * p.cfg.WindowBytes), clock: p.clock, answer: make(chan stateAnswer, 1), mail: newMailbox(),
+		taken: taken{puller: p, frames: frames, self: self}, work: newApplier(p.applierLimits(), positions),
+		inbox: newInbox(2 * p.cfg.WindowBytes), answer: make(chan stateAnswer, 1), mail: newMailbox(),
 	}
 	return l, l.hearStream()
 }

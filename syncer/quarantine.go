@@ -51,34 +51,51 @@ func (s *Syncer) heldWhy(ctx context.Context) (string, error) {
 	return why, err
 }
 
-// release lets clients write again: a region has told us that we have missed nothing, or everything is merged. After quarantine
-// the log so far must not be told to anybody: what it says was seen is not what its effects meet now. The others merge what this
-// region has written, since nothing else is left to them.
+// release lets clients write again: a region has told us that we have missed nothing, or everything is merged.
 func (p *puller) release(ctx context.Context) error {
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == "" || why == heldQuarantine {
 		return err
 	}
 	if strings.HasPrefix(why, heldMerged) {
-		info, err := p.region.history(ctx)
-		if err != nil {
-			return err
-		}
+		err = p.reenter(ctx)
+	} else {
+		err = p.engine.hold(ctx, "")
+	}
+	if err == nil {
+		p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
+	}
+	return err
+}
+
+// reenter ends quarantine. The log so far must not be told to anybody: what it says was seen is not what its effects meet now. The
+// others merge what this region has written, since nothing else is left to them. Where it has no effects, as that of a region that was
+// new, they need not.
+func (p *puller) reenter(ctx context.Context) error {
+	info, err := p.region.history(ctx)
+	if err != nil {
+		return err
+	}
+	wrote, err := p.everWrote(ctx)
+	if err != nil {
+		return err
+	}
+	if wrote {
 		if err := p.collector.makeWay(ctx, info.last); err != nil {
 			return err
 		}
-		if err := p.announceCut(ctx, info.last); err != nil {
-			return err
-		}
-		if err := p.cfg.Redis.XTrimMinID(ctx, p.keys.log, info.last.ID()).Err(); err != nil {
-			return err
-		}
-		if err := p.cfg.Redis.Set(ctx, p.keys.reentry, info.last.String(), 0).Err(); err != nil {
-			return err
-		}
 	}
-	p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
-	return p.engine.hold(ctx, "")
+	return p.engine.reenter(ctx, info.last, wrote)
+}
+
+// everWrote says whether this region may have effects of its own, in this epoch or an earlier one.
+func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
+	info, err := s.engine.info(ctx)
+	if err != nil {
+		return false, err
+	}
+	newest, _, err := s.region.newest(ctx)
+	return info["last_effect"] != "0" || len(newest.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
 // letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.
@@ -99,39 +116,84 @@ func (l *leader) letAlone(ctx context.Context) error {
 // one region would collect what another one still takes from the region that was away.
 func (c *collector) quarantine(ctx context.Context, known membership, frontier crdtmeta.Frontier) (apart []string, err error) {
 	now := time.Now()
-	lost, enough := c.company(now)
-	for name, since := range c.waits.list(now) {
-		id := known.ids[name]
-		if id == 0 || now.Sub(since) < c.cfg.QuarantineAfter || !enough || !slices.Contains(lost, id) {
-			continue
-		}
-		applied := frontier.Of(id, c.cfg.Shard).Newest()
-		added, err := c.cfg.Redis.HSetNX(ctx, c.keys.quarantined, formatID(id), applied.String()).Result()
-		if err != nil {
-			return nil, err
-		}
-		if added {
-			c.cfg.Log.Error().Str("region", name).Dur("away", now.Sub(since)).
-				Msg("region is in quarantine: metadata is collected without it, and it will have to merge everything")
-		}
-	}
 	ours, err := c.cfg.Redis.HKeys(ctx, c.keys.quarantined).Result()
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range ours {
-		agreed := true
-		for _, link := range c.links {
-			if other := link.snapshot(now, now); !slices.Contains(ours, formatID(other.ID)) && !slices.Contains(other.Apart, id) {
-				agreed = false
-			}
+	gone, err := c.away(ctx, known, ours, now)
+	if err != nil {
+		return nil, err
+	}
+	for id, why := range gone {
+		applied := frontier.Of(id, c.cfg.Shard).Newest()
+		if err := c.cfg.Redis.HSetNX(ctx, c.keys.quarantined, formatID(id), applied.String()).Err(); err != nil {
+			return nil, err
 		}
-		if agreed {
+		ours = append(ours, formatID(id))
+		c.cfg.Log.Error().Str("region", known.names[id]).Str("cause", why).
+			Msg("region is in quarantine: metadata is collected without it, and it will have to merge everything")
+	}
+	for _, id := range ours {
+		if c.allSay(id, ours, now) {
 			apart = append(apart, id)
 		}
 	}
 	slices.Sort(apart)
 	return apart, nil
+}
+
+// away finds regions that are to be put into quarantine, and says why. Each of them gives no sign of life, and holds collection back.
+func (c *collector) away(ctx context.Context, known membership, ours []string, now time.Time) (gone map[int]string, err error) {
+	held := c.waits.list(now)
+	over, err := c.overweight(ctx, len(held) > 0, now)
+	if err != nil {
+		return nil, err
+	}
+	lost, enough := c.company(now)
+	if !enough {
+		return nil, nil
+	}
+	gone = map[int]string{}
+	longest := ""
+	for name, since := range held {
+		id := known.ids[name]
+		if id == 0 || !slices.Contains(lost, id) || slices.Contains(ours, formatID(id)) {
+			continue
+		}
+		if longest == "" || since.Before(held[longest]) {
+			longest = name
+		}
+		if now.Sub(since) >= c.cfg.QuarantineAfter {
+			gone[id] = fmt.Sprintf("away for %v", now.Sub(since).Round(time.Second))
+		} else if other := c.saidBy(id, now); other != "" {
+			gone[id] = fmt.Sprintf("region '%s' cannot wait for it any longer", other)
+		}
+	}
+	if over && longest != "" && len(gone) == 0 {
+		gone[known.ids[longest]] = fmt.Sprintf("about %d bytes of metadata wait for it", c.weight.bytes.Load())
+		c.weight.over = time.Time{} // for the next one to go, it must be too much without this one
+	}
+	return gone, nil
+}
+
+// allSay says whether all other regions have a region in quarantine that we have there.
+func (c *collector) allSay(id string, ours []string, now time.Time) bool {
+	for _, link := range c.links {
+		if other := link.snapshot(now, now); !slices.Contains(ours, formatID(other.ID)) && !slices.Contains(other.Apart, id) {
+			return false
+		}
+	}
+	return true
+}
+
+// saidBy names a region that has put another one into quarantine. That one has to merge everything then, whoever else still waits for it.
+func (c *collector) saidBy(id int, now time.Time) string {
+	for _, link := range c.links {
+		if other := link.snapshot(now, now); other.State.up() && slices.Contains(other.Apart, formatID(id)) {
+			return other.Name
+		}
+	}
+	return ""
 }
 
 // company says which regions give no sign of life, and whether those that do are enough to go on without them: more than half of
@@ -188,22 +250,6 @@ func (s *server) admitAgain(ctx context.Context, caller hello, told crdtmeta.Fro
 	return err
 }
 
-// stillAdmitted ends the stream of a region that was put into quarantine, or removed, meanwhile. It answers the ids of those that are
-// in quarantine.
-func (p *shipment) stillAdmitted(ctx context.Context) (apart []string, err error) {
-	if err := p.admitMember(p.peer.Name); err != nil {
-		return nil, err
-	}
-	apart, err = p.cfg.Redis.HKeys(ctx, p.keys.quarantined).Result()
-	if err != nil {
-		return nil, fmt.Errorf("reading who is in quarantine: %w", err)
-	}
-	if slices.Contains(apart, formatID(p.peer.ID)) {
-		return nil, refuse(codeEpoch, "region '%s' is in quarantine", p.peer.Name)
-	}
-	return apart, nil
-}
-
 // reentry is when this region was last let out of quarantine, in its own time.
 func (s *Syncer) reentry(ctx context.Context) (crdtmeta.Time, error) {
 	text, err := s.cfg.Redis.Get(ctx, s.keys.reentry).Result()
@@ -240,7 +286,7 @@ func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier
 // adoptBase notes whose data from before this region has now.
 func (p *puller) adoptBase(ctx context.Context, theirs base) error {
 	if theirs == 0 {
-		return nil
+		return p.cfg.Redis.HDel(ctx, p.keys.collected, baseField).Err()
 	}
 	return hashSet.Run(ctx, p.cfg.Redis, []string{p.keys.collected}, baseField, int(theirs)).Err()
 }

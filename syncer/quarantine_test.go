@@ -70,6 +70,12 @@ func TestRegionInQuarantineComesBackWithoutDeletedKeysAndWithItsOwn(t *testing.T
 // Of two regions that are cut off from each other for long, at most one goes on without the other: what each has written
 // meanwhile is kept.
 func TestTwoRegionsDoNotGiveUpEachOther(t *testing.T) {
+	for name, limit := range map[string]func(*Config){"time": soon, "memory": little} {
+		t.Run(name, func(t *testing.T) { doNotGiveUpEachOther(t, limit) })
+	}
+}
+
+func doNotGiveUpEachOther(t *testing.T, soon func(*Config)) {
 	heldBackAfter = 0
 	t.Cleanup(func() { heldBackAfter = heldBackTime })
 	regions := mesh(t, 2, soon)
@@ -85,7 +91,14 @@ func TestTwoRegionsDoNotGiveUpEachOther(t *testing.T) {
 		a.write(fmt.Sprintf("SET a%d 1", i), fmt.Sprintf("SADD s a%d", i))
 		b.write(fmt.Sprintf("SET b%d 1", i), fmt.Sprintf("SADD s b%d", i))
 	}
-	eventually(t, "the one with the lowest id goes on alone", func() bool { return a.rdb.HExists(ctx, a.keys.quarantined, formatID(b.id)).Val() })
+	eventually(t, "the one with the lowest id goes on alone", func() bool {
+		for _, r := range regions {
+			for i := range 100 {
+				r.write(fmt.Sprintf("SADD %s%d%d x", r.name, i, time.Now().UnixNano()))
+			}
+		}
+		return a.rdb.HExists(ctx, a.keys.quarantined, formatID(b.id)).Val()
+	})
 	eventually(t, "its metadata goes", func() bool { return a.rdb.Exists(ctx, "crdt:0{a5}").Val() == 0 })
 	if b.rdb.HLen(ctx, b.keys.quarantined).Val() != 0 || b.rdb.Exists(ctx, "crdt:0{b5}").Val() == 0 {
 		t.Error("the other one goes on alone, too")
@@ -104,6 +117,7 @@ func TestTwoRegionsDoNotGiveUpEachOther(t *testing.T) {
 		}
 		return a.rdb.SCard(ctx, "s").Val() == 41 && b.rdb.SCard(ctx, "s").Val() == 41
 	})
+	synced(t, a, b)
 	sameData(t, a, b)
 }
 
@@ -152,6 +166,50 @@ func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a has all", func() bool { return a.get("k") == "v" && a.get("old") == "v" })
+}
+
+// A region whose leaders change often gives up one that is dead all the same: each leader goes on counting where the last one ended.
+func TestTimeAwayIsCountedOverLeaders(t *testing.T) {
+	heldBackAfter = 0
+	t.Cleanup(func() { heldBackAfter = heldBackTime })
+	soonish := func(cfg *Config) {
+		soon(cfg)
+		cfg.QuarantineAfter = 4 * time.Second
+	}
+	regions := newRegions(t, 3)
+	a, c := regions[0], regions[2]
+	a.run(peersOf(a, regions), soonish)
+	for _, r := range regions[1:] {
+		r.run(peersOf(r, regions), patient)
+	}
+	ctx := context.Background()
+	a.write("SET k v")
+	synced(t, regions...)
+	c.stop()
+	a.write("SET k w")
+	eventually(t, "c is in quarantine", func() bool {
+		a.stop()
+		a.run(peersOf(a, regions), soonish)
+		time.Sleep(time.Second) // a quarter of what is needed
+		return a.rdb.HExists(ctx, a.keys.quarantined, formatID(c.id)).Val()
+	})
+}
+
+// While nobody leads nobody knows who is there: that time is not held against a region.
+func TestTimeWithoutALeaderIsNoTimeAway(t *testing.T) {
+	now := time.Now()
+	last := RegionStatus{At: now.Add(-10 * time.Hour), HeldBackBy: map[string]time.Time{
+		"gamma": now.Add(-11 * time.Hour), "removed": now.Add(-12 * time.Hour), "future": now,
+	}}
+	var waits heldBack
+	waits.adopt(last, []string{"beta", "gamma", "future"}, now)
+	held := waits.list(now)
+	if away := now.Sub(held["gamma"]); len(held) != 1 || away != time.Hour {
+		t.Errorf("held back by %v; gamma for %v, want 1h", held, away)
+	}
+	if again := waits.publish(now, last.At); !again["gamma"].Equal(last.HeldBackBy["gamma"]) {
+		t.Errorf("published as %v, was %v", again["gamma"], last.HeldBackBy["gamma"])
+	}
 }
 
 // A region that lost what all others have collected says nothing of it any more. That is no removal: nothing is taken from it until it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"anabranch/crdtmeta"
 
@@ -108,9 +109,22 @@ func (r region) frontier(ctx context.Context) (crdtmeta.Frontier, error) {
 	return r.vector(ctx, r.keys.frontier)
 }
 
-// newest returns the newest entry with effects of each other origin that is applied here.
-func (r region) newest(ctx context.Context) (crdtmeta.Frontier, error) {
-	return r.vector(ctx, r.keys.newest)
+// newest returns the newest entry with effects of each other origin that is applied here, and how many effects the origin's epoch had
+// had with that one.
+func (r region) newest(ctx context.Context) (newest, counts crdtmeta.Frontier, err error) {
+	hash, err := r.rdb.HGetAll(ctx, r.keys.newest).Result()
+	if err != nil {
+		return nil, nil, err
+	}
+	numbers := make(map[string]string, len(hash))
+	for origin, value := range hash {
+		hash[origin], numbers[origin], _ = strings.Cut(value, " ")
+	}
+	newest, err = r.parse(r.keys.newest, hash)
+	if err == nil {
+		counts, err = r.parse(r.keys.newest, numbers)
+	}
+	return newest, counts, err
 }
 
 func (r region) vector(ctx context.Context, key string) (crdtmeta.Frontier, error) {
@@ -118,6 +132,10 @@ func (r region) vector(ctx context.Context, key string) (crdtmeta.Frontier, erro
 	if err != nil {
 		return nil, err
 	}
+	return r.parse(key, hash)
+}
+
+func (r region) parse(key string, hash map[string]string) (crdtmeta.Frontier, error) {
 	f, err := crdtmeta.ParseFrontier(hash)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)

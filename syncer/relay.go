@@ -40,6 +40,10 @@ func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
 		if err := l.view.load(ctx, l.region.frontier); err != nil || t <= l.view.at(origin) {
 			continue
 		}
+		// An epoch that our own region began meanwhile is not lost.
+		if err := l.region.stillIn(ctx, l.self); err != nil {
+			return err
+		}
 		l.behind = true
 		l.counters.relays.Add(1)
 		return fmt.Errorf("%w: %s up to %d, here up to %d", errRelay, origin, t, l.view.at(origin))

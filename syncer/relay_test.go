@@ -123,7 +123,7 @@ func TestEmptiedRegionGetsEverythingBack(t *testing.T) {
 	a.rdb.FlushAll(ctx)
 	a.rdb.FunctionFlush(ctx)
 	eventually(t, "armed", func() bool { return a.arm(ctx) == nil })
-	_ = a.tryWrite("INCRBY counter 1000")
+	a.must("INCRBY counter 1000")
 	eventually(t, "all is back", func() bool { return a.get("k") == "1" && a.get("counter") == "1105" })
 	eventually(t, "in a later epoch", func() bool {
 		origin, err := a.region.origin(ctx)

@@ -16,14 +16,10 @@ import (
 
 // shipment is the stream of our log to one peer.
 type shipment struct {
-	*server
-	frames *frameConn
-	peer   hello
+	served
 	self   crdtmeta.Origin // the peer's own origin: its epoch
-	origin crdtmeta.Origin // ours, in force when the stream began
 	after  crdtmeta.Time   // where the stream begins
 	window *window
-	clock  peerClock
 
 	index  atomic.Int64 // entries of the log up to the last one sent, counted as Redis counts them
 	cursor atomic.Int64 // time of the last entry sent
@@ -45,7 +41,7 @@ func newShipment(s *server, frames *frameConn, peer hello, applied crdtmeta.Fron
 		limit = min(limit, peer.Window)
 	}
 	return &shipment{
-		server: s, frames: frames, peer: peer, self: self,
+		served: served{server: s, frames: frames, peer: peer}, self: self,
 		window: &window{limit: limit}, applied: applied, fresh: make(chan struct{}, 1),
 	}, nil
 }
@@ -98,7 +94,7 @@ func (p *shipment) run(ctx context.Context) error {
 	group.Go(func() error { return p.shipMessages(ctx, messages) })
 	group.Go(func() error { return p.ship(ctx) })
 	group.Go(func() error { return p.storeAcks(ctx) })
-	group.Go(func() error { return p.beat(ctx) })
+	group.Go(func() error { return p.beat(ctx, p.observe) })
 	return group.Wait()
 }
 
@@ -221,47 +217,12 @@ func (p *shipment) unbroken(ctx context.Context) error {
 	return p.sameEpoch(info)
 }
 
-func (p *shipment) sameEpoch(info logInfo) error {
-	if info.origin != p.origin {
-		return refuse(codeEpoch, "region '%s' began epoch %s", p.cfg.Region.Name, info.origin.Epoch)
-	}
-	return nil
-}
-
 func (p *shipment) observe(info logInfo) {
 	p.tail.Store(int64(info.last))
 	p.added.Store(info.added)
 	if p.cursor.Load() >= int64(info.last) {
 		p.index.Store(info.added)
 	}
-}
-
-// beat tells the peer each second that we live and how long our log is, and looks whether our epoch is still the same.
-func (p *shipment) beat(ctx context.Context) error {
-	for ctx.Err() == nil {
-		frontier, err := p.region.frontier(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the frontier: %w", err)
-		}
-		info, err := p.readHistory(ctx)
-		if err != nil {
-			return err
-		}
-		if err := p.sameEpoch(info); err != nil {
-			return err
-		}
-		apart, err := p.stillAdmitted(ctx)
-		if err != nil {
-			return err
-		}
-		p.observe(info)
-		b := p.clock.outgoing(beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster()}, p.redisClock.now())
-		if err := p.frames.writeBeat(b); err != nil {
-			return err
-		}
-		sleep(ctx, p.cfg.BeatInterval)
-	}
-	return ctx.Err()
 }
 
 // indexAt estimates how many entries the log ever had up to t. It is exact at both ends.

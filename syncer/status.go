@@ -34,10 +34,20 @@ type PeerStatus struct {
 	Merge *MergeStatus `json:"merge,omitempty"` // of a merge that is under way
 	Apart []string     `json:"apart,omitempty"` // ids of regions that are in quarantine there
 
+	Others map[string]int64 `json:"others,omitempty"` // ms that it is behind each other region, as the two of them say with their heartbeats
+
 	Connects        int64 `json:"connects"`
 	BytesReceived   int64 `json:"bytes_received"` // on the wire
 	EntriesReceived int64 `json:"entries_received"`
 	EntriesApplied  int64 `json:"entries_applied"`
+}
+
+// Trouble is why there is no link, or what the newest one ended with.
+func (p PeerStatus) Trouble() string {
+	if p.Error != "" {
+		return p.Error
+	}
+	return p.LastError
 }
 
 // MergeStatus is how far a merge has got.
@@ -69,10 +79,23 @@ type RegionStatus struct {
 
 	Refuses string   `json:"refuses,omitempty"` // the error with which Redis refuses writes at the moment
 	Alarms  []string `json:"alarms,omitempty"`  // what somebody should look at
+	Topics  []string `json:"topics,omitempty"`  // of each alarm
 
-	CollectPending int64                `json:"collect_pending"`        // keys that have to be looked at again
-	CollectedUntil crdtmeta.Time        `json:"collected_until"`        // of what was recorded until then, metadata that is not needed goes
-	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"` // regions that have not seen what has waited longest, and since when
+	Held        string   `json:"held,omitempty"`        // why clients may not write: this region is in quarantine, or was away
+	Quarantined []string `json:"quarantined,omitempty"` // other regions that are in quarantine here
+
+	MemoryUsed  int64 `json:"memory_used"`  // bytes, as Redis counts them
+	MemoryLimit int64 `json:"memory_limit"` // maxmemory; 0: none
+	Footprint
+
+	LostEffects    int64    `json:"lost_effects"`              // of this region's, that fail-overs took and no region has: at least so many
+	MissingEffects int64    `json:"missing_effects,omitempty"` // that fail-overs took and other regions may still bring
+	MissingAwaits  []string `json:"missing_awaits,omitempty"`  // who has not said yet
+
+	CollectPending int64                `json:"collect_pending"`           // keys that have to be looked at again
+	CollectedUntil crdtmeta.Time        `json:"collected_until"`           // of what was recorded until then, metadata that is not needed goes
+	HeldBackBytes  int64                `json:"held_back_bytes,omitempty"` // of metadata that waits for them, about and rather less
+	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"`    // regions that have not seen what has waited longest, and since when, by the region's clock
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.
@@ -97,6 +120,7 @@ func (s *Syncer) Statuses(ctx context.Context) (own RegionStatus, peers []PeerSt
 	if err != nil && own.Refuses == "" {
 		return own, nil, err
 	}
+	own.HeldBackBy = s.shownHeldBack(own)
 	fresh := s.isFresh(own)
 	why := "no proxy of this region leads at the moment"
 	if !fresh {

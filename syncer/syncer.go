@@ -28,6 +28,7 @@ type Syncer struct {
 	pauses  signal // a region was paused or resumed through this proxy
 	leading atomic.Bool
 	armed   armer
+	tally   tally
 
 	roster   roster
 	mu       sync.Mutex   // guards what follows
@@ -72,6 +73,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error { s.watchClock(ctx); return nil })
+	group.Go(func() error { s.countOwn(ctx); return nil })
 	group.Go(func() error {
 		s.followRoster(ctx)
 		return nil
@@ -116,8 +118,12 @@ func (s *Syncer) Leading() bool { return s.leading.Load() }
 
 // blockingClient has one new connection for reads that block. A new one leads to the primary of the moment, not to one
 // that was primary when a pool was filled; and closing the client ends the read.
-func (s *Syncer) blockingClient() *redis.Client {
+func (s *Syncer) blockingClient() *redis.Client { return s.ownConnection(0) }
+
+// ownConnection is a client with one new connection, in a database.
+func (s *Syncer) ownConnection(db int) *redis.Client {
 	options := *s.cfg.Redis.Options()
+	options.DB = db
 	options.PoolSize, options.MaxActiveConns = 1, 1
 	options.MinIdleConns, options.MaxIdleConns = 0, 0
 	return redis.NewClient(&options)

@@ -20,6 +20,9 @@ const (
 	Refused                   // answered with an error and the reason
 )
 
+// Classes is how many there are.
+const Classes = int(Refused) + 1
+
 var classNames = [...]string{
 	"unclassified", "read", "write", "read-or-write", "blocking", "pubsub", "transaction", "script", "connection",
 	"admin", "local", "refused",

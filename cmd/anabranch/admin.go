@@ -8,42 +8,41 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"strings"
 	"time"
 
-	"anabranch/proxy"
-	"anabranch/sentinel"
-	"anabranch/syncer"
+	"anabranch/internal/status"
 )
 
-// statusTimeout bounds what /status asks the syncer.
+// statusTimeout bounds what an answer may ask of Redis.
 const statusTimeout = 3 * time.Second
 
-// readiness is what the admin port asks the way to Redis.
-type readiness interface {
-	Ready() bool
-	Problem() error // why not
-}
-
-// admin is the HTTP server for health checks and status. It tells no data, and no request changes anything.
+// admin is the HTTP server for health checks, metrics and the dashboard. It tells no key and no value, unless the options say so,
+// and no request changes anything (docs/admin.md).
 //
 //	/livez    200 as long as the process answers: restart it when it does not
 //	/readyz   200 when clients can be served, 503 with the reason otherwise: send them elsewhere
-//	/status   JSON, see statusDocument
+//	/status   JSON, see status.Document
+//	/metrics  Prometheus
+//	/         the dashboard
 type admin struct {
-	config config
-	runID  string
-	redis  readiness
-	watch  *sentinel.Watcher // nil without Sentinels
-	peers  regionStatus
+	config    config
+	problem   func() error // why clients are not served, if they are not; asks nobody
+	source    documents
+	metrics   http.Handler
+	dashboard dashboardPage
 }
 
-// regionStatus is what the syncer tells of the region and its peers.
-type regionStatus interface {
-	Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error)
+// documents is where answers come from.
+type documents interface {
+	Document(ctx context.Context) status.Document
 }
 
-func newAdmin(c config, runID string, redis readiness, watch *sentinel.Watcher, peers regionStatus) *admin {
-	return &admin{config: c, runID: runID, redis: redis, watch: watch, peers: peers}
+// dashboardPage is the dashboard. Run keeps its history.
+type dashboardPage interface {
+	http.Handler
+	Run(ctx context.Context)
 }
 
 // run serves until ctx ends.
@@ -52,11 +51,23 @@ func (a *admin) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	conns := newAdminConns(maxAdminConns)
 	server := &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         conns.changed,
 	}
+	history, end := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ends with ctx, or with the server
+		defer close(done)
+		a.dashboard.Run(history)
+	}()
+	defer func() { end(); <-done }()
 	// Ends the server with ctx. A health check in flight is not worth waiting for.
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
@@ -70,54 +81,82 @@ func (a *admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /status", a.status)
+	mux.Handle("GET /status", atMost(8, http.HandlerFunc(a.status)))
+	mux.Handle("GET /metrics", atMost(4, a.metrics))
+	mux.Handle("GET /", a.dashboard)
 	if a.config.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/", withoutDeadline(pprof.Index))
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/profile", withoutDeadline(pprof.Profile))
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/trace", withoutDeadline(pprof.Trace))
 	}
 	return mux
 }
 
-func (a *admin) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !a.redis.Ready() {
-		text := "Redis is not ready"
-		if problem := a.redis.Problem(); problem != nil {
-			text += ": " + problem.Error()
-		}
-		http.Error(w, text, http.StatusServiceUnavailable)
+// readyz answers with one reason a line, or as JSON to who accepts that.
+func (a *admin) readyz(w http.ResponseWriter, r *http.Request) {
+	limit, err := maxLag(r.URL.Query()["max_lag"])
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	fmt.Fprintln(w, "ok")
+	var reasons []string
+	if limit == nil {
+		document := status.Document{Ready: true} // nothing has to be asked
+		if problem := a.problem(); problem != nil {
+			document.Ready, document.Why = false, problem.Error()
+		}
+		reasons = document.NotReady(nil)
+	} else {
+		ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
+		defer cancel()
+		reasons = a.source.Document(ctx).NotReady(limit)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	code := http.StatusOK
+	if len(reasons) > 0 {
+		code = http.StatusServiceUnavailable
+	}
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		writeJSON(w, code, map[string]any{"ready": len(reasons) == 0, "reasons": reasons})
+		return
+	}
+	text := "ok"
+	if len(reasons) > 0 {
+		text = strings.Join(reasons, "\n")
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, text)
+}
+
+// maxLag reads the parameter of /readyz: milliseconds, or with a unit. nil is no limit.
+func maxLag(values []string) (*time.Duration, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	limit, err := time.ParseDuration(values[0])
+	if ms, plain := strconv.ParseInt(values[0], 10, 32); plain == nil {
+		limit, err = time.Duration(ms)*time.Millisecond, nil
+	}
+	if err != nil || limit < 0 || len(values) > 1 {
+		return nil, fmt.Errorf("max_lag: %.40q: expected milliseconds, or a time like 500ms", strings.Join(values, ","))
+	}
+	return &limit, nil
 }
 
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
-	document := statusDocument{
-		Version: version, Region: a.config.Region, RegionID: a.config.RegionID, RunID: a.runID,
-		Ready: a.redis.Ready(), Peers: []peerStatus{},
-	}
-	own, peers, err := a.peers.Region(ctx)
-	if err != nil {
-		document.Error = err.Error()
-	}
-	document.HeldBackBy, document.WritesRefused, document.Alarms = own.HeldBackBy, own.Refuses, own.Alarms
-	if a.watch != nil {
-		if p, err := a.watch.Primary(); err == nil {
-			document.Primary = p.Addr
-		}
-		if trouble := a.watch.Trouble(); trouble != nil {
-			document.Alarms = append(document.Alarms, "a fail-over would not be seen: "+trouble.Error())
-		}
-	}
-	for _, peer := range peers {
-		document.Peers = append(document.Peers, statusOf(peer, time.Now()))
-	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, a.source.Document(ctx))
+}
+
+func writeJSON(w http.ResponseWriter, code int, value any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(document) // the client is gone; nobody to tell
+	_ = encoder.Encode(value) // the client is gone; nobody to tell
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/dashboard"
+	"anabranch/syncer"
 )
 
 // config is all that `anabranch serve` can be told. The fields are set by options.go, which says what each one means;
@@ -30,6 +32,7 @@ type config struct {
 	XAddIDs     string
 
 	HideConflictValues bool
+	DashboardConflicts string
 
 	BackendConnections int
 	BackendQueue       int64 // bytes
@@ -46,6 +49,8 @@ type config struct {
 	Quarantine  time.Duration
 	AloneAfter  time.Duration
 	CopyOf      string
+
+	QuarantineMemory syncer.MemoryShare
 
 	ShipAfterReplicas int
 	DriftLimit        time.Duration
@@ -74,6 +79,8 @@ func defaultConfig() config {
 		OutputLimit: 256 << 20,
 		XAddIDs:     "semi-strict",
 
+		DashboardConflicts: "rules",
+
 		BackendConnections: 1,
 		BackendQueue:       8 << 20,
 		BackendHold:        3 * time.Second,
@@ -89,6 +96,8 @@ func defaultConfig() config {
 		Quarantine:  24 * time.Hour,
 		DriftLimit:  time.Minute,
 		Prefix:      crdtmeta.DefaultPrefix,
+
+		QuarantineMemory: syncer.DefaultQuarantineMemory,
 
 		LogLevel:  "info",
 		LogFormat: "json",
@@ -121,6 +130,15 @@ func (c *config) validate() error {
 		return fmt.Errorf("--pprof: profiles show memory, so --admin-listen must be a loopback address, not %s", c.AdminListen)
 	}
 	return c.checkPeersArePrivate()
+}
+
+// conflictDetail is what the dashboard may tell. Values that are kept out of the ledger are not shown either, though older entries
+// may have some.
+func (c *config) conflictDetail() dashboard.Detail {
+	if c.HideConflictValues && c.DashboardConflicts == string(dashboard.Values) {
+		return dashboard.Keys
+	}
+	return dashboard.Detail(c.DashboardConflicts)
 }
 
 func (c *config) checkListeners() error {

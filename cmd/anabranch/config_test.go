@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"anabranch/syncer"
+
 	"github.com/spf13/pflag"
 )
 
@@ -75,6 +77,9 @@ func TestErrorsNameTheFlagVariableOrKey(t *testing.T) {
 		{args: append(ok, "--peer-listen=:1"), want: "--peer-listen: :1 is no loopback address"},
 		{args: append(ok, "--pprof", "--admin-listen=:9"), want: "--pprof: "},
 		{args: append(ok, "--xadd-ids=any"), want: "--xadd-ids: \"any\": expected one of strict, semi-strict, liberal"},
+		{args: append(ok, "--quarantine-memory=0"), want: `--quarantine-memory: "0": expected a size of at least 1mb, such as 512mb, a percentage from 1% to 100%, or none`},
+		{args: append(ok, "--quarantine-memory=0%"), want: `--quarantine-memory: "0%": expected`},
+		{args: append(ok, "--quarantine-memory=101%"), want: `--quarantine-memory: "101%": expected`},
 		{args: append(ok, "--log-level=loud"), want: "--log-level: "},
 		{args: append(ok, "--prefix={a}"), want: "--prefix: "},
 		{args: append(ok, "--colour"), want: "unknown flag: --colour"},
@@ -210,6 +215,48 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 	for name := range optionsOf() {
 		if !strings.Contains(out.String(), "--"+name) || !strings.Contains(out.String(), envName(name)) {
 			t.Errorf("--%s or %s is missing in the help text", name, envName(name))
+		}
+	}
+}
+
+// A limit of 0 means "none" to some code, and "nothing" to other. Here it is refused, unless the option says what it means.
+func TestNoLimitIsZeroUnlessItSaysWhatThatMeans(t *testing.T) {
+	allowed := []string{"alone-after", "ship-after-replicas"}
+	c := defaultConfig()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.addOptions(flags)
+	limits := 0
+	flags.VisitAll(func(flag *pflag.Flag) {
+		if kind := flag.Value.Type(); kind != "N" && kind != "SIZE" && kind != "TIME" && kind != "1-63" {
+			return
+		}
+		limits++
+		for _, zero := range []string{"0", "0s", "0mb", "-1", "-1s"} {
+			if err := flag.Value.Set(zero); err == nil && (zero[0] == '-' || !slices.Contains(allowed, flag.Name)) {
+				t.Errorf("--%s %s is accepted", flag.Name, zero)
+			}
+		}
+		if slices.Contains(allowed, flag.Name) && flag.Value.Set("0") != nil {
+			t.Errorf("--%s 0 is refused", flag.Name)
+		}
+	})
+	if limits < 15 {
+		t.Errorf("only %d limits: the test has missed some", limits)
+	}
+}
+
+func TestMemoryShares(t *testing.T) {
+	for text, want := range map[string]syncer.MemoryShare{
+		"25%": {Percent: 25}, "100%": {Percent: 100}, "512mb": {Bytes: 512 << 20}, "none": {All: true},
+	} {
+		got, err := memoryShare(text)
+		if err != nil || got != want || showMemoryShare(got) != text {
+			t.Errorf("%s: got %+v, shown as %s, %v", text, got, showMemoryShare(got), err)
+		}
+	}
+	for _, text := range []string{"", "0", "0%", "1kb", "%", "-5%", "25 %", "all", "2.5%"} {
+		if got, err := memoryShare(text); err == nil {
+			t.Errorf("%q was taken as %+v", text, got)
 		}
 	}
 }

@@ -23,15 +23,9 @@ var statesInProxy = map[syncer.State]proxy.PeerState{
 }
 
 func (c *control) Peers(ctx context.Context) ([]proxy.Peer, error) {
-	_, peers, err := c.Region(ctx)
-	return peers, err
-}
-
-// Region is the state of this region, and of the others.
-func (c *control) Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer, error) {
-	own, statuses, err := c.Statuses(ctx)
+	_, statuses, err := c.Statuses(ctx)
 	if err != nil {
-		return own, nil, err
+		return nil, err
 	}
 	peers := make([]proxy.Peer, 0, len(statuses))
 	for _, s := range statuses {
@@ -44,20 +38,17 @@ func (c *control) Region(ctx context.Context) (syncer.RegionStatus, []proxy.Peer
 			LagEffects: s.LagEntries,
 			Drift:      time.Duration(s.DriftMillis) * time.Millisecond,
 			Connected:  s.Connected,
-			LastError:  s.LastError,
+			LastError:  s.Trouble(),
 		}
 		if state, known := statesInProxy[s.State]; known {
 			peer.State = state
-		}
-		if s.Error != "" {
-			peer.LastError = s.Error
 		}
 		if s.AckedTime != 0 {
 			peer.AckedTime = time.UnixMilli(s.AckedTime.Millis())
 		}
 		peers = append(peers, peer)
 	}
-	return own, peers, nil
+	return peers, nil
 }
 
 func (c *control) Members(ctx context.Context) ([]proxy.Member, error) {

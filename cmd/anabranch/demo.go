@@ -32,7 +32,7 @@ func runDemo(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	out := newScreen(stdout)
 	out.line("Starting two regions, each with a redis-server of its own …")
-	deployment, err := sandbox.Start(ctx, sandbox.Config{Binary: binary, Regions: 2, ServeFlags: []string{"--log-format", "console"}})
+	deployment, err := sandbox.Start(ctx, sandbox.Config{Binary: binary, Regions: 2, ServeFlags: []string{"--log-format", "console", "--dashboard-conflicts", "values"}})
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,12 @@ func showHowToConnect(out *screen, deployment *sandbox.Sandbox, binary string) {
 		out.line("    redis-cli -p %-8s region %s, log in %s/%s/anabranch.log", port, region.Name, deployment.Dir, region.Name)
 	}
 	out.line("    %s status --admin %s", binary, deployment.Regions[0].AdminAddr)
+	out.line("")
+	out.line("In a browser:")
+	out.line("")
+	for _, region := range deployment.Regions {
+		out.line("    http://%s/   region %s", region.AdminAddr, region.Name)
+	}
 	out.line("")
 	out.line("Say CRDT PAUSE ALL in both, write what you like, say CRDT RESUME ALL in both, and read.")
 }

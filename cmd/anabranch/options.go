@@ -30,7 +30,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Redis, "redis", "URL", "this region's Redis: redis://[user:password@]host:port, or "+sentinel.URLForm, parseRedisURL, redisURL.String)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
-	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: /livez, /readyz, /status", parseListen, asIs)
+	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
 	addList(flags, &c.Peers, "peer", "REGION=HOST:PORT", "peer address of a proxy of another region; repeat it for each", parsePeer)
 	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
 
@@ -43,6 +43,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
 
 	addSwitch(flags, &c.HideConflictValues, "hide-conflict-values", "keep values out of the ledger of conflicts")
+	add(flags, &c.DashboardConflicts, "dashboard-conflicts", "DETAIL", "what the dashboard tells of a conflict: rules, keys too, or values too", oneOf("rules", "keys", "values"), asIs)
 
 	add(flags, &c.BackendConnections, "backend-connections", "N", "connections to Redis that clients share, for each database and protocol version", intBetween(1, 64), strconv.Itoa)
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
@@ -56,6 +57,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addDuration(flags, &c.BacklogTime, "backlog-time", "log that every peer has is kept for so long, for a peer whose Redis loses it, and until its metadata was collected", time.Second)
 	addBytes(flags, &c.BacklogSize, "backlog-size", "log for peers that are away; one that misses more takes the state of changed keys instead", 1<<20)
 	addDuration(flags, &c.Quarantine, "quarantine-after", "a region that stays away for so long is left out of collection, and merges everything when it comes back", time.Second)
+	add(flags, &c.QuarantineMemory, "quarantine-memory", "SIZE", "so is one that stays away when this much metadata waits for it: a size, a percentage of Redis's memory (maxmemory, or the machine's), or none for no limit", memoryShare, showMemoryShare)
 	addDuration(flags, &c.AloneAfter, "alone-after", "a region that was away for more than half of gc-grace takes no writes until another one confirms that it has missed nothing, or for so long; 0: no end", 0)
 	add(flags, &c.ShipAfterReplicas, "ship-after-replicas", "N", "other regions see a write when so many replicas of this region's Redis have it, so that no fail-over takes it back", intBetween(0, 16), strconv.Itoa)
 	add(flags, &c.CopyOf, "copy-of", "NAME", "this Redis is a copy of that region's (a promoted replica, or its RDB): take it over with data and metadata", asIsAlways, asIs)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"anabranch/internal/backend"
+	"anabranch/internal/dashboard"
+	"anabranch/internal/metrics"
+	"anabranch/internal/status"
 	"anabranch/proxy"
 	"anabranch/sentinel"
 	"anabranch/syncer"
@@ -76,8 +80,22 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.admin = newAdmin(c, s.runID, s.backend, s.primary, control)
-	return s, nil
+	s.admin, err = s.newAdmin()
+	return s, err
+}
+
+// newAdmin wires what the admin port shows to where it comes from.
+func (s *service) newAdmin() (*admin, error) {
+	source := &status.Source{
+		Version: version, Commit: strings.TrimPrefix(commit(), "+"), Region: s.config.Region, RegionID: s.config.RegionID, RunID: s.runID,
+		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Backend: s.backend, Watcher: s.primary, Proxy: s.proxy, Syncer: s.syncer,
+	}
+	page, err := dashboard.New(dashboard.Config{Source: source, Ledger: s.syncer, Detail: s.config.conflictDetail()})
+	if err != nil {
+		return nil, err
+	}
+	registry := metrics.NewRegistry(s.config.Region, source, s.backend.Traffic())
+	return &admin{config: s.config, problem: s.backend.Problem, source: source, metrics: metrics.Handler(registry), dashboard: page}, nil
 }
 
 // run blocks until ctx ends or a part fails. The way to Redis is closed last, since clients are still owed replies.
@@ -174,8 +192,9 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		BacklogBytes:  int(c.BacklogSize),
 		Grace:         c.GCGrace,
 
-		QuarantineAfter: c.Quarantine,
-		AloneAfter:      c.AloneAfter,
+		QuarantineAfter:  c.Quarantine,
+		QuarantineMemory: c.QuarantineMemory,
+		AloneAfter:       c.AloneAfter,
 
 		ShipAfterReplicas: c.ShipAfterReplicas,
 		DriftLimit:        c.DriftLimit,

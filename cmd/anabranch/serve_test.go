@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"anabranch/internal/redistest"
+	"anabranch/internal/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -127,7 +128,7 @@ func TestStatusShowsTheLinksAndFailsWhenOneIsDown(t *testing.T) {
 		t.Errorf("over the client port: status %d, %q %q", code, stdout, stderr)
 	}
 	_, body := get(t, "http://"+a.Proxy().AdminAddr+"/status")
-	var document statusDocument
+	var document status.Document
 	if err := json.Unmarshal([]byte(body), &document); err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,14 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/tidwall/resp"
+
+	"anabranch/internal/status"
 )
 
 const statusLimit = 5 * time.Second
@@ -39,7 +42,7 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	var (
-		document statusDocument
+		document status.Document
 		err      error
 	)
 	if *redisAddr != "" {
@@ -57,13 +60,13 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	} else {
 		err = writeStatus(stdout, document)
 	}
-	if err == nil && !document.healthy() {
+	if err == nil && !document.Healthy() {
 		err = errSilent
 	}
 	return err
 }
 
-func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, err error) {
+func statusOverHTTP(ctx context.Context, addr string) (document status.Document, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: "/status"}).String(), nil)
@@ -86,7 +89,7 @@ func statusOverHTTP(ctx context.Context, addr string) (document statusDocument, 
 }
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
-func statusOverRedis(ctx context.Context, text string) (document statusDocument, err error) {
+func statusOverRedis(ctx context.Context, text string) (document status.Document, err error) {
 	client, err := dialProxy(ctx, text)
 	if err != nil {
 		return document, err
@@ -107,10 +110,10 @@ func statusOverRedis(ctx context.Context, text string) (document statusDocument,
 }
 
 // peersOf reads the rows of CRDT PEERS.
-func peersOf(reply resp.Value) []peerStatus {
-	var peers []peerStatus
+func peersOf(reply resp.Value) []status.Peer {
+	var peers []status.Peer
 	for _, row := range rowsOf(reply) {
-		peers = append(peers, peerStatus{
+		peers = append(peers, status.Peer{
 			Name: row["name"], ID: int(number(row["id"])), Addr: row["addr"], State: row["state"],
 			LagMillis: number(row["lag-ms"]), LagEffects: number(row["lag-effects"]), DriftMillis: number(row["drift-ms"]), LastError: row["last-error"],
 		})
@@ -118,12 +121,15 @@ func peersOf(reply resp.Value) []peerStatus {
 	return peers
 }
 
-func writeStatus(out io.Writer, document statusDocument) error {
+func writeStatus(out io.Writer, document status.Document) error {
 	if document.Region != "" {
-		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
+		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document))
 	}
-	if document.Primary != "" {
-		fmt.Fprintf(out, "primary according to the Sentinels: %s\n", document.Primary)
+	if s := document.Sentinel; s != nil {
+		fmt.Fprintf(out, "primary according to %d Sentinels: %s\n", len(s.Sentinels), orDash(s.Primary))
+		if s.Trouble != "" {
+			fmt.Fprintf(out, "alarm: a fail-over would not be seen: %s\n", s.Trouble)
+		}
 	}
 	if document.Error != "" {
 		fmt.Fprintf(out, "the state of the links is unknown: %s\n", document.Error)
@@ -135,18 +141,24 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	for _, alarm := range document.Alarms {
 		fmt.Fprintf(out, "alarm: %s\n", alarm)
 	}
+	if document.LostEffects > 0 {
+		fmt.Fprintf(out, "lost on fail-over: %d effects that no region has\n", document.LostEffects)
+	}
+	if document.MissingEffects > 0 {
+		fmt.Fprintf(out, "missing after fail-over: %d effects, until these have said what they have: %s\n", document.MissingEffects, strings.Join(document.MissingAwaits, ", "))
+	}
 	if len(document.Peers) == 0 {
 		_, err := fmt.Fprintln(out, "no peers are configured")
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(document.HeldBackBy)) {
-		fmt.Fprintf(out, "collection of metadata held back by %s for %s\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second))
+		fmt.Fprintf(out, "collection of metadata held back by %s for %s, about %d bytes wait\n", name, time.Since(document.HeldBackBy[name]).Round(time.Second), document.HeldBackBytes)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tPEER\tID\tSTATE\tLAG MS\tLAG EFFECTS\tADDRESS\tLAST ERROR")
 	for _, peer := range document.Peers {
 		mark := "✓"
-		if !peer.healthy() {
+		if !peer.Healthy() {
 			mark = "✗"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", mark, peer.Name, orDash(peer.ID), peer.State,
@@ -155,9 +167,12 @@ func writeStatus(out io.Writer, document statusDocument) error {
 	return table.Flush()
 }
 
-func readyWord(ready bool) string {
-	if ready {
+func readyWord(document status.Document) string {
+	switch {
+	case document.Ready:
 		return "ready"
+	case document.Why != "":
+		return "not ready: " + document.Why
 	}
 	return "not ready: its Redis does not answer, or is no primary"
 }

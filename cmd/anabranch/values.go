@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"anabranch/sentinel"
+	"anabranch/syncer"
 )
 
 // redisURL says where this region's Redis is, and as whom to log in.
@@ -198,4 +199,31 @@ func showBytes(n int64) string {
 		}
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// memoryShare reads a size, a percentage of Redis's memory, or none. 0 is refused: it could mean both nothing and everything.
+func memoryShare(text string) (share syncer.MemoryShare, err error) {
+	percent, isPercent := strings.CutSuffix(text, "%")
+	switch {
+	case text == "none":
+		share.All = true
+	case isPercent:
+		share.Percent, err = intBetween(1, 100)(percent)
+	default:
+		share.Bytes, err = bytesFrom(1 << 20)(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("%q: expected a size of at least 1mb, such as 512mb, a percentage from 1%% to 100%%, or none", text)
+	}
+	return share, err
+}
+
+func showMemoryShare(share syncer.MemoryShare) string {
+	switch {
+	case share.All:
+		return "none"
+	case share.Percent > 0:
+		return strconv.Itoa(share.Percent) + "%"
+	}
+	return showBytes(share.Bytes)
 }

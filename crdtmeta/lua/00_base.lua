@@ -35,6 +35,7 @@ local origin         -- our origin
 local last_t = 0     -- t of the newest log entry
 local told = 0       -- t up to which somebody was told that all is recorded: entries come above, also when the clock goes back
 local last_effect = 0 -- t of the newest one with effects, or of a later one
+local written = 0    -- effects that the epoch has had; the strings of a run count one by one
 
 -- State of one call.
 local now            -- ms
@@ -44,6 +45,7 @@ local eff, effn      -- the entry's flat list of effects
 local eff_db         -- database of the newest effect in the list
 local leads          -- nil, or database → key → vector: open keys that are ahead of the frontier and whose effects must say so (26_ahead.lua)
 local runs, runn     -- what the entry's M effects wrote, as it came: fields of the log entry, so that Lua need not copy it
+local in_runs        -- strings that they wrote beyond one each
 local db             -- database that is selected
 local open           -- the entry is not finished: other calls of the same MULTI/EXEC follow
 local counted        -- database → change of the number of companions
@@ -109,8 +111,8 @@ do
   end
 
   function E.begin_entry()
-    op, effn, eff, eff_db = 0, 3, {'e', origin, ''}, 0
-    runs, runn, leads = {}, 0, nil
+    op, effn, eff, eff_db = 0, 3, {'e', origin, 0}, 0
+    runs, runn, in_runs, leads = {}, 0, 0, nil
   end
 
   function E.entry_id(at)
@@ -138,6 +140,8 @@ do
     end
     if op > 0 then
       E.select(0)
+      written = written + op + in_runs
+      eff[3] = written
       call('XADD', LOG, E.entry_id(t), 'b', mpack(eff), unpack_(runs, 1, runn))
       last_t, last_effect = t, t
       E.stats.entries = E.stats.entries + 1

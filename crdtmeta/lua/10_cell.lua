@@ -81,6 +81,7 @@ do
   local function share_live(s)
     return s[3] > s[6] or (s[3] == s[6] and s[4] > s[7])
   end
+  E.share_live = share_live
 
   local function shares_live(cell)
     if cell.s then
@@ -214,6 +215,10 @@ do
     return find(s, '^%-?%d+$') ~= nil
   end
 
+  -- clipped is by which rule a sum became a number that it is not, since a merge last set it to nil (60_ledger.lua).
+  E.clipped = nil
+  local SATURATED, UNDEFINED = 'a sum stays within 64 bits', 'an undefined sum is 0'
+
   -- redis_add lets Redis add two decimals: 64-bit integers saturate, floats are Redis's long doubles, an infinite or
   -- undefined result is 0. It answers nil when a is not a number; Redis counts on no infinite one either.
   local function redis_add(a, b, float)
@@ -225,7 +230,7 @@ do
       if type_(reply) == 'number' then
         result = call('GET', SCRATCH)
       elseif find(reply.err, 'overflow', 1, true) then
-        result = byte(b) == 45 and '-9223372036854775808' or '9223372036854775807'
+        result, E.clipped = byte(b) == 45 and '-9223372036854775808' or '9223372036854775807', SATURATED
       end
     end
     if not result then
@@ -233,7 +238,7 @@ do
       if type_(reply) == 'string' then
         result = reply
       elseif find(reply.err, 'NaN', 1, true) then
-        result = '0'
+        result, E.clipped = '0', UNDEFINED
       end
     end
     call('DEL', SCRATCH)
@@ -277,6 +282,12 @@ do
     return list
   end
 
+  -- part is what a live share adds.
+  function E.part(s)
+    if s[6] == 0 then return s[5] end
+    return E.add(s[5], negated(s[8]), s[9])
+  end
+
   -- value is what a string or hash field shows: the shown write, plus every share's part that no reset has seen.
   function E.value(cell)
     local write = E.winner(cell)
@@ -288,9 +299,7 @@ do
       local s = cell.s[order[i]]
       if share_live(s) then
         live, float = true, float or s[9]
-        local part = s[5]
-        if s[6] > 0 then part = E.add(part, negated(s[8]), s[9]) end
-        total = E.add(total, part, float)
+        total = E.add(total, E.part(s), float)
       end
     end
     if not write then return text(total) end
@@ -316,7 +325,7 @@ do
         elseif share_live(s) then total = total + (s[5] - s[8]) end
       end
     end
-    if total ~= total then total = 0 end
+    if total ~= total then total, E.clipped = 0, UNDEFINED end
     return format('%.17g', total)
   end
 

@@ -308,7 +308,7 @@ do
   -- stream_content is for a stream that replaced a key, as after RENAME. Groups stay behind: which entries they have delivered is
   -- not known elsewhere, so a group that moved would be another one in each region.
   function E.stream_content(S)
-    E.destroy_natively(S.k)
+    E.destroy_natively(S.k, E.groups_of(S.k))
     E.stream_entries(S)
   end
 end

@@ -65,6 +65,7 @@ do
       return OK
     end
     E.emit('M', n / 4)
+    in_runs = in_runs + n / 4 - 1
     if waiting[db] or fading[db] then
       for p = 1, n, 4 do E.stir(run[p]) end
     end

@@ -100,8 +100,8 @@ do
     cell.d[o] = {at, n}
   end
 
-  function E.destroy_natively(k)
-    for _, group in pairs_(E.groups_of(k)) do call('XGROUP', 'DESTROY', k, group.name) end
+  function E.destroy_natively(k, groups)
+    for _, group in pairs_(groups) do call('XGROUP', 'DESTROY', k, group.name) end
   end
 
   -- destroy_all is for the whole key; the caller stores the record, and the cells if there are any.

@@ -32,81 +32,18 @@ do
     return all
   end
 
-  local SHOWN = 256 -- bytes of a value in the ledger
-  local MOST = 64   -- reports of one call
-  local TYPE = {k = 'string', s = 'set', h = 'hash', z = 'zset', l = 'list', x = 'stream', p = 'hyperloglog', o = 'value'}
-
-  local function cut(v)
-    if type_(v) == 'string' and #v > SHOWN then return sub(v, 1, SHOWN) end
-    return v
-  end
-
-  -- report enters into the ledger that two effects did not know of each other. A side is {origin, t, op, value}. No rule reads
-  -- the ledger.
-  function M.report(k, letter, element, rule, winner, loser)
-    local kind = TYPE[letter] or letter
-    E.stats.conflicts = E.stats.conflicts + 1
-    E.stats['conflicts_' .. kind] = (E.stats['conflicts_' .. kind] or 0) + 1
-    local list = E.conflicts
-    if #list >= MOST then return end
-    local function side(w) return {o = w[1], t = w[2], op = w[3], v = E.ledger_values and cut(w[4]) or ''} end
-    list[#list + 1] = mpack({
-      db = db, key = cut(k), element = cut(element), type = kind, rule = rule, winner = side(winner), loser = side(loser), at = now,
-    })
-  end
-
-  -- conflict reports concurrent writes of one cell.
-  function M.conflict(k, letter, element, cell)
-    if #cell.w < 2 then return end
-    local top, loser = E.winner(cell), nil
-    for i = 1, #cell.w do
-      local w = cell.w[i]
-      if w ~= top and (not loser or E.after(w, loser)) then loser = w end
-    end
-    M.report(k, letter, element, 'the last write wins', top, loser)
-  end
-
-  -- survived reports that something outlives a removal that has not seen it.
-  function M.survived(k, letter, element, survivor, removal)
-    M.report(k, letter, element, 'a write wins over a removal', survivor, {removal[1], removal[2], removal[3], ''})
-  end
-
-  -- over_removal does so for the effect at work, where the key was removed here (it has rec.x) by one that has not seen it.
-  function M.over_removal(S, letter)
-    local x, r = S.rec.x, remote
-    if not E.seen(x[1], x[2], x[3]) then M.survived(S.k, letter, '', {r.o, r.t, r.op, ''}, x) end
-  end
-
-  -- newest_by_type lists the highest live stamp of each type of a lifted key.
-  local function newest_by_type(S)
-    local newest = {k = E.newest(S.rec)}
-    for field, cell in pairs_(S.cells) do
-      local top, letter = E.newest(cell), sub(field, 1, 1)
-      if top and (not newest[letter] or E.after(top, newest[letter])) then newest[letter] = top end
-    end
-    return newest
-  end
-
-  local function newest_of(newest)
-    local best, of
-    for letter, top in pairs_(newest) do
-      if not best or E.after(top, best) then best, of = top, letter end
-    end
-    return best, of
-  end
-
-  -- remains is the newest of what is alive in a lifted key, with its type.
-  function M.remains(S) return newest_of(newest_by_type(S)) end
-
-  -- clash reports each type of a lifted key that another one hides.
-  local function clash(S)
-    local newest = newest_by_type(S)
-    local best, of = newest_of(newest)
-    for letter, top in pairs_(newest) do
-      if letter ~= of then
-        M.report(S.k, 'type', '', 'the type of the last write is shown', {best[1], best[2], best[3], TYPE[of]}, {top[1], top[2], top[3], TYPE[letter]})
+  -- unseen is the newest of a map of stamps, origin → {t, op} or t, that a side has not seen, or nil.
+  function M.unseen(stamps, seen)
+    local newest
+    for o, x in pairs_(stamps or {}) do
+      local at, n = x, 0
+      if type_(x) == 'table' then at, n = x[1], x[2] end
+      if not seen(o, at, n) then
+        local stamp = {o, at, n}
+        if not newest or E.after(stamp, newest) then newest = stamp end
       end
     end
+    return newest
   end
 
   function M.all_seen(rec)
@@ -132,7 +69,7 @@ do
   -- removes the key; values that are gone without a TTL that explains it are a removal by this region, to be said.
   function M.finish_full(S)
     if not E.missing(S) then
-      if not S.rec.y then clash(S) end
+      if not S.rec.y then M.clash(S) end
       E.show(S)
       return
     end
@@ -162,7 +99,13 @@ do
 
   -- named makes the cell of a HyperLogLog that an effect names, to keep the removal.
   function M.named(S, given)
-    if given and given.p and not S.cells.p then S.cells.p = E.no_registers() end
+    if not given or not given.p then return end
+    local cell, r = S.cells.p, remote
+    if not cell then
+      S.cells.p = E.no_registers()
+    else
+      M.taken_away(S.k, {r.o, r.t, r.op}, M.unseen(cell.j, E.seen))
+    end
   end
 
   -- forget resets every cell of the key; given has the offsets by field.

@@ -20,6 +20,7 @@ do
         E.set_ttl(rec, r.o, r.t, r.op, -1)
         rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, true}
         if #rec.w > 1 then M.conflict(k, 'k', '', rec) end
+        M.summed(k, 'k', '', rec)
       end)
     end
     E.note_ttl(S)
@@ -123,6 +124,7 @@ do
         M.forget_others(S, 'k')
         rec.w[#rec.w + 1] = {r.o, r.t, r.op, v, false}
         if #rec.w > 1 then M.conflict(k, 'k', '', rec) end
+        M.summed(k, 'k', '', rec)
       end)
     end
     return p + 4
@@ -141,6 +143,7 @@ do
         M.forget_others(S, 'k')
         E.take_share(rec, t0, op0, sum, float)
         rec.x = nil
+        M.summed(k, 'k', '', rec)
       end)
       return
     end
@@ -152,7 +155,7 @@ do
     end
     E.take_share(rec, t0, op0, sum, float)
     rec.x = nil
-    local v = E.value(rec)
+    local v = M.sum(k, 'k', '', rec)
     if v ~= native then call('SET', k, v, 'KEEPTTL') end
     if rec.T then E.native_ttl(S) end
     E.save(S)

@@ -39,10 +39,9 @@ do
   end
 
   -- shown gives what the user's key shall show of a live cell, and frees the shown write of its copy.
-  local function shown(letter, cell)
+  local function shown(k, letter, element, cell)
     if letter == 's' then return true end
-    local v
-    if letter == 'z' then v = E.score(cell) else v = E.value(cell) end
+    local v = M.sum(k, letter, element, cell)
     if not cell.s then
       local top = E.winner(cell)
       if letter == 'z' then v = top[4] end
@@ -68,6 +67,7 @@ do
           E.reset(cell, given and given[fields[i]])
           cell.x = nil
           cell.w[#cell.w + 1] = {r.o, r.t, r.op, step == 2 and list[2 * i] or '', true}
+          M.summed(k, letter, sub(fields[i], 2), cell)
         end
       end)
     end
@@ -89,7 +89,7 @@ do
         cell.x = nil
         cell.w[#cell.w + 1] = {r.o, r.t, r.op, v or false, true}
         if #cell.w > 1 and letter ~= 's' then M.conflict(k, letter, element, cell) end
-        v = shown(letter, cell)
+        v = shown(k, letter, element, cell)
         cells[m + 2] = E.encode(cell)
       end
       m = m + 2
@@ -153,7 +153,7 @@ do
         E.reset(cell, given[fields[i]])
         if E.live(cell) then
           M.survived(k, letter, elements[i], E.newest(cell), {remote.o, remote.t, remote.op})
-          local v = shown(letter, cell)
+          local v = shown(k, letter, elements[i], cell)
           if letter == 'h' then
             writes[#writes + 1] = elements[i]
             writes[#writes + 1] = v
@@ -199,6 +199,7 @@ do
         S.cells[field] = cell
         cell.x = nil
         E.take_share(cell, t0, op0, sum, float)
+        M.summed(k, letter, element, cell)
       end)
     end
     if not M.simple(S) then return long_way() end
@@ -216,7 +217,7 @@ do
     end
     E.take_share(cell, t0, op0, sum, float)
     cell.x = nil
-    local v = shown(letter, cell)
+    local v = shown(k, letter, element, cell)
     if v ~= native then
       if letter == 'h' then call('HSET', k, element, v) else call('ZADD', k, v, element) end
     end

@@ -30,7 +30,9 @@ do
     if behind then return behind end
     if rec.T then S.timed = true end
     -- What comes with a removal of all groups says more than the cells of groups do.
-    local groups = rec.q and not (list[p + 3] == 'g' and list[p + 4] == k and list[p + 5] == 'D')
+    local all = list[p + 3] == 'g' and list[p + 4] == k and list[p + 5] == 'D'
+    local groups = rec.q and not all
+    if all then r.groups = E.groups_of(k) end
     if not given.p and M.all_seen(rec) and (S.form ~= 'h' or (not rec.c and not groups and M.elements_seen(S))) then
       rec.q = nil
       E.reset(rec)

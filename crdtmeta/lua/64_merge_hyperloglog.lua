@@ -4,11 +4,10 @@ do
   local F, M = E.effects, E.merge
 
   -- wanted says whether the effect has seen every removal of the cell. One that it has not seen wins, here and everywhere.
-  local function wanted(cell)
-    for o, x in pairs_(cell.e) do
-      if not E.seen(o, x[1], x[2]) then return false end
-    end
-    return true
+  local function wanted(k, cell)
+    local removal, r = M.unseen(cell.e, E.seen), remote
+    if removal then M.taken_away(k, removal, {r.o, r.t, r.op}) end
+    return not removal
   end
 
   function F.p(list, p)
@@ -18,7 +17,7 @@ do
     M.touch(k)
     if rec.p and not rec.y and #rec.w == 0 and not E.passed(rec) and call('EXISTS', k) == 1 then
       local cell = E.registers_of(S)
-      if not wanted(cell) then return p + 3 end
+      if not wanted(k, cell) then return p + 3 end
       if E.join_into(k, v) then
         local write = {r.o, r.t, r.op, false, true}
         if E.after(write, cell.w[1]) then cell.w[1] = write end
@@ -33,7 +32,7 @@ do
       rec.b = nil
       local cell = S.cells.p or E.no_registers()
       S.cells.p = cell
-      if wanted(cell) then
+      if wanted(k, cell) then
         cell.w[#cell.w + 1] = {r.o, r.t, r.op, v, true}
         cell.j[r.o] = r.t
       end

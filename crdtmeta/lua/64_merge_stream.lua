@@ -58,6 +58,7 @@ do
   function M.stream_entries(k, list)
     local r, S = remote, E.open_collection(k)
     M.touch(k)
+    if S.rec.x then M.over_removal(S, 'x') end
     local fields = {}
     for i = 1, #list, 2 do fields[#fields + 1] = 'x' .. list[i] end
     local function long_way()
@@ -139,18 +140,16 @@ do
     return all
   end
 
-  -- refused says that a destruction that this creation has not seen is known here.
-  local function refused(d)
-    if not d then return false end
-    for o, at in pairs_(d) do
-      if not E.seen(o, at[1], at[2]) then return true end
-    end
-    return false
+  -- refused says that a destruction that a creation has not seen is known here.
+  local function refused(S, name, cell, n, id)
+    local d, r = M.unseen(S.rec.d, E.seen) or M.unseen(cell.d, E.seen), remote
+    if d then M.group_ended(S.k, name, d, r.o, r.t, n, 'created after ' .. id) end
+    return d
   end
 
   local function created(S, name, id)
     local r, cell = remote, E.group_cell(S, name)
-    if refused(S.rec.d) or refused(cell.d) then return end
+    if refused(S, name, cell, r.op, id) then return end
     cell.g = cell.g or {}
     cell.g[#cell.g + 1] = {r.o, r.t, r.op, id}
     if E.native_type(S.k) == 'x' and not try('XGROUP', 'CREATE', S.k, name, id).err then
@@ -205,7 +204,7 @@ do
       end
       for _, g in pairs_(groups) do
         local cell = S.cells['xg' .. g[1]] or {w = {}}
-        if not refused(S.rec.d) and not refused(cell.d) then
+        if not refused(S, g[1], cell, g[3], g[2]) then
           S.cells['xg' .. g[1]] = cell
           cell.g = cell.g or {}
           cell.g[#cell.g + 1] = {r.o, r.t, g[3], g[2]}
@@ -226,16 +225,44 @@ do
     return behind
   end
 
+  -- in_use reports a group that is destroyed here by somebody who has not seen it created, or cannot know that its consumers have
+  -- something in hand: what was delivered is known in one region only. group is as XINFO has it, or nil.
+  local function in_use(k, name, cell, group)
+    local c, r = nil, remote
+    for _, g in pairs_(cell.g or {}) do
+      if not E.seen(g[1], g[2], g[3]) then c = g end
+    end
+    local pending = group and group.pending or 0
+    if pending > 0 then
+      M.group_ended(k, name, {r.o, r.t, r.op}, c and c[1] or origin, c and c[2] or t, c and c[3] or 0, pending .. ' pending')
+    elseif c then
+      M.group_ended(k, name, {r.o, r.t, r.op}, c[1], c[2], c[3], 'created after ' .. c[4])
+    end
+  end
+
   local function destroyed(S, name)
     local r, cell = remote, E.group_cell(S, name)
+    local group = E.native_type(S.k) == 'x' and E.group_of(S.k, name)
+    in_use(S.k, name, cell, group)
     E.destroy(S, name, cell, r.o, r.t, r.op)
-    if E.native_type(S.k) == 'x' then call('XGROUP', 'DESTROY', S.k, name) end
+    if group then call('XGROUP', 'DESTROY', S.k, name) end
     E.keep_group(S, name, cell, r.o, r.t)
   end
 
+  -- all_destroyed comes with a removal of the key, most times, which has taken the groups along: remote.groups is what there were.
   local function all_destroyed(S)
-    local r = remote
-    if E.native_type(S.k) == 'x' then E.destroy_natively(S.k) end
+    local r, k = remote, S.k
+    local groups = E.native_type(k) == 'x' and E.groups_of(k) or {}
+    E.destroy_natively(k, groups)
+    local named, cells = {}, S.rec.q and E.load_cells(S) or {}
+    for field in pairs_(cells) do
+      if sub(field, 1, 2) == 'xg' then named[sub(field, 3)] = {} end
+    end
+    for _, list in pairs_({r.groups or {}, groups}) do
+      for _, group in pairs_(list) do named[group.name] = group end
+    end
+    r.groups = nil
+    for name, group in pairs_(named) do in_use(k, name, cells['xg' .. name] or {}, group) end
     E.destroy_all(S, r.o, r.t, r.op)
     if S.cells then
       E.write_companion(S)
@@ -247,9 +274,13 @@ do
 
   -- acknowledged moves this region's group past what another has acknowledged.
   local function acknowledged(S, name, upto)
-    local group = E.native_type(S.k) == 'x' and E.group_of(S.k, name)
-    if not group then return end
     local k, cell, changed = S.k, E.group_cell(S, name), false
+    local group = E.native_type(k) == 'x' and E.group_of(k, name)
+    if not group then
+      local d, r = M.unseen(S.rec.d, E.seen) or M.unseen(cell.d, E.seen), remote
+      if d then M.group_ended(k, name, d, r.o, r.t, r.op, 'acknowledged up to ' .. upto) end
+      return
+    end
     local at = '-'
     repeat
       local page, ids, new = call('XPENDING', k, name, at, upto, 1000), {}, {}

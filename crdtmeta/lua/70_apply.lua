@@ -35,6 +35,7 @@ do
       end
       local entry, kind, plain = {t = at, body = body, runs = {}}, body[1], 0
       if kind == 'e' then
+        if type_(body[3]) ~= 'number' then return nil, 'entry ' .. id .. ' does not count its effects' end
         local p, n, nth = 4, #body, 0
         while p <= n do
           local effect = body[p]
@@ -77,6 +78,17 @@ do
     local map, all = {}, call('HGETALL', FRONTIER)
     for i = 1, #all, 2 do map[all[i]] = tonumber_(all[i + 1]) end
     return map
+  end
+
+  -- note_newest keeps the newest entry with effects of an origin, and how many effects its epoch had had with it.
+  function E.note_newest(o, at, count)
+    call('HSET', NEWEST, o, format('%.0f %.0f', at, count))
+  end
+
+  -- newest_of answers both, 0 and 0 for an origin without.
+  function E.newest_of(o)
+    local at, count = match(call('HGET', NEWEST, o) or '', '^(%d+) (%d+)$')
+    return tonumber_(at or 0), tonumber_(count or 0)
   end
 
   local function read_context(o)
@@ -171,7 +183,7 @@ do
   function M.record(frontier)
     E.select(0)
     if frontier then
-      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier}), 'k', mpack(M.touched()))
+      call('XADD', LOG, E.entry_id(t), 'b', mpack({'f', origin, frontier, written}), 'k', mpack(M.touched()))
       last_t = t
     end
     for i = 1, #E.conflicts do call('XADD', CONFLICTS, 'MAXLEN', '~', 1000, '*', 'b', E.conflicts[i]) end
@@ -209,7 +221,7 @@ do
     local context, context_changed, checked = read_context(o), false, false
     local begun -- a new epoch
     local done, status, detail = 0, 'ok', ''
-    local applied, highest, newest = 0, 0, nil
+    local applied, highest, newest, count = 0, 0, nil, 0
     E.touched, E.lost, E.conflicts = {}, {}, {}
     M.late = nil
 
@@ -220,7 +232,7 @@ do
       frontier[o] = at
       E.select(0)
       call('HSET', FRONTIER, o, format('%.0f', at))
-      if newest then call('HSET', NEWEST, o, format('%.0f', newest)) end
+      if newest then E.note_newest(o, newest, count) end
       newest = nil
       if context_changed then call('HSET', CONTEXT, o, mpack(context)) end
       if begun then forget_epochs(o) end
@@ -307,7 +319,7 @@ do
             applied = applied + remote.op
             remote = nil
           end
-          newest = et
+          newest, count = et, entries[i + taken - 1].body[3]
           if et > highest then highest = et end
         end
         at, dirty = et, true

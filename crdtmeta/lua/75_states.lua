@@ -38,13 +38,29 @@ do
     return mpack(rec, cells, S.last or '')
   end
 
-  -- position is where this region stands: all that it has, and the newest frontier record of each origin, its own included. A
-  -- region that has merged everything up to there goes on with the logs.
+  -- on_key calls f, and answers what it answers, or nil and an error that names the key which is selected.
+  local function on_key(k, f, ...)
+    local d = db
+    local good, reply = ppcall(f, k, ...)
+    if good then return reply end
+    if type_(reply) == 'table' then reply = reply.err end
+    return nil, {err = format('ERR anabranch: key %d:%s: %s', d, sub(k, 1, 256), tostring_(reply))}
+  end
+
+  -- position is where this region stands: all that it has, the newest frontier record of each origin, its own included, and how many
+  -- effects of each origin that is. A region that has merged everything up to there goes on with the logs.
   local function position(frontier)
     local contexts, all = {}, call('HGETALL', CONTEXT)
     for i = 1, #all, 2 do contexts[all[i]] = munpack(all[i + 1]) end
     contexts[origin] = E.read_frontier()
-    return mpack(frontier, contexts)
+    local counts = {[origin] = written}
+    for o in pairs_(frontier) do
+      if o ~= origin then
+        local _, count = E.newest_of(o)
+        counts[o] = count
+      end
+    end
+    return mpack(frontier, contexts, counts)
   end
 
   -- FCALL anabranch_states self limit { db key }…: the frontier, our own log's end included, and the states of the first keys, as many
@@ -59,7 +75,12 @@ do
     for i = 3, #argv - 1, 2 do
       local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
       E.select(tonumber_(d))
-      local state = absent and call('EXISTS', argv[i + 1]) == 1 and '+' or state_of(argv[i + 1])
+      local state, failed = '+', nil
+      if not absent or call('EXISTS', argv[i + 1]) == 0 then state, failed = on_key(argv[i + 1], state_of) end
+      if failed then
+        E.finish()
+        return failed
+      end
       replies[#replies + 1] = state
       bytes = bytes + #state
       if bytes >= limit then break end
@@ -103,19 +124,23 @@ do
     end
   end
 
+  local function nothing() return false end
+
   -- joined_writes merges the writes of a cell. A base is a write that every region may know without its stamp: data that is
   -- known to all, and what a list's element was made with. It stands for whatever the other side has, and this side has seen.
   local function joined_writes(ours, theirs, is_base)
-    local base, w = nil, nil
+    local base, w, seen = nil, nil, mine
     local my_base, your_base = first(ours, is_base), first(theirs, is_base)
-    if my_base and not (your_base and same(my_base, your_base)) then
-      if first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
-    end
+    local other_base = my_base and not (your_base and same(my_base, your_base))
+    -- In a merge of everything it does not: theirs counts, also what this region itself has written. That was collected here, not removed.
+    if whole and other_base then mine = nothing end
+    if other_base and first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
     if not base and your_base and not (my_base and same(my_base, your_base)) then
       if first(ours, function(x) return yours(x[1], x[2]) end) then base = your_base end
     end
     w = kept_of(ours, theirs)
     if base and not has(w, base) then w[#w + 1] = base end
+    mine = seen
     return w
   end
 
@@ -131,41 +156,37 @@ do
   end
 
   -- joined_shares merges counter shares. Of one share the later sum and the later offset count; one that began later replaces
-  -- one that is over. A share that one side lacks and has seen has come to nothing there.
+  -- one that is over. A share that one side lacks and has seen has come to nothing there. taken says that theirs brought something.
   local function joined_shares(ours, theirs)
-    local out = {}
+    local out, taken = {}, nil
     for o, s in pairs_(ours or {}) do
       if (theirs and theirs[o]) or not yours(o, s[3]) then out[o] = s end
     end
     for o, s in pairs_(theirs or {}) do
       local m = ours and ours[o]
       if not m then
-        if not mine(o, s[3]) then out[o] = s end
+        if not mine(o, s[3]) then out[o], taken = s, true end
       elseif m[1] ~= s[1] or m[2] ~= s[2] then
-        if s[1] > m[1] or (s[1] == m[1] and s[2] > m[2]) then out[o] = s end
+        if s[1] > m[1] or (s[1] == m[1] and s[2] > m[2]) then out[o], taken = s, true end
       else
-        if s[3] > m[3] or (s[3] == m[3] and s[4] > m[4]) then m[3], m[4], m[5], m[9] = s[3], s[4], s[5], s[9] or m[9] end
+        if s[3] > m[3] or (s[3] == m[3] and s[4] > m[4]) then
+          m[3], m[4], m[5], m[9], taken = s[3], s[4], s[5], s[9] or m[9], true
+        end
         if s[6] > m[6] or (s[6] == m[6] and s[7] > m[7]) then m[6], m[7], m[8] = s[6], s[7], s[8] end
       end
     end
-    return next_(out) and out or nil
-  end
-
-  -- unseen says whether a map of removals has one that a side has not seen.
-  local function unseen(removals, seen)
-    for o, x in pairs_(removals or {}) do
-      if not seen(o, x[1]) then return true end
-    end
-    return false
+    return next_(out) and out or nil, taken
   end
 
   -- A HyperLogLog: registers are joined, unless one side has a removal that the other side's have not seen.
-  local function joined_registers(a, b)
+  local function joined_registers(k, a, b)
     a, b = a or E.no_registers(), b or E.no_registers()
-    local over, kept = unseen(b.e, mine), not unseen(a.e, yours)
+    local over, unwanted = M.unseen(b.e, mine), M.unseen(a.e, yours)
     local w, j = {}, {}
-    if not over then w, j = a.w, a.j end
-    if kept then
+    if over then M.taken_away(k, over, M.unseen(a.j, yours)) else w, j = a.w, a.j end
+    if unwanted then
+      M.taken_away(k, unwanted, M.unseen(b.j, mine))
+    else
       for i = 1, #b.w do w[#w + 1] = b.w[i] end -- under the same stamp it may have joined others
       for o, at in pairs_(b.j) do
         if at > (j[o] or 0) then j[o] = at end
@@ -175,15 +196,22 @@ do
   end
 
   -- A consumer group: a creation lives if it has seen every destruction.
-  local function joined_group(a, b, all_mine, all_yours)
+  local function joined_group(k, name, a, b, all_mine, all_yours)
     local g = {}
-    local over = unseen(b.d, mine) or unseen(all_yours, mine)
-    local unwanted = unseen(a.d, yours) or unseen(all_mine, yours)
+    local over = M.unseen(b.d, mine) or M.unseen(all_yours, mine)
+    local unwanted = M.unseen(a.d, yours) or M.unseen(all_mine, yours)
     local writes = joined_writes(a.g or {}, b.g or {}, function(c) return c[1] == '' end)
     for i = 1, #writes do
       local c = writes[i]
       local ours, theirs = has(a.g or {}, c), has(b.g or {}, c)
-      if (ours and theirs) or (ours and not over) or (theirs and not unwanted) then g[#g + 1] = c end
+      local d = ours and over or theirs and unwanted
+      if (ours and theirs) or not d then
+        g[#g + 1] = c
+      else
+        local known = yours
+        if theirs then known = mine end
+        if not known(c[1], c[2]) then M.group_ended(k, name, d, c[1], c[2], c[3], 'created after ' .. c[4]) end
+      end
     end
     a.g, a.d = #g > 0 and g or nil, later_stamps(a.d, b.d)
     if not a.g then a.l, a.m, a.k = nil, nil, nil end
@@ -195,9 +223,9 @@ do
   -- joined_cell merges one cell; either side may be missing.
   local function joined_cell(k, field, a, b, all_mine, all_yours)
     local letter = sub(field, 1, 1)
-    if field == 'p' then return joined_registers(a, b) end
+    if field == 'p' then return joined_registers(k, a, b) end
     a, b = a or {w = {}}, b or {w = {}}
-    if sub(field, 1, 2) == 'xg' then return joined_group(a, b, all_mine, all_yours) end
+    if sub(field, 1, 2) == 'xg' then return joined_group(k, sub(field, 3), a, b, all_mine, all_yours) end
     if sub(field, 1, 2) == 'xl' then return a end
     local is_base = is_known
     if letter == 'l' then
@@ -207,11 +235,12 @@ do
       if #b.w == 0 and yours(o, at) then return {w = {}} end
       is_base = function(w) return w[1] == o and w[2] == at and w[3] == n end
     end
-    local before = #a.w
-    local cell = {w = joined_writes(a.w, b.w, is_base), s = joined_shares(a.s, b.s)}
+    local before, shares, taken = #a.w, joined_shares(a.s, b.s)
+    local cell = {w = joined_writes(a.w, b.w, is_base), s = shares}
     if #cell.w > 1 and #cell.w > before and field ~= 'x' and letter ~= 's' then
       M.conflict(k, letter, letter == 'l' and '' or sub(field, 2), cell)
     end
+    if taken or #cell.w > before then M.summed(k, letter, sub(field, 2), cell) end
     return cell
   end
 
@@ -232,8 +261,10 @@ do
   local function joined_record(S, b)
     local a = S.rec
     local ttls = kept_of(candidates(a), candidates(b))
-    local joined = {w = joined_writes(a.w, b.w, is_known), s = joined_shares(a.s, b.s)}
+    local shares, taken = joined_shares(a.s, b.s)
+    local joined = {w = joined_writes(a.w, b.w, is_known), s = shares}
     if #joined.w > 1 and #joined.w > #a.w then M.conflict(S.k, 'k', '', joined) end
+    if taken or #joined.w > #a.w then M.summed(S.k, 'k', '', joined) end
     local T = {}
     for i = 1, #joined.w do joined.w[i][5] = false end
     for i = 1, #ttls do
@@ -271,18 +302,26 @@ do
     end
   end
 
-  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that keys are
+  -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that a key is
   -- gone although nothing says why, and what was here before the other region was met.
-  local function say_before(argv, states, joining)
+  local function say_before(k, state, joining)
+    local S = E.open(k)
+    if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
+    if joining then E.keep_own(k, state[2], state[3]) end
+  end
+
+  local function say_all_before(argv, states, joining)
+    local failed
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local S = E.open(argv[i + 1])
-      if S.form and not E.passed(S.rec) and call('EXISTS', S.k) == 0 and E.any_live(S) then E.remove_local(S) end
-      if joining then E.keep_own(argv[i + 1], states[i][2], states[i][3]) end
+      local _, problem = on_key(argv[i + 1], say_before, states[i], joining)
+      failed = failed or problem
     end
-    if op == 0 then return end
-    E.finish()
-    E.begin(0)
+    if op > 0 then
+      E.finish()
+      E.begin(0)
+    end
+    return failed
   end
 
   -- lead_by keeps with a record that its key is ahead of the frontier. Keys of one call are ahead by the same, most of them.
@@ -386,13 +425,14 @@ do
 
   -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
   -- may go back for third regions, whose logs are applied again from there.
-  local function take_position(frontier, upto, contexts)
+  local function take_position(frontier, upto, contexts, counts)
     E.select(0)
     for o, at in pairs_(upto) do
       if o ~= origin and (whole or at > (frontier[o] or 0)) then
         frontier[o] = at
         call('HSET', FRONTIER, o, format('%.0f', at))
-        if at > tonumber_(call('HGET', NEWEST, o) or 0) then call('HSET', NEWEST, o, format('%.0f', at)) end
+        local was, had = E.newest_of(o)
+        if at > was then E.note_newest(o, at, counts[o] or had) end
         if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
       end
     end
@@ -405,6 +445,39 @@ do
     end
   end
 
+  -- Between its first piece and its end a merge has brought effects of third regions that no frontier record tells of yet: whoever
+  -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
+  -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
+  local FIRST, ENDED, PRUNED = 'first:', 'ended:', 'pruned'
+  local KEPT = 64 -- merges that are over; a place from before is as good as none
+
+  local function note_begin(from)
+    call('HSETNX', MERGES, FIRST .. from, format('%.0f', t))
+  end
+
+  -- note_end removes what crdt:merges says of a merge, or of all, and notes when it began.
+  local function note_end(from, all)
+    local first, ends, fields = nil, {}, call('HGETALL', MERGES)
+    for i = 1, #fields, 2 do
+      local name, value = fields[i], fields[i + 1]
+      local of, te = match(name, '^first:(.*)$'), match(name, '^ended:(%d+)$')
+      if te then
+        ends[#ends + 1] = tonumber_(te)
+      elseif of and (all or of == from) then
+        first = (not first or tonumber_(value) < first) and tonumber_(value) or first
+        call('HDEL', MERGES, name)
+      elseif name ~= PRUNED and (name == from or (all and not of)) then
+        call('HDEL', MERGES, name)
+      end
+    end
+    if not first then return end
+    call('HSET', MERGES, ENDED .. format('%.0f', t), format('%.0f', first))
+    if #ends < KEPT then return end
+    sort(ends)
+    call('HDEL', MERGES, ENDED .. format('%.0f', ends[1]))
+    call('HSET', MERGES, PRUNED, format('%.0f', ends[1]))
+  end
+
   -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
   -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
   -- came back without part of that is in another epoch.
@@ -413,9 +486,9 @@ do
     if refused then return refused end
     if argv[1] ~= origin then return 'epoch' end
     local from, progress, theirs = argv[2], argv[4], munpack(argv[6])
-    local upto, contexts
-    if progress == '' then upto, contexts = munpack(argv[5]) end
-    if type_(theirs) ~= 'table' or (progress == '' and type_(contexts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
+    local upto, contexts, counts
+    if progress == '' then upto, contexts, counts = munpack(argv[5]) end
+    if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
@@ -429,7 +502,8 @@ do
       states[i] = read
     end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
-    say_before(argv, states, argv[3] == 'joining')
+    local failed = say_all_before(argv, states, argv[3] == 'joining')
+    if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
     for _, at in pairs_(theirs) do
@@ -441,15 +515,20 @@ do
     for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      merge_key(argv[i + 1], read[2], read[3], read[4], theirs, frontier)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier)
+      if problem then
+        M.record(frontier) -- what was merged before stays
+        return problem
+      end
       E.stats.merged_keys = E.stats.merged_keys + 1
     end
     E.select(0)
     if progress ~= '' then
       call('HSET', MERGES, from, progress)
+      note_begin(from)
     else
-      if whole then call('DEL', MERGES) else call('HDEL', MERGES, from) end
-      take_position(frontier, upto, contexts)
+      note_end(from, whole)
+      take_position(frontier, upto, contexts, counts)
       if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
     end

@@ -248,6 +248,29 @@ do
     return next_cursor
   end
 
+  -- weight is how many bytes of a key's metadata would go if every region had seen all of it. What stays as long as the key counts
+  -- for nothing, nor does what stands beside it, so it is rather too little.
+  local function weight(k)
+    local S = E.open(k)
+    if not S.form or S.rec.c or (S.form == 's' and (S.rec.s or S.rec.T)) then return 0 end
+    return call('MEMORY', 'USAGE', S.ck)
+  end
+
+  -- FCALL anabranch_weigh_1 0 draws: of the keys in crdt:gc how many there are, how many were drawn, at most so many, the weight of
+  -- these, and the size of crdt:gc itself.
+  function E.weigh(argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    local total, drawn, bytes = call('ZCARD', GC), call('ZRANDMEMBER', GC, argv[1]), 0
+    for i = 1, #drawn do
+      local colon = find(drawn[i], ':', 1, true)
+      E.select(tonumber_(sub(drawn[i], 1, colon - 1)))
+      bytes = bytes + weight(sub(drawn[i], colon + 1))
+    end
+    E.select(0)
+    return {total, #drawn, bytes, call('MEMORY', 'USAGE', GC) or 0}
+  end
+
   -- FCALL anabranch_collect_1 0 known settled {db key cursor}…
   function E.collect(argv)
     local refused = E.begin(0)

@@ -107,10 +107,22 @@ do
     if why then call('SET', HELD, why) else call('DEL', HELD) end
   end
 
-  -- FCALL anabranch_hold why: "" lets clients write again.
+  -- forget_log ends quarantine: nobody is told from now on what the log says up to a time, unless it says nothing of this region.
+  local function forget_log(upto, keep)
+    if not keep then
+      call('SET', PREFIX .. 'cut', upto)
+      call('XTRIM', LOG, 'MINID', E.entry_id(tonumber_(upto)))
+    end
+    call('SET', PREFIX .. 'reentry', upto)
+  end
+
+  -- FCALL anabranch_hold why [t ["keep"]]: "" lets clients write again, with t after quarantine. Clients that write already must not lose
+  -- their entries to a leader that comes late.
   local function hold_call(keys, argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if argv[2] and not held then return {ok = 'OK'} end
+    if argv[2] then forget_log(argv[2], argv[3]) end
     E.hold(argv[1] ~= '' and argv[1] or nil)
     E.finish()
     return {ok = 'OK'}
@@ -138,13 +150,20 @@ do
     return info and E.entry_time(info['last-generated-id']) or 0
   end
 
+  -- log_written is how many effects the epoch of the newest entry has had.
+  local function log_written()
+    local entry = call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
+    local body = entry and munpack(entry[2][2]) or {}
+    return body[1] == 'e' and body[3] or body[1] == 'f' and body[4] or 0
+  end
+
   -- leave_copy makes a copy of another region's Redis the beginning of this region: it has applied all of that region's log.
   local function leave_copy(other)
     local last, frontier = end_of_log(), E.read_frontier()
     call('HSET', FRONTIER, other.origin, format('%.0f', last))
-    call('HSET', NEWEST, other.origin, format('%.0f', last))
+    E.note_newest(other.origin, last, log_written())
     call('HSET', CONTEXT, other.origin, mpack(frontier))
-    for _, name in pairs_({'acks', 'lease', 'status', 'quarantined', 'reentry', 'members', 'paused'}) do call('DEL', PREFIX .. name) end
+    for _, name in pairs_({'acks', 'lease', 'status', 'quarantined', 'reentry', 'members', 'paused', 'heard'}) do call('DEL', PREFIX .. name) end
     call('DEL', LOG, EPOCHS, SELF, MERGES, HELD, ALIVE, AHEAD)
     call('HDEL', PREFIX .. 'collected', 'cursor')
     call('SET', PREFIX .. 'sweep', other.name) -- names of keys with metadata were in the log
@@ -175,7 +194,7 @@ do
     if self and self.format ~= 1 then
       return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
     end
-    last_t, last_effect = end_of_log(), 0
+    last_t, last_effect, written = end_of_log(), 0, log_written()
     -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
     for _, entry in pairs_(call('XREVRANGE', LOG, '+', '-', 'COUNT', 100)) do
       local kind = munpack(entry[2][2])[1]
@@ -205,7 +224,7 @@ do
     if self then
       old, ended = self.origin, last_t
       call('HSET', FRONTIER, old, format('%.0f', ended))
-      if last_effect > 0 then call('HSET', NEWEST, old, format('%.0f', last_effect)) end
+      if last_effect > 0 then E.note_newest(old, last_effect, written) end
     end
     if not self and not copied and has_data() then call('HSET', PREFIX .. 'collected', 'base', id) end
     armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
@@ -213,10 +232,10 @@ do
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
     -- What this epoch's effects have seen must not be guessed from what the last epoch had: part of that may be lost.
-    last_t, last_effect = at + 1, 0
+    last_t, last_effect, written = at + 1, 0, 0
     local frontier, all = {}, call('HGETALL', FRONTIER)
     for i = 1, #all, 2 do frontier[all[i]] = tonumber_(all[i + 1]) end
-    call('XADD', LOG, E.entry_id(last_t), 'b', mpack({'f', origin, frontier}))
+    call('XADD', LOG, E.entry_id(last_t), 'b', mpack({'f', origin, frontier, written}))
     return origin
   end
 
@@ -224,7 +243,7 @@ do
     local refused = E.begin(0)
     if refused then return refused end
     if now * TICKS - 1 > told then told = now * TICKS - 1 end
-    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
+    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'written', format('%.0f', written), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
     for name, n in pairs_(E.stats) do
       list[#list + 1] = name
       list[#list + 1] = format('%.0f', n)
@@ -245,6 +264,7 @@ do
   redis.register_function{function_name = 'anabranch_state_1', callback = function_of(E.state), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_evicted_1', callback = function_of(E.evicted), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_collect_1', callback = function_of(E.collect), flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_weigh_1', callback = function_of(E.weigh), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_states_1', callback = function_of(E.states), flags = {'allow-oom'}}
   redis.register_function('anabranch_merge_1', function_of(E.merge_states))
   redis.register_function('anabranch_refill_1', function_of(E.refill))

@@ -24,9 +24,8 @@ type Backend struct {
 	lanes     map[laneKey]*Lane
 	private   map[*Lane]struct{}
 	server    Server
-	addr      string          // of the primary, as far as it is known
-	tenure    context.Context // of that server: see link
-	endTenure context.CancelFunc
+	addr      string        // of the primary, as far as it is known
+	tenure    *tenure       // of that server
 	ready     chan struct{} // closed while the server is ready
 	lifetime  context.Context
 	goroutine sync.WaitGroup
@@ -41,9 +40,11 @@ type Backend struct {
 
 	problem      atomic.Pointer[error]  // what the last check found; see Problem
 	refusal      atomic.Pointer[string] // what writes are told, where the server cannot be the primary; see WriteRefusal
-	halted       atomic.Bool            // see halt
+	halted       atomic.Pointer[tenure] // nothing is sent in it; see halt
 	fenced       atomic.Bool            // nobody confirms that the server is still the primary
 	unsafePolicy atomic.Bool            // the server may evict companions
+
+	traffic Traffic
 }
 
 type laneKey struct{ db, proto, index int }
@@ -87,7 +88,7 @@ func New(cfg Config) (*Backend, error) {
 	if cfg.Source == nil {
 		b.addr = opts.Addr
 	}
-	b.tenure, b.endTenure = context.WithCancel(context.Background())
+	b.tenure = beginTenure()
 	logging.Disable() // whoever calls the client library gets its errors, and reports them
 	b.client = b.newClient(b.dialTrusted, requirePrimary)
 	b.probe = b.newClient(b.dial, nil)

@@ -117,12 +117,13 @@ func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
 	if l.closed {
 		conn.Close()
 	}
-	l.conn, l.sock, l.connected, l.down = conn, sock.New(bare(conn)), true, false
+	raw, tenure := bare(conn)
+	l.conn, l.sock, l.tenure, l.connected, l.down = conn, sock.New(raw), tenure, true, false
 	l.kicked = true // something may have waited for the connection
 	l.mu.Unlock()
 
 	var writer sync.WaitGroup
-	writer.Go(func() { l.write(bare(conn)) }) // ends when connected is false
+	writer.Go(func() { l.write(raw) }) // ends when connected is false
 	err := l.readReplies(conn)
 
 	conn.Close()
@@ -143,6 +144,7 @@ func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
 
 // failInflight answers everything that was sent. Whether a write among it was executed is unknown.
 func (l *Lane) failInflight() {
+	l.moment = 0
 	l.failHeld(errNotArmed)
 	if l.seg == nil {
 		l.nextSegment()
@@ -195,6 +197,7 @@ func (l *Lane) refusePending(seg *segment) {
 		case e.literal:
 			out = seg.literalOf(e)
 		case !e.discard:
+			l.countFailed(e.class, e.count)
 			for range e.count {
 				out = resp.AppendError(out, l.backend.notSent(seg.kind))
 			}

@@ -24,12 +24,12 @@ func (b *Backend) watch(ctx context.Context) error {
 		backoff.WithMaxElapsedTime(0),
 	)
 	var said string
-	var tenure context.Context
+	var last *tenure
 	for ctx.Err() == nil {
 		err := b.check(ctx)
 		b.keepFinding(err)
-		if now := b.currentTenure(); now != tenure {
-			tenure = now
+		if now := b.currentTenure(); now != last {
+			last = now
 			policy.Reset() // it is another server
 		}
 		wait := b.cfg.HealthInterval

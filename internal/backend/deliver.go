@@ -122,6 +122,7 @@ func (l *Lane) answerAll(seg *segment, from, left int, text string) {
 			n = left
 		}
 		l.touch(e.caller)
+		l.countFailed(e.class, n)
 		if !e.discard {
 			var line [128]byte
 			reply := resp.AppendError(line[:0], text)

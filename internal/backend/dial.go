@@ -28,12 +28,12 @@ func (b *Backend) dial(ctx context.Context) (*link, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(tenure, cancel)()
+	defer context.AfterFunc(tenure.ctx, cancel)()
 	conn, err := b.dialAddr(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	return &link{Conn: conn, leave: context.AfterFunc(tenure, func() { conn.Close() })}, nil
+	return &link{conn, tenure, context.AfterFunc(tenure.ctx, func() { conn.Close() })}, nil
 }
 
 func (b *Backend) dialAddr(ctx context.Context, addr string) (net.Conn, error) {

@@ -13,7 +13,7 @@ const (
 
 // sendable reports whether a flush may begin. The lane's lock must be held.
 func (l *Lane) sendable() bool {
-	return len(l.pending) > 0 && l.connected && !l.sending && !l.paused && l.flights < l.backend.cfg.FlushesInFlight && !l.backend.halted.Load()
+	return len(l.pending) > 0 && l.connected && !l.sending && !l.paused && l.flights < l.backend.cfg.FlushesInFlight && !l.halted()
 }
 
 // Flush sends what is pending. It never blocks: what the socket does not take is left to the lane's writer. There is no
@@ -140,6 +140,7 @@ func (l *Lane) finishFlush(conn net.Conn) {
 // takeFlush moves pending segments in flight and their bytes to l.out. The lane's lock must be held.
 func (l *Lane) takeFlush() {
 	size, n := 0, 0
+	sent := now()
 	l.out = l.out[:0]
 	for n < len(l.pending) && n < flushSegments && (n == 0 || size < flushBytes) {
 		seg := l.pending[n]
@@ -150,6 +151,7 @@ func (l *Lane) takeFlush() {
 		if bytes := seg.seal(); len(bytes) > 0 {
 			l.out = append(l.out, bytes)
 		}
+		seg.sent = sent
 		l.inflight.push(seg)
 		if seg.alone {
 			l.backend.scripts.Add(1)

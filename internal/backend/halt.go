@@ -12,20 +12,23 @@ const haltTime = 3 * time.Second
 // halt keeps commands back while another primary is about to take the place of this one: what this one acknowledged from now on would be
 // lost. They go to the new one, or, should the fail-over come to nothing, here again.
 func (b *Backend) halt(ctx context.Context, p Primary, now time.Time) {
-	left := haltTime - now.Sub(p.Leaving)
-	if p.Leaving.IsZero() || left <= 0 || b.halted.Swap(true) {
+	left, t := haltTime-now.Sub(p.Leaving), b.currentTenure()
+	if p.Leaving.IsZero() || left <= 0 || b.halted.Swap(t) == t {
 		return
 	}
-	tenure := b.currentTenure()
 	b.goroutine.Go(func() { // ends when there is another primary, or none for so long
-		ctx, cancel := context.WithTimeout(ctx, left)
-		defer cancel()
-		defer context.AfterFunc(tenure, cancel)()
-		<-ctx.Done()
-		b.halted.Store(false)
-		b.kickAll()
+		select {
+		case <-time.After(left):
+			b.halted.CompareAndSwap(t, nil)
+			b.kickAll()
+		case <-t.ctx.Done(): // its connections may be open for a moment more, and must stay halted
+		case <-ctx.Done():
+		}
 	})
 }
+
+// halted says whether nothing may be sent on the present connection.
+func (l *Lane) halted() bool { return l.tenure != nil && l.backend.halted.Load() == l.tenure }
 
 // kickAll has every lane send what it may.
 func (b *Backend) kickAll() {

@@ -35,6 +35,7 @@ type Lane struct {
 
 	conn           net.Conn   // the present connection
 	sock           *sock.Sock // the same, nil when it takes no raw bytes (TLS)
+	tenure         *tenure    // that it ends with
 	connected      bool
 	sending        bool        // somebody is writing out
 	out            net.Buffers // what is being written; of whoever is sending
@@ -67,6 +68,8 @@ type reader struct {
 	shaped     []byte
 	held       []*segment // refused calls, and what was sent behind them
 	dirty      []*Caller
+	tally      tally // what was answered and not reported yet
+	moment     int64 // of the bytes at hand, 0 until somebody asks
 }
 
 // Sizes of the reader's buffer. A private lane has one client, and there may be as many of them as clients.
@@ -198,6 +201,7 @@ func (l *Lane) refuse(c *Caller, ops []Op) {
 		case op.Kind == OpLiteral:
 			out = append(out, op.Bytes...)
 		default:
+			l.countFailed(op.Class, op.Count)
 			for range op.Count {
 				out = resp.AppendError(out, l.backend.notSent(op.Kind))
 			}

@@ -21,6 +21,7 @@ const (
 // Op is one step of a caller: a run of reads, one write, a transaction, or a ready answer. Submit copies Bytes.
 type Op struct {
 	Kind    OpKind
+	Class   translate.Class // under which the answer counts; Unclassified: it does not, as this is no command of a client
 	Shape   translate.Shape // what has to be done to the reply
 	Discard bool            // the caller does not want the reply
 	Alone   bool            // an engine op that shares its call with no other: a script, which may be stopped

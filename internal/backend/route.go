@@ -20,7 +20,9 @@ func (l *Lane) readReplies(conn net.Conn) error {
 		n, err := source.Read(l.in[have:])
 		if n > 0 {
 			l.backend.heard()
+			l.moment = 0
 			used, routeErr := l.route(l.in[:have+n])
+			l.report()
 			l.Flush() // first, so that Redis works while the replies are written
 			l.deliverDirty()
 			if routeErr != nil {
@@ -104,6 +106,7 @@ func (l *Lane) route(buf []byte) (int, error) {
 			want = 1 // a message may stand between any two replies
 		}
 		l.allInvalid = false
+		l.scan.Errors = 0
 		end, done, err := l.scan.Scan(buf, pos, want)
 		if err != nil {
 			return pos, err
@@ -118,6 +121,7 @@ func (l *Lane) route(buf []byte) (int, error) {
 			l.answerRun(e)
 			continue
 		}
+		l.count(e, done, l.scan.Errors)
 		if !e.discard && len(l.held) == 0 {
 			if isShaped(e.shape) {
 				l.deliverShaped(e, buf[pos:end], done > 0)
@@ -156,6 +160,7 @@ func (l *Lane) finish() {
 		l.hold()
 		return
 	}
+	l.timeTrip(l.seg)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.landed(l.seg)
@@ -215,6 +220,7 @@ func (l *Lane) answerRun(e *entry) {
 			l.deliverBytes(e.caller, l.runReply)
 		}
 	}
+	l.count(e, e.count, failures(l.runReply, e.count))
 	l.answered(e, e.count)
 	l.at++
 }

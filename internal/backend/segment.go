@@ -36,11 +36,12 @@ type segment struct {
 	entries []entry
 	literal []byte // bytes of the ready answers
 	tx      *transaction
-	sealed  bool // was sent, or has an op that wants to be alone: nothing may join it
-	alone   bool // holds a script
-	flushed bool // last of its flush
-	tries   int  // how often the engine refused it
-	reads   bool // a call that was refused and is sent again for what in it only reads
+	sealed  bool  // was sent, or has an op that wants to be alone: nothing may join it
+	alone   bool  // holds a script
+	flushed bool  // last of its flush
+	tries   int   // how often the engine refused it
+	reads   bool  // a call that was refused and is sent again for what in it only reads
+	sent    int64 // when, see now
 }
 
 // entry says whose the next replies are.
@@ -48,6 +49,7 @@ type entry struct {
 	caller  *Caller
 	count   int // replies; of a literal: bytes
 	shape   translate.Shape
+	class   translate.Class
 	offset  int // where a literal's bytes begin
 	discard bool
 	literal bool
@@ -117,12 +119,12 @@ func (s *segment) add(caller *Caller, op *Op) {
 		// Replies that need nothing done to them share an entry.
 		e := &s.entries[n-1]
 		if e.caller == caller && !e.literal && e.shape == translate.ShapePlain && op.Shape == translate.ShapePlain &&
-			e.discard == op.Discard && e.proto == 0 && op.Proto == 0 {
+			e.class == op.Class && e.discard == op.Discard && e.proto == 0 && op.Proto == 0 {
 			e.count += op.Count
 			return
 		}
 	}
-	s.entries = append(s.entries, entry{caller: caller, count: op.Count, shape: op.Shape, discard: op.Discard, proto: op.Proto})
+	s.entries = append(s.entries, entry{caller: caller, count: op.Count, shape: op.Shape, class: op.Class, discard: op.Discard, proto: op.Proto})
 }
 
 // seal writes what could not be known before: the number of a call's arguments.
@@ -149,12 +151,12 @@ func (s *segment) addToRun(caller *Caller, op *Op) {
 	s.counted++
 	if n := len(s.entries); goes && n > 0 {
 		e := &s.entries[n-1]
-		if e.caller == caller && e.shape == shapeRun && e.discard == op.Discard {
+		if e.caller == caller && e.shape == shapeRun && e.class == op.Class && e.discard == op.Discard {
 			e.count++
 			return
 		}
 	}
-	s.entries = append(s.entries, entry{caller: caller, count: 1, shape: shapeRun, discard: op.Discard, goes: goes})
+	s.entries = append(s.entries, entry{caller: caller, count: 1, shape: shapeRun, class: op.Class, discard: op.Discard, goes: goes})
 }
 
 // endRun makes the run an op of the call.

@@ -74,22 +74,35 @@ func (b *Backend) followChanges(ctx context.Context) {
 	}
 }
 
-// newTenure ends every connection, and every attempt to make one. The lock must be held.
-func (b *Backend) newTenure() {
-	b.endTenure()
-	b.tenure, b.endTenure = context.WithCancel(context.Background())
+// tenure is the time for which one server is the one to talk to. With it ends every connection that was made in it, and every attempt to make
+// one.
+type tenure struct {
+	ctx context.Context
+	end context.CancelFunc
 }
 
-func (b *Backend) currentTenure() context.Context {
+func beginTenure() *tenure {
+	ctx, end := context.WithCancel(context.Background())
+	return &tenure{ctx, end}
+}
+
+// newTenure ends the present one. The lock must be held.
+func (b *Backend) newTenure() {
+	b.tenure.end()
+	b.tenure = beginTenure()
+}
+
+func (b *Backend) currentTenure() *tenure {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.tenure
 }
 
-// link is a connection that ends with the tenure of the server it was made to: with the time for which that is the one to talk to.
+// link is a connection that ends with a tenure.
 type link struct {
 	net.Conn
-	leave func() bool
+	tenure *tenure
+	leave  func() bool
 }
 
 // Close closes the connection, and has the tenure forget it.
@@ -98,12 +111,12 @@ func (l *link) Close() error {
 	return l.Conn.Close()
 }
 
-// bare is the connection itself, for system calls.
-func bare(conn net.Conn) net.Conn {
+// bare is the connection itself, for system calls, and the tenure that it ends with, if any.
+func bare(conn net.Conn) (net.Conn, *tenure) {
 	if l, ok := conn.(*link); ok {
-		return l.Conn
+		return l.Conn, l.tenure
 	}
-	return conn
+	return conn, nil
 }
 
 // socketLink is a link on whose socket the client library may look whether it still is open, before it uses it again.

@@ -85,6 +85,11 @@ func TestCommandsMoveAwayFromAFrozenPrimary(t *testing.T) {
 	defer first.Continue()
 	for i := range cfg.FlushesInFlight {
 		sent.Submit(t, l, fmt.Sprintf("SET sent%d 1", i))
+		eventually(t, "it is sent", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.flights == i+1
+		})
 	}
 	waiting.Submit(t, l, "SET waiting 1", "GET waiting")
 	b.Suspect() // the check stands still as well
@@ -117,7 +122,7 @@ func TestCommandsWaitForAnAnnouncedFailOver(t *testing.T) {
 	announce := func() {
 		source.change(func() { source.now.Leaving = time.Now() })
 		source.changed <- struct{}{}
-		eventually(t, "commands are kept back", b.halted.Load)
+		eventually(t, "commands are kept back", func() bool { return b.halted.Load() == b.currentTenure() })
 	}
 	announce()
 	s.Submit(t, l, "SET k 2", "GET k")

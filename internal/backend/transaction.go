@@ -91,7 +91,7 @@ func (s *segment) addTransaction(caller *Caller, op *Op) {
 	}
 	s.buf = append(s.buf, execCommand...)
 	s.replies, s.counted, s.sealed = tx.queued+2, 1, true
-	s.entries = append(s.entries, entry{caller: caller, count: 1, discard: op.Discard})
+	s.entries = append(s.entries, entry{caller: caller, count: 1, class: op.Class, discard: op.Discard})
 }
 
 // span is a run of ops in one engine call.
@@ -201,6 +201,7 @@ func (l *Lane) endTransaction(reply []byte) {
 		}
 		l.deliverBytes(e.caller, reply)
 	}
+	l.count(e, 1, failures(reply, 1))
 	l.answered(e, 1)
 	l.at++
 }

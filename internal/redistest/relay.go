@@ -3,6 +3,7 @@ package redistest
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -33,6 +34,7 @@ type Relay struct {
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
+	carried  atomic.Int64
 
 	mu      sync.Mutex
 	trouble Trouble
@@ -127,6 +129,9 @@ func (r *Relay) Set(trouble Trouble) {
 	}
 }
 
+// Carried is how many bytes have gone through so far, in both directions.
+func (r *Relay) Carried() int64 { return r.carried.Load() }
+
 func (r *Relay) now() (Trouble, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,6 +220,7 @@ func (r *Relay) write(c *relayed, direction Direction, to net.Conn, chunks <-cha
 		if _, err := to.Write(chunk.data); err != nil {
 			return
 		}
+		r.carried.Add(int64(len(chunk.data)))
 	}
 }
 

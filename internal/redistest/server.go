@@ -158,6 +158,7 @@ func (s *Server) configure(set settings) error {
 		`save ""`,
 		"appendonly " + map[bool]string{true: "yes", false: "no"}[set.aof],
 		"appendfsync always",
+		"repl-diskless-sync-delay 0", // no second replica will come
 		"enable-debug-command local", // tests look inside with DEBUG; the proxy never may
 	}
 	lines = append(lines, set.config...)

@@ -7,6 +7,8 @@ import "bytes"
 type ReplyScanner struct {
 	pending int // elements still missing in the reply that was begun; 0 between replies
 	skip    int // bytes of a bulk (and its CRLF) that are still to come
+
+	Errors int // replies that were errors, not those inside of others, since the owner last set it to 0
 }
 
 // maxReplyElements bounds the announced elements of one reply, so that no sum of announcements overflows.
@@ -60,6 +62,9 @@ func (s *ReplyScanner) Scan(buf []byte, pos, want int) (end, done int, err error
 			at := bytes.IndexByte(buf[pos:], '\n')
 			if at < 0 {
 				return pos, done, nil
+			}
+			if buf[pos] == '-' && s.pending == 0 {
+				s.Errors++
 			}
 			pending--
 			pos += at + 1

@@ -149,6 +149,60 @@ func TestAProxyServesAgainByItselfAfterItsServerFailed(t *testing.T) {
 	}
 }
 
+// All connections to the server are lost at once, again and again while they come back: one of them stays dead, or what waits for it,
+// until long after.
+func TestReconnectsThatMeetEachOtherBlackOutNobody(t *testing.T) {
+	p := start(t, 1, redistest.WithFlags("--backend-hold", "5s"))
+	region := p.Regions[0]
+	server := redistest.Dial(t, region.Redis.Addr)
+	pid := region.Proxy().PID()
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	clients := make([]*redistest.Conn, 12) // of several databases and both protocols, each with connections of its own behind
+	for i := range clients {
+		c := region.Dial()
+		clients[i] = c
+		if i%2 == 1 {
+			do(c, "HELLO 3")
+		}
+		do(c, fmt.Sprintf("SELECT %d", i%3))
+		all.Go(func() { // ends when stop is closed
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				text := fmt.Sprintf("client%d-%d", i, n)
+				reply, err := c.Try("SET", fmt.Sprint("key", i), text)
+				if err == nil && !reply.IsError() { // a write that may have happened is answered with an error, and not tried again
+					reply, err = c.Try("GET", fmt.Sprint("key", i))
+					if err == nil && !reply.IsError() && reply.Text != text {
+						t.Errorf("client %d reads %s after it wrote %s", i, reply, text)
+					}
+				}
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		server.Must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		time.Sleep(time.Duration(i%7) * 5 * time.Millisecond)
+	}
+	close(stop)
+	all.Wait()
+	for i, c := range clients {
+		wantSoon(t, c, fmt.Sprintf("SET key%d last", i), "OK", 10*time.Second)
+		want(t, c, fmt.Sprintf("GET key%d", i), `"last"`)
+	}
+	if region.Proxy().PID() != pid {
+		t.Error("the proxy was restarted")
+	}
+}
+
 // A frozen server blocks the proxy for good, or its clients get each other's answers afterwards.
 func TestAnswersStayInOrderOverAFrozenServer(t *testing.T) {
 	p := start(t, 1)
