@@ -11,7 +11,7 @@ STATICCHECK := .tools/staticcheck
 # What each program's Debian package is called. The race detector needs a C compiler.
 NEED_REDIS := redis-server:redis-server
 NEED_SENTINEL := redis-sentinel:redis-sentinel
-NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools
+NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools openssl:openssl
 NEED_CC    := gcc:gcc,libc6-dev
 # A browser for the dashboard, and Prometheus's own tool for the rules.
 NEED_OBSERVE := chromium:chromium promtool:prometheus

@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"internal/redistest":     {},
 	"internal/sock":          {},
 	"internal/sandbox":       {},
+	"internal/credentials":   {},
 	"translate":              {"crdtmeta", "internal/resp"},
 	"internal/acl":           {"translate"},
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
@@ -35,7 +36,7 @@ var layers = map[string][]string{
 	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "sentinel", "syncer"},
 	"internal/metrics":       {"internal/backend", "internal/status"},
 	"internal/dashboard":     {"crdtmeta", "syncer", "internal/status"},
-	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "crdtmeta", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
+	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

@@ -76,11 +76,14 @@ func appendText(dst, s []byte) []byte {
 
 var errRun = errors.New("not a run")
 
-// CheckRun makes sure that a run from elsewhere names no companions but those of its keys: a peer must not write where it
-// likes.
+// CheckRun makes sure that a run from elsewhere names no keys of Anabranch's own, but for the companions of its keys: a peer must
+// not write where it likes.
 func CheckRun(prefix string, raw []byte) error {
 	var name []byte
 	return eachOfRun(raw, func(key, companion, record []byte) error {
+		if len(key) >= len(prefix) && string(key[:len(prefix)]) == prefix {
+			return fmt.Errorf("%w: key %.100q is one of Anabranch's own", errRun, key)
+		}
 		name = AppendCompanion(name[:0], prefix, key)
 		if !bytes.Equal(companion, name) || len(record) > 0 {
 			return fmt.Errorf("%w: key %.100q has companion %.100q", errRun, key, companion)

@@ -2,6 +2,7 @@ package crdtmeta
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -45,6 +46,7 @@ func FuzzCheckRun(f *testing.F) {
 	run.Add("p:", []byte("{a}b"), bytes.Repeat([]byte("v"), 300))
 	f.Add(packed(&run))
 	f.Add([]byte("\xdc\x00\x04\xa1k\xa1v\xa6p:0{x}\xa0"))
+	f.Add([]byte("\xdc\x00\x04\xa5p:log\xa1v\xaap:0{p:log}\xa0"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if CheckRun("p:", raw) != nil {
 			return
@@ -54,7 +56,7 @@ func FuzzCheckRun(f *testing.F) {
 			t.Fatalf("%q is taken: %v", raw, err)
 		}
 		for i := 0; i < len(list); i += 4 {
-			if list[i+2] != string(AppendCompanion(nil, "p:", []byte(list[i]))) || list[i+3] != "" {
+			if strings.HasPrefix(list[i], "p:") || list[i+2] != string(AppendCompanion(nil, "p:", []byte(list[i]))) || list[i+3] != "" {
 				t.Fatalf("%q is taken", raw)
 			}
 		}

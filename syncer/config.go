@@ -31,8 +31,13 @@ type Config struct {
 
 	Peers         map[string][]string // other regions by name, each with the addresses of its proxies
 	PeerListen    string              // HOST:PORT on which peers pull our log; empty serves nobody
-	InsecurePeers bool                // also talk to peers that are not on loopback, without authentication
+	InsecurePeers bool                // also talk to peers that are not on loopback when nothing authenticates them
 	Dial          func(ctx context.Context, addr string) (net.Conn, error)
+
+	// Identity makes every link mutual TLS. Nil: plain TCP.
+	Identity Identity
+	// Secrets are shared by all regions: the first one is proved to others, all are taken from them. Nil: none is asked for.
+	Secrets func() [][]byte
 
 	// Arm loads and arms the engine after Redis said that it is not. It may be called often and from several
 	// goroutines, and must be cheap when there is nothing to do. Nil means that somebody else does it.
@@ -80,6 +85,7 @@ type Config struct {
 	// state of keys instead, in a merge.
 	BacklogBytes int
 	MaxLinks     int // 128 peers connected at once
+	MaxStrangers int // 64 connections at once whose other side is not known yet
 	ExpireKeys   int // 100 due keys in one engine call
 
 	negative bool // some limit or interval is below zero
@@ -145,6 +151,7 @@ func (c Config) withDefaults() Config {
 		{&c.ChunkBytes, 256 << 10},
 		{&c.BacklogBytes, 256 << 20},
 		{&c.MaxLinks, 128},
+		{&c.MaxStrangers, 64},
 		{&c.ExpireKeys, 100},
 	} {
 		if *n.field == 0 {

@@ -148,6 +148,12 @@ func (c *frameConn) open(frameBytes int, silence time.Duration) {
 	c.conn.silence.Store(int64(silence))
 }
 
+// startsWith looks at the first byte that comes.
+func (c *frameConn) startsWith(b byte) bool {
+	first, err := c.guard.src.Peek(1)
+	return err == nil && first[0] == b
+}
+
 // allow changes the size limit alone.
 func (c *frameConn) allow(frameBytes int) { c.guard.limit = frameBytes }
 

@@ -258,3 +258,17 @@ func (l *testLog) count(texts ...string) (n int) {
 	}
 	return n
 }
+
+// clear forgets what was logged so far.
+func (l *testLog) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = nil
+}
+
+// forgetRefusals has them logged once more.
+func (r *testRegion) forgetRefusals() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.refused)
+}

@@ -48,7 +48,7 @@ func TestServerRefusesPeersOnOtherMachines(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&server{Syncer: s}).serve(context.Background(), farConn{far})
+		newServer(s).serve(context.Background(), farConn{far}, func() {})
 	}()
 	c := newFrameConn(near, time.Now().Add(5*time.Second))
 	if err := c.write(verbHello, protocolVersion, encodeJSON(hello{Name: "beta", ID: 2, ExpectName: "alpha", Origin: "2.0.1-aaaaaa"})); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -19,7 +21,7 @@ type link struct {
 	inbox  *inbox
 	answer chan stateAnswer
 	mail   *mailbox
-	asked  int64 // number of the newest STATE
+	asked  atomic.Int64 // number of the newest STATE
 }
 
 // stateAnswer is the reply to a STATE request.
@@ -95,9 +97,12 @@ func (l *link) receiveState(state *stateAnswer, f frame) error {
 	if state.request != f.text(1) {
 		*state = stateAnswer{request: f.text(1)}
 	}
+	if state.request != strconv.FormatInt(l.asked.Load(), 10) {
+		return nil // nobody waits for it, or not any more
+	}
 	switch f.text(2) {
 	case statePartError:
-		state.err = errors.New(f.text(3))
+		state.err = fmt.Errorf("peer says: %q", cut(f.text(3)))
 	case statePartMore, statePartLast:
 		if len(state.state)+len(f.bytes(3)) > l.cfg.EntryBytes {
 			return fmt.Errorf("%w: state larger than %d bytes", errProtocol, l.cfg.EntryBytes)

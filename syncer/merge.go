@@ -60,6 +60,15 @@ func (p mergeProgress) in(self crdtmeta.Origin) mergeProgress {
 	return p
 }
 
+// valid says whether a peer may ask for a merge from here.
+func (p mergeProgress) valid() bool {
+	return (p.Mode == mergeChanges || ofAll(p.Mode)) && isPhase(p.Phase) && p.DB >= 0 && p.Since >= 0 && p.Until >= 0
+}
+
+func (p mergePlace) valid() bool { return isPhase(p.Phase) && p.DB >= 0 && p.Until >= 0 }
+
+func isPhase(text string) bool { return text == phaseScan || text == phaseLog || text == phaseOwn }
+
 func (p mergeProgress) text() string { return string(encodeJSON(p)) }
 
 // mergeOffer is the server's answer.
@@ -104,10 +113,17 @@ func parseStates(raw []byte) (vector string, keys []keyState, err error) {
 	}
 	vector = next()
 	for err == nil && len(raw) > 0 {
+		if len(keys) == maxStates {
+			return "", nil, fmt.Errorf("%w: more than %d states", errBatch, maxStates)
+		}
 		keys = append(keys, keyState{db: next(), key: next(), state: next()})
 	}
 	return vector, keys, err
 }
+
+// maxStates bounds the keys of one piece. What a peer sends is small for each key, and what is made of it is not; but a piece has
+// no more of them than names fit into a request.
+const maxStates = 1 << 17
 
 // appendNames and parseNames do so for keys without their states.
 func appendNames(keys []keyState) []byte {
@@ -120,6 +136,9 @@ func appendNames(keys []keyState) []byte {
 
 func parseNames(raw []byte) (keys []keyState, err error) {
 	for len(raw) > 0 {
+		if len(keys) == maxStates {
+			return nil, fmt.Errorf("%w: more than %d names", errBatch, maxStates)
+		}
 		db, rest, ok := cutRun(raw)
 		key, rest, also := cutRun(rest)
 		if !ok || !also {

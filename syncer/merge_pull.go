@@ -145,6 +145,9 @@ func (m *merging) receive(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if !place.valid() {
+				return fmt.Errorf("%w: %s: phase %.20q", errProtocol, verbKeys, place.Phase)
+			}
 			p := piece{place: place, bytes: len(raw)}
 			if len(raw) > 0 {
 				if p.vector, p.keys, err = parseStates(raw); err == nil {

@@ -30,6 +30,9 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
 	}
+	if !wanted.valid() {
+		return nil, refuse(codeProtocol, "%s: a merge '%.20s' in phase '%.20s'", verbMerge, wanted.Mode, wanted.Phase)
+	}
 	if err := s.mayGiveAll(ctx, caller, wanted); err != nil {
 		return nil, err
 	}

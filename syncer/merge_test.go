@@ -52,7 +52,7 @@ func TestPeerBehindTheBacklogMergesWhatChanged(t *testing.T) {
 	if b.get("gone7") != "" || a.get("kept0") != "" || a.get("own") != "1" || b.get("new499") != "1999" {
 		t.Errorf("gone7 %q kept0 %q own %q new499 %q", b.get("gone7"), a.get("kept0"), a.get("own"), b.get("new499"))
 	}
-	if n := b.rdb.Exists(context.Background(), "crdt:merges", "crdt:ahead").Val(); n != 0 {
+	if b.rdb.HExists(context.Background(), "crdt:merges", formatID(a.id)).Val() || b.rdb.Exists(context.Background(), "crdt:ahead").Val() != 0 {
 		t.Error("the merge has left something behind")
 	}
 	a.write("SET last 1")

@@ -16,8 +16,10 @@ const protocolVersion = 4
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //
 //	puller                                  server
-//	HELLO version hello       ──►
-//	                          ◄──  WELCOME welcome        or ERROR code text, then the end
+//	HELLO version hello nonce ──►
+//	                          ◄──  CHALLENGE nonce             where regions share a secret, see secret.go
+//	PROOF proof               ──►
+//	                          ◄──  WELCOME version welcome proof     or ERROR code text, then the end
 //	PULL frontier             ──►
 //	                          ◄──  STREAM after index          or ERROR
 //	                          ◄──  LOG codec index payload      …
@@ -36,21 +38,23 @@ const protocolVersion = 4
 //	ASK names                 ──►
 //	                          ◄──  KEYS place codec part bytes …
 const (
-	verbHello   = "HELLO"
-	verbWelcome = "WELCOME"
-	verbPull    = "PULL"
-	verbStream  = "STREAM"
-	verbLog     = "LOG"
-	verbAck     = "ACK"
-	verbBeat    = "BEAT"
-	verbState   = "STATE"
-	verbMessage = "MESSAGE"
-	verbError   = "ERROR"
-	verbMerge   = "MERGE"
-	verbMerging = "MERGING"
-	verbNext    = "NEXT"
-	verbAsk     = "ASK"
-	verbKeys    = "KEYS"
+	verbHello     = "HELLO"
+	verbChallenge = "CHALLENGE"
+	verbProof     = "PROOF"
+	verbWelcome   = "WELCOME"
+	verbPull      = "PULL"
+	verbStream    = "STREAM"
+	verbLog       = "LOG"
+	verbAck       = "ACK"
+	verbBeat      = "BEAT"
+	verbState     = "STATE"
+	verbMessage   = "MESSAGE"
+	verbError     = "ERROR"
+	verbMerge     = "MERGE"
+	verbMerging   = "MERGING"
+	verbNext      = "NEXT"
+	verbAsk       = "ASK"
+	verbKeys      = "KEYS"
 )
 
 // The codes of ERROR. Texts are for people, codes for the state machine.
@@ -59,6 +63,8 @@ const (
 	codeIdentity = "identity"  // wrong, unknown or doubled region
 	codeSelf     = "self"      // the peer is this region itself
 	codeInsecure = "insecure"  // not on loopback, and nothing authenticates the peer
+	codeTLS      = "tls"       // no TLS connection came about
+	codeSecret   = "secret"    // one side does not prove that it knows the shared secret
 	codeNotReady = "not-ready" // the region has no epoch yet, or its Redis does not answer
 	codeBehind   = "behind"    // the log no longer holds what the puller lacks
 	codeAhead    = "ahead"     // the puller has what this log never held
@@ -69,8 +75,9 @@ const (
 
 // peerError is an ERROR frame, sent or received.
 type peerError struct {
-	code string
-	text string
+	code  string
+	text  string
+	heard bool // from the other side
 }
 
 func (e *peerError) Error() string { return e.text }
@@ -97,12 +104,10 @@ const maxErrorBytes = 400
 
 // asError turns an ERROR frame into its error.
 func (f frame) asError() error {
-	text := f.text(2)
-	if len(text) > maxErrorBytes {
-		text = text[:maxErrorBytes]
-	}
-	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", text)}
+	return &peerError{code: f.text(1), text: fmt.Sprintf("peer says: %q", cut(f.text(2))), heard: true}
 }
+
+func cut(text string) string { return text[:min(len(text), maxErrorBytes)] }
 
 // unexpected is the error of a frame that the reader has no use for: its own, if it is an ERROR.
 func (f frame) unexpected() error {
@@ -196,6 +201,14 @@ func (f frame) asBeat() (b beat, err error) {
 		return b, err
 	}
 	b.apart, b.roster = strings.Fields(f.text(7)), f.bytes(8)
+	if len(b.apart) > crdtmeta.MaxRegion || len(b.roster) > maxRosterBytes {
+		return b, fmt.Errorf("%w: %s of %d regions apart, %d bytes of membership", errFrame, verbBeat, len(b.apart), len(b.roster))
+	}
+	for _, id := range b.apart {
+		if n, err := parseCount(id); err != nil || n < crdtmeta.MinRegion || n > crdtmeta.MaxRegion {
+			return b, fmt.Errorf("%w: %s: %.20q is no region's id", errFrame, verbBeat, id)
+		}
+	}
 	b.heard, err = crdtmeta.DecodeFrontier(f.bytes(9))
 	return b, err
 }

@@ -49,6 +49,7 @@ func TestObservationTellsWhoIsInQuarantineAndWhatMemoryThereIs(t *testing.T) {
 	a.write("SET x 1")
 	synced(t, a)
 	a.rdb.ConfigSet(ctx, "maxmemory", "100mb")
+	b.stop() // it would be let in again
 	a.rdb.HSet(ctx, a.keys.quarantined, formatID(b.id), "1")
 	eventually(t, "quarantine and memory show", func() bool {
 		own := a.observe().Own

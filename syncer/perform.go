@@ -87,8 +87,7 @@ func (l *link) performProbe(ctx context.Context) error {
 
 // performFetch asks the peer for a key's state and hands it to the engine.
 func (l *link) performFetch(ctx context.Context) error {
-	l.asked++
-	request := fmt.Sprint(l.asked)
+	request := fmt.Sprint(l.asked.Add(1))
 	if err := l.frames.write(verbState, request, l.work.db, l.work.key); err != nil {
 		return err
 	}

@@ -80,10 +80,11 @@ func (p *shipment) shipMessages(ctx context.Context, messages *redis.PubSub) err
 // receiveMessage takes a message of the peer's clients. It never waits: when too many do, the newest is dropped.
 func (l *link) receiveMessage(f frame) error {
 	m := message{f.text(1), f.bytes(2), f.bytes(3)}
-	if len(f) != 4 || m.command != "PUBLISH" && m.command != "SPUBLISH" || string(m.channel) == l.keys.messages {
+	if len(f) != 4 || m.command != "PUBLISH" && m.command != "SPUBLISH" {
 		return fmt.Errorf("%w: %s", errProtocol, verbMessage)
 	}
-	if !l.mail.put(m) {
+	// Shard channels of ours are for proxies of this region alone.
+	if bytes.HasPrefix(m.channel, []byte(l.cfg.Prefix)) && m.command == "SPUBLISH" || !l.mail.put(m) {
 		l.counters.messagesDropped.Add(1)
 	}
 	return nil

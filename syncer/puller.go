@@ -72,17 +72,21 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if err != nil {
 		return false, err
 	}
-	deadline, _ := dialing.Deadline()
-	frames := newFrameConn(conn, deadline)
-	defer frames.close()
-	stop := context.AfterFunc(ctx, frames.close)
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if !p.cfg.InsecurePeers && !remoteIsLoopback(conn) {
+	if !p.trusts(conn) {
 		return false, refuse(codeInsecure, "region '%s' is not on loopback, and nothing authenticates it", p.name)
 	}
+	deadline, _ := dialing.Deadline()
+	_ = conn.SetDeadline(deadline)
+	if conn, err = p.shieldTo(dialing, conn, addr, p.name); err != nil {
+		return false, err
+	}
+	frames := newFrameConn(conn, deadline)
 	self, host, err := p.handshake(ctx, frames)
 	if err != nil {
-		return false, err
+		return false, p.explain(frames, err)
 	}
 	progress, wanted, err := p.mergeWanted(ctx, self, host)
 	if err != nil {
@@ -129,15 +133,35 @@ func (p *puller) handshake(ctx context.Context, frames *frameConn) (self crdtmet
 	if err != nil {
 		return self, host, fmt.Errorf("redis: %w", err)
 	}
-	err = frames.write(verbHello, protocolVersion, encodeJSON(hello{
+	body := encodeJSON(hello{
 		Base: ours, Reentry: reentry, Name: me.Name, ID: me.ID, Shard: p.cfg.Shard, RunID: p.cfg.RunID, Origin: self.String(),
 		ExpectName: p.name, ExpectID: p.id, Window: p.cfg.WindowBytes,
-	}))
+	})
+	c := p.prepare(body)
+	if c == nil {
+		err = frames.write(verbHello, protocolVersion, body)
+	} else {
+		err = frames.write(verbHello, protocolVersion, body, c.puller)
+	}
 	if err == nil {
 		frames.allow(welcomeBytes)
-		host, err = p.hearWelcome(ctx, frames)
+		host, err = p.hearWelcome(ctx, frames, c)
 	}
 	return self, host, err
+}
+
+// explain turns an error of the handshake into what it means, and tells the other side what it cannot know.
+func (p *puller) explain(frames *frameConn, err error) error {
+	var refusal *peerError
+	if errors.As(err, &refusal) && !refusal.heard && refusal.code != codeNotReady {
+		_ = frames.write(verbError, refusal.code, refusal.text)
+	} else if refusal != nil && refusal.code == codeBehind {
+		refusal.code = codeProtocol // nothing was said yet of where we are, nor is it known who says this
+	}
+	if p.cfg.Identity != nil && isRemote(err) {
+		return refuseTLS(err) // a server looks at our certificate when for us TLS is there already
+	}
+	return err
 }
 
 // pull says what we have, and hears where the stream of the rest begins.
@@ -161,8 +185,12 @@ func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Orig
 // expectReply reads the next frame of the handshake.
 func expectReply(frames *frameConn, verb string) (frame, error) {
 	f, err := frames.read()
+	return expected(f, err, verb)
+}
+
+func expected(f frame, err error, verb string) (frame, error) {
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("peer closed the connection during the handshake")
+		return nil, errors.New("peer closed the connection during the handshake; its log may say why")
 	}
 	if err != nil {
 		return nil, err
@@ -177,9 +205,12 @@ func expectReply(frames *frameConn, verb string) (frame, error) {
 }
 
 // hearWelcome checks that the server is the region that we mean.
-func (p *puller) hearWelcome(ctx context.Context, frames *frameConn) (host welcome, err error) {
-	f, err := expectReply(frames, verbWelcome)
-	if err != nil {
+func (p *puller) hearWelcome(ctx context.Context, frames *frameConn, c *challenge) (host welcome, err error) {
+	f, err := p.answerChallenge(frames, c)
+	if f, err = expected(f, err, verbWelcome); err != nil {
+		return host, err
+	}
+	if err := p.checkSeal(c, f); err != nil {
 		return host, err
 	}
 	if version, err := f.number(1); err != nil || version != protocolVersion {

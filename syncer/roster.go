@@ -142,8 +142,11 @@ func (s *Syncer) change(ctx context.Context, entry rosterEntry) (bool, error) {
 }
 
 const (
-	maxRoster     = 256     // regions that were ever added or removed; 63 can be there at once
-	maxRosterTime = 1 << 50 // ms: far off, and exact in a Lua number with all that come after it
+	maxRoster      = 256       // regions that were ever added or removed; 63 can be there at once
+	maxRosterBytes = 256 << 10 // of what a heartbeat says
+	maxAddrs       = 128       // proxies of one region
+	maxAddrBytes   = 300       // longer than any name that DNS takes
+	maxRosterTime  = 1 << 50   // ms: far off, and exact in a Lua number with all that come after it
 )
 
 // hearRoster takes the changes that another region tells.
@@ -165,9 +168,13 @@ func (s *Syncer) hearRoster(ctx context.Context, text []byte) error {
 		}
 		s.roster.mu.Lock()
 		old, known := s.roster.entries[entry.Name]
+		count := len(s.roster.entries)
 		s.roster.mu.Unlock()
 		if known && old.At >= entry.At {
 			continue
+		}
+		if !known && count >= maxRoster {
+			return fmt.Errorf("%w: roster of more than %d regions", errFrame, maxRoster)
 		}
 		if err := s.validMember(entry.Name, entry.Addrs); err != nil && !own {
 			return fmt.Errorf("%w: roster: %w", errFrame, err)
@@ -202,7 +209,13 @@ func (s *Syncer) validMember(name string, addrs []string) error {
 	if name == s.cfg.Region.Name {
 		return fmt.Errorf("ERR region '%s' is this region itself", name)
 	}
+	if len(addrs) > maxAddrs {
+		return fmt.Errorf("ERR region '%s' cannot have more than %d addresses", name, maxAddrs)
+	}
 	for _, addr := range addrs {
+		if len(addr) > maxAddrBytes {
+			return fmt.Errorf("ERR '%.100s…' is not HOST:PORT", addr)
+		}
 		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
 			return fmt.Errorf("ERR '%.100s' is not HOST:PORT", addr)
 		}

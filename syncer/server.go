@@ -16,13 +16,22 @@ import (
 // server ships this region's log to the peers that connect.
 type server struct {
 	*Syncer
-	links sync.WaitGroup
+	strangers *crowd // by host: connections whose other side is not known yet
+	callers   *crowd // by region
+	links     sync.WaitGroup
+}
+
+func newServer(s *Syncer) *server {
+	return &server{
+		Syncer:    s,
+		strangers: newCrowd(s.cfg.MaxStrangers, max(1, s.cfg.MaxStrangers/4)),
+		callers:   newCrowd(s.cfg.MaxLinks, max(1, s.cfg.MaxLinks/8)),
+	}
 }
 
 // accept serves until the listener is closed.
 func (s *server) accept(ctx context.Context, listener net.Listener) error {
 	defer s.links.Wait()
-	places := make(chan struct{}, s.cfg.MaxLinks)
 	for {
 		conn, err := listener.Accept()
 		switch {
@@ -36,17 +45,15 @@ func (s *server) accept(ctx context.Context, listener net.Listener) error {
 			sleep(ctx, 100*time.Millisecond)
 			continue
 		}
-		select {
-		case places <- struct{}{}:
-		default:
-			frames := newFrameConn(conn, time.Now().Add(lastWord))
-			_ = frames.write(verbError, codeBusy, "too many links")
-			frames.close()
+		// One host that fills its share keeps nobody else out.
+		host := hostOf(conn)
+		if !s.strangers.enter(host) {
+			s.counters.streamsRefused.Add(1)
+			_ = conn.Close()
 			continue
 		}
 		s.links.Go(func() { // ends with its connection, which ends with ctx
-			defer func() { <-places }()
-			s.serve(ctx, conn)
+			s.serve(ctx, conn, sync.OnceFunc(func() { s.strangers.leave(host) }))
 		})
 	}
 }
@@ -56,58 +63,36 @@ type session interface {
 	run(ctx context.Context) error
 }
 
-// serve owns the connection.
-func (s *server) serve(ctx context.Context, conn net.Conn) {
+// serve owns the connection. known is called when its other side is no stranger any more.
+func (s *server) serve(ctx context.Context, conn net.Conn, known func()) {
+	defer known()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	frames := newFrameConn(conn, time.Now().Add(s.cfg.DialTimeout))
-	stop := context.AfterFunc(ctx, frames.close)
+	g := &greeting{server: s, conn: conn, name: "from " + hostOf(conn), stranger: true}
+	defer g.end()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	defer frames.close()
-
-	name := "from " + hostOf(conn)
-	session, err := s.greet(ctx, frames, conn, &name)
+	err := g.shake(ctx)
+	known()
 	if err == nil {
-		s.noteRefusal(name, nil)
-		err = session.run(ctx)
-		s.cfg.Log.Info().Str("peer", name).Stringer("addr", conn.RemoteAddr()).Str("cause", plain(err)).Msg("peer stopped pulling")
+		s.noteRefusal(g.name, nil)
+		err = g.session.run(ctx)
+		s.cfg.Log.Info().Str("peer", g.name).Stringer("addr", conn.RemoteAddr()).Str("cause", plain(err)).Msg("peer stopped pulling")
 	} else if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		s.counters.streamsRefused.Add(1)
-		s.noteRefusal(name, err)
+		if g.stranger {
+			s.noteStranger(g.name, err)
+		} else {
+			s.noteRefusal(g.name, err)
+		}
 	}
 	var refusal *peerError
 	if errors.As(err, &refusal) {
 		if refusal.code == codeBehind {
 			s.counters.mergesRequested.Add(1)
 		}
-		_ = frames.write(verbError, refusal.code, refusal.text)
+		g.refuse(refusal)
 	}
-}
-
-// greet is the handshake. It sets name once the peer has said who it is.
-func (s *server) greet(ctx context.Context, frames *frameConn, conn net.Conn, name *string) (session, error) {
-	request, err := frames.read()
-	if err != nil {
-		return nil, err
-	}
-	if request.verb() != verbHello {
-		return nil, refuse(codeProtocol, "expected %s", verbHello)
-	}
-	if !s.cfg.InsecurePeers && !remoteIsLoopback(conn) {
-		return nil, refuse(codeInsecure, "region '%s' takes peers from loopback only: nothing authenticates them", s.cfg.Region.Name)
-	}
-	if version, err := request.number(1); err != nil || version != protocolVersion {
-		return nil, refuse(codeVersion, "region '%s' speaks version %d of the peer protocol, not %.20q", s.cfg.Region.Name, protocolVersion, request.text(1))
-	}
-	caller, err := decodeJSON[hello](request, 2)
-	if err != nil {
-		return nil, refuse(codeProtocol, "%v", err)
-	}
-	*name = caller.Name
-	if err := s.admit(ctx, caller); err != nil {
-		return nil, err
-	}
-	return s.open(ctx, frames, caller)
 }
 
 // admit checks that the caller is a peer, and means us.
@@ -157,7 +142,7 @@ func (s *Syncer) learn(ctx context.Context, name string, id int) error {
 }
 
 // open answers HELLO, takes PULL or MERGE, and finds the place to begin at.
-func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (session, error) {
+func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *challenge) (session, error) {
 	info, err := s.readHistory(ctx)
 	if err != nil {
 		return nil, err
@@ -170,12 +155,12 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello) (ses
 	if err := errors.Join(collectedErr, appliedErr, heldErr, baseErr, apartErr); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	err = frames.write(verbWelcome, protocolVersion, encodeJSON(welcome{
+	body := encodeJSON(welcome{
 		Base: ours, Collected: collected, Frontier: applied, Held: held == heldQuarantine, Apart: apart && caller.Reentry <= until,
 		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
 		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
-	}))
-	if err != nil {
+	})
+	if err := frames.write(verbWelcome, protocolVersion, body, c.sealed(body)); err != nil {
 		return nil, err
 	}
 	frames.allow(s.cfg.FrameBytes)
@@ -219,29 +204,6 @@ func (s *server) readHistory(ctx context.Context) (logInfo, error) {
 	}
 	return info, nil
 }
-
-// noteRefusal logs why a peer gets nothing, once per change.
-func (s *Syncer) noteRefusal(name string, err error) {
-	text := ""
-	if err != nil {
-		text = plain(err)
-	}
-	s.mu.Lock()
-	changed := s.refused[name] != text
-	switch {
-	case text == "":
-		delete(s.refused, name)
-	case len(s.refused) < maxRefused:
-		s.refused[name] = text
-	}
-	s.mu.Unlock()
-	if changed && text != "" {
-		s.cfg.Log.Warn().Str("peer", name).Str("cause", text).Msg("peer refused")
-	}
-}
-
-// maxRefused bounds a map whose keys strangers choose.
-const maxRefused = 256
 
 func newestEpochs(all map[string]crdtmeta.Time) map[string]crdtmeta.Time {
 	shown := map[string]crdtmeta.Time{}

@@ -35,7 +35,7 @@ type Syncer struct {
 	listener net.Listener // nil unless Run serves peers
 	known    membership
 	knownAt  time.Time
-	refused  map[string]string // peer → why its last attempt was refused, so that it is logged once
+	refused  map[string]refused // by peer: why its last attempt was refused, so that it is logged once
 }
 
 // New checks the configuration. It connects to nothing.
@@ -53,7 +53,7 @@ func New(cfg Config) (*Syncer, error) {
 		members: members{rdb: cfg.Redis, keys: k},
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},
-		refused: map[string]string{},
+		refused: map[string]refused{},
 		roster:  roster{current: cfg.Peers},
 	}, nil
 }
@@ -69,7 +69,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 	if listener != nil {
 		stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends the accept loop
 		defer stop()
-		server := &server{Syncer: s}
+		server := newServer(s)
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}
 	group.Go(func() error { s.watchClock(ctx); return nil })

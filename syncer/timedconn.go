@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"crypto/tls"
 	"net"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,14 @@ func (c *timedConn) Write(p []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// Close does not wait for the other side to take the end of TLS.
+func (c *timedConn) Close() error {
+	if secure, ok := c.Conn.(*tls.Conn); ok {
+		return secure.NetConn().Close()
+	}
+	return c.Conn.Close()
 }
 
 // end wakes whoever reads, and leaves a moment for a last word.

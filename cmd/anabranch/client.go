@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/tidwall/resp"
 
+	"anabranch/internal/credentials"
 	"anabranch/sentinel"
 )
 
@@ -32,14 +36,57 @@ func dialRedis(ctx context.Context, addr string) (*redisClient, error) {
 	return &redisClient{conn: conn, reader: resp.NewReader(conn)}, nil
 }
 
-// dialProxy connects to a client port and logs in, if the address says as whom.
-func dialProxy(ctx context.Context, text string) (*redisClient, error) {
+// clientPort is how a subcommand reaches client ports: by an address for each, and the same TLS for all of them.
+type clientPort struct {
+	files  credentials.Files
+	server string
+}
+
+// addTLSOptions declares the flags that belong to addresses with rediss://.
+func (p *clientPort) addTLSOptions(flags *pflag.FlagSet) {
+	flags.StringVar(&p.files.CA, "tls-ca-file", "", "with rediss://: authorities (PEM) of the proxy's certificate; without it, those of the system")
+	flags.StringVar(&p.files.Cert, "tls-cert-file", "", "with rediss://: certificate (PEM) to show the proxy")
+	flags.StringVar(&p.files.Key, "tls-key-file", "", "with rediss://: private key (PEM) of that certificate")
+	flags.StringVar(&p.server, "tls-server-name", "", "with rediss://: name in the proxy's certificate; without it, the host that is connected to")
+}
+
+// check finds mistakes before anything is dialled.
+func (p *clientPort) check(addrs ...string) error {
+	secure := slices.ContainsFunc(addrs, isSecure)
+	if !secure && (!p.files.None() || p.server != "") {
+		return &usageError{errors.New("--tls-…: are of no use unless the address begins with rediss://")}
+	}
+	if _, err := p.config(""); err != nil {
+		return &usageError{fmt.Errorf("--tls-…-file: %w", err)}
+	}
+	return nil
+}
+
+func isSecure(addr string) bool { return strings.HasPrefix(addr, "rediss://") }
+
+// config is the TLS of one connection.
+func (p *clientPort) config(host string) (*tls.Config, error) {
+	identity, err := credentials.NewIdentity("", p.files)
+	if err != nil {
+		return nil, err
+	}
+	return identity.Client(cmp.Or(p.server, host)), nil
+}
+
+// dial connects to a client port and logs in, if the address says as whom.
+func (p *clientPort) dial(ctx context.Context, text string) (*redisClient, error) {
 	if sentinel.Is(text) {
 		return nil, &usageError{errors.New("--redis: expected the client port of a proxy, which does not move; Sentinels know where Redis is")}
 	}
 	addr, login := text, []string(nil)
+	var secure *tls.Config
 	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {
 		addr = parsed.Host
+		if isSecure(text) {
+			if secure, err = p.config(parsed.Hostname()); err != nil {
+				return nil, err
+			}
+		}
 		if password, set := parsed.User.Password(); set {
 			login = []string{"AUTH", password}
 			if parsed.User.Username() != "" {
@@ -48,6 +95,9 @@ func dialProxy(ctx context.Context, text string) (*redisClient, error) {
 		}
 	}
 	client, err := dialRedis(ctx, addr)
+	if err == nil && secure != nil {
+		err = client.shield(ctx, secure)
+	}
 	if err != nil || login == nil {
 		return client, err
 	}
@@ -60,6 +110,19 @@ func dialProxy(ctx context.Context, text string) (*redisClient, error) {
 		return nil, err
 	}
 	return client, nil
+}
+
+// shield puts the connection under TLS, or closes it.
+func (c *redisClient) shield(ctx context.Context, config *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	secure := tls.Client(c.conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.conn.Close()
+		return fmt.Errorf("%s: TLS: %w", c.conn.RemoteAddr(), err)
+	}
+	c.conn, c.reader = secure, resp.NewReader(secure)
+	return nil
 }
 
 func (c *redisClient) close() { c.conn.Close() }

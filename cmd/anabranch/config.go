@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/credentials"
 	"anabranch/internal/dashboard"
 	"anabranch/syncer"
 )
@@ -23,13 +24,19 @@ type config struct {
 	Peers         []peerAddr
 	InsecurePeers bool
 
-	MaxClients  int
-	Password    string
-	TLSCertFile string
-	TLSKeyFile  string
-	QueryLimit  int64 // bytes
-	OutputLimit int64 // bytes
-	XAddIDs     string
+	RedisTLS           credentials.Files
+	RedisTLSServerName string
+	PeerTLS            credentials.Files
+	PeerSecret         string
+	PeerSecretFile     string
+
+	MaxClients     int
+	Password       string
+	TLS            credentials.Files
+	TLSAuthClients string
+	QueryLimit     int64 // bytes
+	OutputLimit    int64 // bytes
+	XAddIDs        string
 
 	HideConflictValues bool
 	DashboardConflicts string
@@ -74,10 +81,11 @@ func defaultConfig() config {
 		PeerListen:  "127.0.0.1:6480",
 		AdminListen: "127.0.0.1:6580",
 
-		MaxClients:  10000,
-		QueryLimit:  1 << 30,
-		OutputLimit: 256 << 20,
-		XAddIDs:     "semi-strict",
+		MaxClients:     10000,
+		TLSAuthClients: authNone,
+		QueryLimit:     1 << 30,
+		OutputLimit:    256 << 20,
+		XAddIDs:        "semi-strict",
 
 		DashboardConflicts: "rules",
 
@@ -117,8 +125,8 @@ func (c *config) validate() error {
 			return fmt.Errorf("--peer: %s is this region; peers are the other ones", peer.Region)
 		}
 	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		return errors.New("--tls-cert-file, --tls-key-file: give both, or neither")
+	if err := c.checkTLS(); err != nil {
+		return err
 	}
 	if c.FenceAfter > 0 && c.FenceAfter < leastFence {
 		return fmt.Errorf("--fence-after: %v is less than the %v that Sentinels and replicas may take to confirm a primary", c.FenceAfter, leastFence)
@@ -151,24 +159,6 @@ func (c *config) checkListeners() error {
 			return fmt.Errorf("%s: %s is already used by %s", listener.flag, listener.addr, other)
 		}
 		used[listener.addr] = listener.flag
-	}
-	return nil
-}
-
-// checkPeersArePrivate keeps anybody from opening the peer link to a network by accident: whoever reaches it can read
-// and write all data.
-func (c *config) checkPeersArePrivate() error {
-	const why = "the peer link is neither encrypted nor authenticated; for a private network or a VPN, say --insecure-peers"
-	if c.InsecurePeers {
-		return nil
-	}
-	if !isLoopback(c.PeerListen) {
-		return fmt.Errorf("--peer-listen: %s is no loopback address, and %s", c.PeerListen, why)
-	}
-	for _, peer := range c.Peers {
-		if !isLoopback(peer.Addr) {
-			return fmt.Errorf("--peer: %s is no loopback address, and %s", peer.Addr, why)
-		}
 	}
 	return nil
 }

@@ -24,10 +24,12 @@ const (
 func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags := pflag.NewFlagSet("conflicts", pflag.ContinueOnError)
 	flags.SortFlags = false
-	redisAddr := flags.String("redis", "127.0.0.1:6380", "client port of a proxy: HOST:PORT or redis://[user:password@]host:port")
+	redisAddr := flags.String("redis", "127.0.0.1:6380", "client port of a proxy: HOST:PORT or redis://[user:password@]host:port; rediss:// for TLS")
 	count := flags.IntP("lines", "n", 10, "how many of the newest to begin with, up to 1000")
 	follow := flags.BoolP("follow", "f", false, "go on with new ones until it is stopped")
 	asJSON := flags.Bool("json", false, "one JSON object a line")
+	var port clientPort
+	port.addTLSOptions(flags)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch conflicts tail [flags]\n\nShows conflicts that were resolved in this region, oldest first: the key, the rule, which\n"+
@@ -45,7 +47,10 @@ func runConflicts(ctx context.Context, args []string, stdout, _ io.Writer) error
 	if *count < 0 || *count > conflictsMost {
 		return &usageError{fmt.Errorf("--lines: %d is not from 0 to %d", *count, conflictsMost)}
 	}
-	client, err := dialProxy(ctx, *redisAddr)
+	if err := port.check(*redisAddr); err != nil {
+		return err
+	}
+	client, err := port.dial(ctx, *redisAddr)
 	if err != nil {
 		return err
 	}

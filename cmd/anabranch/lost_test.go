@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"anabranch/internal/redistest"
+	"anabranch/internal/status"
 )
 
 // A fail-over to a replica that lacks what nobody else has either: the number is the same wherever an operator looks.
@@ -65,7 +66,7 @@ func TestLossesAreShownEverywhere(t *testing.T) {
 		t.Errorf("status %d: %s%s", code, stdout, stderr)
 	}
 	_, body := get(t, "http://"+a.Proxy().AdminAddr+"/status")
-	var document statusDocument
+	var document status.Document
 	if err := json.Unmarshal([]byte(body), &document); err != nil || document.LostEffects != lost || document.MissingEffects != 0 {
 		t.Errorf("/status: %v %+v", err, document)
 	}

@@ -15,7 +15,9 @@ import (
 func runMembers(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags := pflag.NewFlagSet("members", pflag.ContinueOnError)
 	flags.SortFlags = false
-	redisAddr := flags.String("redis", "127.0.0.1:6380", "client port of a proxy: HOST:PORT or redis://[user:password@]host:port")
+	redisAddr := flags.String("redis", "127.0.0.1:6380", "client port of a proxy: HOST:PORT or redis://[user:password@]host:port; rediss:// for TLS")
+	var port clientPort
+	port.addTLSOptions(flags)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, `usage: anabranch members [list] [flags]
@@ -38,7 +40,10 @@ region that was removed is refused until it is added again, and merges everythin
 	if err != nil {
 		return &usageError{fmt.Errorf("members: %w", err)}
 	}
-	client, err := dialProxy(ctx, *redisAddr)
+	if err := port.check(*redisAddr); err != nil {
+		return err
+	}
+	client, err := port.dial(ctx, *redisAddr)
 	if err != nil {
 		return err
 	}

@@ -28,16 +28,22 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Region, "region", "NAME", "name of this region, the same for all its proxies", parseRegion, asIs)
 	add(flags, &c.RegionID, "region-id", "1-63", "number of this region; never reuse it for another one", intBetween(1, 63), strconv.Itoa)
 	add(flags, &c.Redis, "redis", "URL", "this region's Redis: redis://[user:password@]host:port, or "+sentinel.URLForm, parseRedisURL, redisURL.String)
+	addTLSFiles(flags, &c.RedisTLS, "redis-tls-", "certificate (PEM) that Redis is shown, with rediss://", "authorities (PEM) of its certificate; empty: those of the system")
+	add(flags, &c.RedisTLSServerName, "redis-tls-server-name", "NAME", "name in its certificate; empty: the host that is connected to", asIsAlways, asIs)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
 	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
 	addList(flags, &c.Peers, "peer", "REGION=HOST:PORT", "peer address of a proxy of another region; repeat it for each", parsePeer)
-	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine, though they are not encrypted")
+	addTLSFiles(flags, &c.PeerTLS, "peer-tls-", "certificate (PEM) of this region for the others, with the name anabranch://region/NAME; with it, all peer links are mutual TLS",
+		"authorities (PEM) of all regions' certificates")
+	add(flags, &c.PeerSecret, "peer-secret", "TEXT", "what all regions know and nobody else: they prove it to each other; better given as variable or in a file", asIsAlways, hidden)
+	add(flags, &c.PeerSecretFile, "peer-secret-file", "FILE", "the same in a file; of several lines the first one is proved, and all are accepted", asIsAlways, asIs)
+	addSwitch(flags, &c.InsecurePeers, "insecure-peers", "allow peer links outside this machine that nothing authenticates")
 
 	add(flags, &c.MaxClients, "maxclients", "N", "connections of clients at one time; one more is refused", intBetween(1, 1_000_000), strconv.Itoa)
 	add(flags, &c.Password, "password", "TEXT", "password of the default user, in the place of those in Redis; better given as variable than as flag", asIsAlways, asIs)
-	add(flags, &c.TLSCertFile, "tls-cert-file", "FILE", "certificate (PEM) for clients; with it, they must use TLS", asIsAlways, asIs)
-	add(flags, &c.TLSKeyFile, "tls-key-file", "FILE", "private key (PEM) of that certificate", asIsAlways, asIs)
+	addTLSFiles(flags, &c.TLS, "tls-", "certificate (PEM) for clients; with it, they must use TLS", "authorities (PEM) of clients' certificates")
+	add(flags, &c.TLSAuthClients, "tls-auth-clients", "MODE", "whether clients must show a certificate: yes, no, or optional", oneOf(authAlways, authNone, authOptional), asIs)
 	addBytes(flags, &c.QueryLimit, "query-limit", "largest command of a client; past it the client is disconnected", 1<<20)
 	addBytes(flags, &c.OutputLimit, "output-limit", "replies that a client has not read yet; past it the client is disconnected", 1<<20)
 	add(flags, &c.XAddIDs, "xadd-ids", "MODE", "which stream ids XADD takes: strict, semi-strict or liberal", oneOf("strict", "semi-strict", "liberal"), asIs)
@@ -141,5 +147,8 @@ func addBytes(flags *pflag.FlagSet, target *int64, name, usage string, lowest in
 }
 
 func asIs(text string) string { return text }
+
+// hidden shows nothing of what nobody may read.
+func hidden(string) string { return "" }
 
 func asIsAlways(text string) (string, error) { return text, nil }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-
 	"github.com/rs/zerolog"
 
 	"anabranch/internal/backend"
@@ -10,18 +8,18 @@ import (
 )
 
 // newWatcher follows the primary where --redis names Sentinels, and is nil where it names the primary itself.
-func newWatcher(c config, log zerolog.Logger) (*sentinel.Watcher, error) {
-	u := c.Redis.sentinel
+func (s *service) newWatcher(log zerolog.Logger) (*sentinel.Watcher, error) {
+	u := s.config.Redis.sentinel
 	if u == nil {
 		return nil, nil
 	}
-	s := sentinel.DefaultConfig()
-	s.Use(*u)
+	c := sentinel.DefaultConfig()
+	c.Use(*u)
 	if u.SentinelTLS {
-		s.TLS = func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }
+		c.TLS = s.security.redis
 	}
-	s.Log = log.With().Str("part", "sentinel").Logger()
-	return sentinel.New(s)
+	c.Log = log.With().Str("part", "sentinel").Logger()
+	return sentinel.New(c)
 }
 
 // primarySource shows a Watcher to the backend: the two do not know each other.

@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -45,27 +46,27 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 
 // service is one `anabranch serve`: everything that runs, wired together.
 type service struct {
-	config  config
-	runID   string
-	primary *sentinel.Watcher // nil: --redis is an address
-	backend *backend.Backend
-	syncer  *syncer.Syncer
-	proxy   *proxy.Server
-	admin   *admin
+	config   config
+	runID    string
+	security *security
+	primary  *sentinel.Watcher // nil: --redis is an address
+	backend  *backend.Backend
+	syncer   *syncer.Syncer
+	proxy    *proxy.Server
+	admin    *admin
 }
 
 // newService allocates and validates; nothing is dialled or listened to.
 func newService(c config, log zerolog.Logger) (*service, error) {
 	s := &service{config: c, runID: newRunID()}
 	var err error
-	backendConfig := backendConfig(c, log)
-	if s.primary, err = newWatcher(c, log); err != nil {
+	if s.security, err = newSecurity(c, log); err != nil {
+		return nil, &usageError{err}
+	}
+	if s.primary, err = s.newWatcher(log); err != nil {
 		return nil, fmt.Errorf("sentinel: %w", err)
 	}
-	if s.primary != nil {
-		backendConfig.Source = primarySource{s.primary}
-	}
-	if s.backend, err = backend.New(backendConfig); err != nil {
+	if s.backend, err = backend.New(s.backendConfig(log)); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
 	if s.syncer, err = syncer.New(s.syncerConfig(log)); err != nil {
@@ -74,9 +75,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	control := &control{s.syncer}
 	proxyConfig := proxyConfig(c, log)
 	proxyConfig.Backend, proxyConfig.Control = s.backend, control
-	if proxyConfig.TLS, err = clientTLS(c); err != nil {
-		return nil, &usageError{err}
-	}
+	proxyConfig.TLS = s.security.clientTLS()
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
@@ -110,6 +109,13 @@ func (s *service) run(ctx context.Context) error {
 	front.Go(func() error { return s.syncer.Run(ctx) })
 	front.Go(func() error { return s.admin.run(ctx) })
 	front.Go(func() error {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		s.security.watch.Run(ctx, hangup)
+		return nil
+	})
+	front.Go(func() error {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -140,9 +146,13 @@ func (s *service) runBackend(ctx context.Context) error {
 	return err
 }
 
-func backendConfig(c config, log zerolog.Logger) backend.Config {
+func (s *service) backendConfig(log zerolog.Logger) backend.Config {
+	c := s.config
 	b := backend.DefaultConfig()
-	b.URL = c.Redis.full
+	b.URL, b.TLS = c.Redis.full, s.security.redis
+	if s.primary != nil {
+		b.Source = primarySource{s.primary}
+	}
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
@@ -184,6 +194,8 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		Peers:         peers,
 		PeerListen:    c.PeerListen,
 		InsecurePeers: c.InsecurePeers,
+		Identity:      s.security.peerIdentity(),
+		Secrets:       s.security.peerSecrets(),
 		Arm:           s.backend.Arm,
 		LeaseTime:     c.LeaseTime,
 		SilenceLimit:  c.PeerSilence,
@@ -200,18 +212,6 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 		DriftLimit:        c.DriftLimit,
 		Log:               log.With().Str("part", "syncer").Logger(),
 	}
-}
-
-// clientTLS is nil for plain TCP.
-func clientTLS(c config) (*tls.Config, error) {
-	if c.TLSCertFile == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert-file, --tls-key-file: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func newLogger(c config, stderr io.Writer) zerolog.Logger {

@@ -29,8 +29,10 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags := pflag.NewFlagSet("status", pflag.ContinueOnError)
 	flags.SortFlags = false
 	adminAddr := flags.String("admin", "127.0.0.1:6580", "HOST:PORT of a proxy's admin port")
-	redisAddr := flags.String("redis", "", "ask over the client port instead: HOST:PORT or redis://[user:password@]host:port")
+	redisAddr := flags.String("redis", "", "ask over the client port instead: HOST:PORT or redis://[user:password@]host:port; rediss:// for TLS")
 	asJSON := flags.Bool("json", false, "print the document of /status")
+	var port clientPort
+	port.addTLSOptions(flags)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch status [flags]\n\nPrints what this region's links to the other regions do. The exit code is 0 when all are\n"+
@@ -45,8 +47,11 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		document status.Document
 		err      error
 	)
+	if err := port.check(*redisAddr); err != nil {
+		return err
+	}
 	if *redisAddr != "" {
-		document, err = statusOverRedis(ctx, *redisAddr)
+		document, err = statusOverRedis(ctx, port, *redisAddr)
 	} else {
 		document, err = statusOverHTTP(ctx, *adminAddr)
 	}
@@ -89,8 +94,8 @@ func statusOverHTTP(ctx context.Context, addr string) (document status.Document,
 }
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.
-func statusOverRedis(ctx context.Context, text string) (document status.Document, err error) {
-	client, err := dialProxy(ctx, text)
+func statusOverRedis(ctx context.Context, port clientPort, text string) (document status.Document, err error) {
+	client, err := port.dial(ctx, text)
 	if err != nil {
 		return document, err
 	}

@@ -24,13 +24,15 @@ const (
 func runVerify(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := pflag.NewFlagSet("verify", pflag.ContinueOnError)
 	flags.SortFlags = false
-	regions := flags.StringArray("region", nil, "NAME=HOST:PORT or NAME=redis://[user:password@]host:port: client port of a proxy; once for each region")
+	regions := flags.StringArray("region", nil, "NAME=HOST:PORT or NAME=redis://[user:password@]host:port (rediss:// for TLS): client port of a proxy; once for each region")
 	asJSON := flags.Bool("json", false, "one JSON object a line: differences and undecided keys, then a summary")
 	watch := flags.Bool("watch", false, "compare again and again until it is stopped, and name each difference once")
 	rate := flags.Int("rate", 0, fmt.Sprintf("keys a second at most; 0 for as many as possible, with --watch %d", watchRate))
 	repair := flags.Bool("repair", false, "have the region that is right write keys that differ anew")
 	prefer := flags.String("prefer", "", "with --repair: NAME of the region that is right where neither the reason nor a majority tells")
 	patience := flags.Duration("patience", verify.DefaultPatience, "how long a key that keeps changing, or whose effects do not arrive, or that was repaired, is looked at")
+	var port clientPort
+	port.addTLSOptions(flags)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch verify --region NAME=ADDRESS --region NAME=ADDRESS [flags]\n\n"+
@@ -51,12 +53,17 @@ func runVerify(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if *watch && *rate == 0 {
 		cfg.Rate = watchRate
 	}
+	var addrs []string
 	for _, text := range *regions {
-		region, err := regionOf(text)
+		region, addr, err := regionOf(port, text)
 		if err != nil {
 			return &usageError{err}
 		}
+		addrs = append(addrs, addr)
 		cfg.Regions = append(cfg.Regions, region)
+	}
+	if err := port.check(addrs...); err != nil {
+		return err
 	}
 	verifier, err := verify.New(cfg)
 	if err != nil {
@@ -114,16 +121,16 @@ func watchRegions(ctx context.Context, verifier *verify.Verifier, report verifyR
 }
 
 // regionOf reads NAME=ADDRESS.
-func regionOf(text string) (verify.Region, error) {
+func regionOf(port clientPort, text string) (region verify.Region, addr string, err error) {
 	name, addr, found := strings.Cut(text, "=")
 	if !found || name == "" || addr == "" {
-		return verify.Region{}, errors.New("--region: expected NAME=HOST:PORT or NAME=redis://[user:password@]host:port")
+		return region, "", errors.New("--region: expected NAME=HOST:PORT or NAME=redis://[user:password@]host:port")
 	}
 	return verify.Region{Name: name, Dial: func(ctx context.Context) (net.Conn, error) {
-		client, err := dialProxy(ctx, addr)
+		client, err := port.dial(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
 		return client.conn, nil
-	}}, nil
+	}}, addr, nil
 }

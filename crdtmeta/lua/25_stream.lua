@@ -18,6 +18,9 @@ do
     return a2 < b2
   end
 
+  -- within_64_bits says whether digits are a number of 64 bits.
+  function E.within_64_bits(digits) return not less(LIMIT, digits) end
+
   -- moved adds a small number to digits that may be too many for a Lua number.
   local function moved(digits, by)
     local high, low = halves(digits)

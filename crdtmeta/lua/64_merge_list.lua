@@ -116,14 +116,22 @@ do
     return p + 4
   end
 
-  -- each_place calls f with every place of a removal.
-  local function each_place(places, f)
+  -- empty_cells takes the writes out of all cells of a lifted list that a removal names. It looks at runs cell by cell: how long
+  -- one is says nothing about how much of it there is.
+  local function empty_cells(cells, places)
+    local runs = {}
     for i = 1, #places do
-      if #places[i] == RUN then
-        local first, last = E.cold_range(places[i])
-        for at = first, last do f(E.cold(at, at)) end
-      else
-        f(places[i])
+      local cell = cells['l' .. places[i]]
+      if cell then cell.w = {} end
+      if #places[i] == RUN and byte(places[i], 1) == COLD then runs[#runs + 1] = {E.cold_range(places[i])} end
+    end
+    if #runs == 0 then return end
+    for field, cell in pairs_(cells) do
+      if #field == 6 and byte(field, 1) == 108 and byte(field, 2) == COLD then
+        local at = E.cold_range(sub(field, 2))
+        for i = 1, #runs do
+          if at >= runs[i][1] and at <= runs[i][2] then cell.w = {} end
+        end
       end
     end
   end
@@ -202,10 +210,7 @@ do
       S.cells = nil
       M.full(S, true, function()
         M.forget_others(S, 'l')
-        each_place(places, function(place)
-          local cell = S.cells['l' .. place]
-          if cell then cell.w = {} end
-        end)
+        empty_cells(S.cells, places)
       end)
     end
     return p + 3

@@ -21,8 +21,8 @@ do
   -- read_entries decodes and checks all entries of a call before the first of them changes anything. It answers a list
   -- of {t, body, runs, timed = has a TTL effect, plain = elements of a run for it when it has only string writes in
   -- database 0}, or an error.
-  local function read_entries(argv, from)
-    local list, i, last = {}, 3, #argv
+  local function read_entries(argv, from, frontier)
+    local list, i, last, new = {}, 3, #argv, {}
     while i <= last do
       local id, packed, count = argv[i], argv[i + 1], tonumber_(argv[i + 2])
       local at = E.entry_time(id)
@@ -33,6 +33,7 @@ do
       if not good or type_(body) ~= 'table' or type_(body[2]) ~= 'string' or region(body[2]) ~= from then
         return nil, 'entry ' .. id .. ' is not one of this origin'
       end
+      if not frontier[body[2]] then new[body[2]] = at end
       local entry, kind, plain = {t = at, body = body, runs = {}}, body[1], 0
       if kind == 'e' then
         if type_(body[3]) ~= 'number' then return nil, 'entry ' .. id .. ' does not count its effects' end
@@ -41,6 +42,7 @@ do
           local effect = body[p]
           local size = SIZE[effect]
           if not size then return nil, 'entry ' .. id .. ' has an effect of an unknown kind' end
+          if not E.proper(body, p) then return nil, 'entry ' .. id .. ' has an effect ' .. effect .. ' that no region makes' end
           if effect == 'M' then
             nth = nth + 1
             local run = nth <= count and E.run_of(argv[i + 2 + nth])
@@ -54,7 +56,6 @@ do
             if effect == 'E' then
               entry.timed = true
             elseif effect == 'C' then
-              if type_(body[p + 2]) ~= 'table' then return nil, 'entry ' .. id .. ' has no vector' end
               entry.wide = E.union(entry.wide or {}, body[p + 2])
             end
           end
@@ -64,13 +65,14 @@ do
         if nth ~= count then return nil, 'entry ' .. id .. ' has other runs than it says' end
         if plain and plain > 0 then entry.plain = plain end
       elseif kind == 'f' then
-        if type_(body[3]) ~= 'table' then return nil, 'entry ' .. id .. ' has no frontier' end
+        if not E.is_vector(body[3]) then return nil, 'entry ' .. id .. ' has no frontier' end
       elseif kind ~= 't' then
         return nil, 'entry ' .. id .. ' is of an unknown kind'
       end
       list[#list + 1] = entry
       i = i + 3 + count
     end
+    if next_(new) and E.too_many_origins(frontier, new) then return nil, 'there are more epochs than can be' end
     return list
   end
 
@@ -240,7 +242,7 @@ do
     end
 
     local dirty = false
-    local entries, problem = read_entries(argv, from)
+    local entries, problem = read_entries(argv, from, frontier)
     if not entries then return {err = 'ERR anabranch: ' .. problem} end
     local i = 1
     while i <= #entries do

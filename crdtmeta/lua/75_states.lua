@@ -73,7 +73,8 @@ do
     local limit, bytes, replies = tonumber_(argv[2]), 0, {''}
     if not limit then return {err = 'ERR anabranch: malformed call'} end
     for i = 3, #argv - 1, 2 do
-      local d, absent = match(argv[i], '%d+'), byte(argv[i], 1) == 45
+      local d, absent = match(argv[i], '^-?(%d+)$'), byte(argv[i], 1) == 45
+      if not d or E.reserved(argv[i + 1]) then return {err = 'ERR anabranch: malformed call'} end
       E.select(tonumber_(d))
       local state, failed = '+', nil
       if not absent or call('EXISTS', argv[i + 1]) == 0 then state, failed = on_key(argv[i + 1], state_of) end
@@ -419,7 +420,7 @@ do
     if not state then return false end
     if state == '' then return true, {w = {}}, {} end
     local good, rec, cells, last_id = ppcall(munpack, state)
-    if not good or type_(cells) ~= (type_(rec) == 'table' and 'table' or 'string') then return false end
+    if not good or not E.proper_state(rec, cells, last_id) then return false end
     return true, rec, cells, last_id
   end
 
@@ -498,7 +499,9 @@ do
     local states = {}
     for i = 7, #argv, 3 do
       local read = {read_state(argv[i + 2])}
-      if not tonumber_(argv[i]) or not read[1] then return {err = 'ERR anabranch: the state of a key cannot be read'} end
+      if not find(argv[i], '^%d+$') or E.reserved(argv[i + 1]) or not read[1] then
+        return {err = 'ERR anabranch: the state of a key is none that a region gives'}
+      end
       states[i] = read
     end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
@@ -506,6 +509,7 @@ do
     if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
+    if upto and E.too_many_origins(frontier, upto) then return {err = 'ERR anabranch: there are more epochs than can be'} end
     for _, at in pairs_(theirs) do
       if at > highest then highest = at end
     end

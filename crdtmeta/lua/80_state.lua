@@ -80,6 +80,7 @@ do
   function E.state(argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if E.reserved(argv[2]) then return {err = 'ERR anabranch: malformed call'} end
     E.select(tonumber_(argv[1]))
     local S = E.open(argv[2])
     E.lift(S, true)

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strconv"
 	"time"
@@ -22,6 +23,10 @@ const (
 type Config struct {
 	// URL of the Redis: redis://[user:password@]host:port, rediss:// for TLS, or unix://. Names no database.
 	URL string
+
+	// TLS is the configuration of one new connection, where the URL asks for TLS. It is asked each time, so certificates may
+	// change. Nil: the URL's host as server name, and the system's authorities.
+	TLS func() *tls.Config
 
 	// Source says where the primary is, for a Redis that fails over; of the URL only user, password and scheme count then. Nil: it
 	// is where the URL says.

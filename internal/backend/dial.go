@@ -42,11 +42,19 @@ func (b *Backend) dialAddr(ctx context.Context, addr string) (net.Conn, error) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: vanishTime / 2, Interval: vanishTime / 8, Count: 4},
 		Control:         sock.UserTimeout(vanishTime),
 	}
-	if b.opts.TLSConfig != nil {
-		secure := tls.Dialer{NetDialer: dialer, Config: b.opts.TLSConfig}
+	if config := b.secure(); config != nil {
+		secure := tls.Dialer{NetDialer: dialer, Config: config}
 		return secure.DialContext(ctx, b.opts.Network, addr)
 	}
 	return dialer.DialContext(ctx, b.opts.Network, addr)
+}
+
+// secure is the TLS of one connection, nil for plain TCP.
+func (b *Backend) secure() *tls.Config {
+	if b.opts.TLSConfig != nil && b.cfg.TLS != nil {
+		return b.cfg.TLS()
+	}
+	return b.opts.TLSConfig
 }
 
 // maxGreeting bounds what a server may say to the commands that a connection begins with.

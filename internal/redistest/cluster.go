@@ -49,6 +49,7 @@ type clusterSettings struct {
 	relays   bool
 	redis    []Option
 	flags    []string
+	flagsOf  []func(region string) []string
 	clocks   []time.Duration
 }
 
@@ -82,6 +83,11 @@ func WithRedis(opts ...Option) ClusterOption {
 // WithFlags adds arguments to every `anabranch serve`.
 func WithFlags(flags ...string) ClusterOption {
 	return func(s *clusterSettings) { s.flags = append(s.flags, flags...) }
+}
+
+// WithFlagsOf adds arguments that are different in each region.
+func WithFlagsOf(flags func(region string) []string) ClusterOption {
+	return func(s *clusterSettings) { s.flagsOf = append(s.flagsOf, flags) }
 }
 
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
@@ -121,6 +127,9 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	for _, region := range c.Regions {
 		for _, proxy := range region.Proxies {
 			proxy.args = append(c.serveArgs(region, proxy), set.flags...)
+			for _, flags := range set.flagsOf {
+				proxy.args = append(proxy.args, flags(region.Name)...)
+			}
 			t.Cleanup(proxy.cleanup)
 			proxy.Launch()
 		}

@@ -22,7 +22,9 @@ func TestSentinelsDieOneAfterTheOther(t *testing.T) {
 		s.Kill()
 		time.Sleep(500 * time.Millisecond)
 	}
-	soon(t, "it is told that nobody would fail over", func() bool { return strings.Contains(ask(t, a, "/status"), `"trouble": "0 of 3 Sentinels answer, and a majority is needed`) })
+	soon(t, "it is told that nobody would fail over", func() bool {
+		return strings.Contains(ask(t, a, "/status"), `"trouble": "0 of 3 Sentinels answer, and a majority is needed`)
+	})
 	time.Sleep(fence + 2*time.Second)
 	if ask(t, a, "/readyz") != "ok\n" {
 		t.Error("not ready without Sentinels")
