@@ -36,6 +36,7 @@ type Guarded struct {
 
 	t      testing.TB
 	relays map[any]*Relay // in front of each *Server and *Sentinel, with Relayed
+	secure map[any]string // address for TLS of each, with TLS
 	login  string         // user:password@ for Redis, in URL
 	params string         // of URL
 }
@@ -51,6 +52,10 @@ type Guard struct {
 
 	// Relayed puts a relay in front of every process, and has everybody, the Sentinels too, know it by that address. Split cuts there.
 	Relayed bool
+
+	// TLS has all of them speak TLS alone to each other and to the proxies, with certificates of this authority on both sides. Tests still
+	// look at them in plain TCP.
+	TLS *Authority
 }
 
 // SentinelConfig is what sentinel.conf says of the primary unless Guard.Config says otherwise: a fail-over within seconds.
@@ -69,10 +74,14 @@ func StartGuarded(t testing.TB, how Guard) *Guarded {
 	if how.Sentinels == 0 {
 		how.Sentinels = 3
 	}
-	g := &Guarded{t: t, relays: map[any]*Relay{}, login: how.Login, params: how.Params}
+	g := &Guarded{t: t, relays: map[any]*Relay{}, secure: map[any]string{}, login: how.Login, params: how.Params}
 	options := append([]Option{WithConfig("repl-diskless-sync-delay 0", "repl-ping-replica-period 1")}, how.Redis...)
 	for range 1 + how.Replicas {
-		server := Start(t, options...)
+		port, tlsLines := how.tlsConfig(t)
+		server := Start(t, append(slices.Clone(options), WithConfig(tlsLines...))...)
+		if port != 0 {
+			g.secure[server] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		}
 		if how.Relayed {
 			g.relays[server] = StartRelay(t, server.Addr)
 			g.tell(server, "CONFIG", "SET", "replica-announce-ip", "127.0.0.1", "replica-announce-port", portOf(g.addr(server)))
@@ -94,10 +103,26 @@ func portOf(addr string) string {
 	return port
 }
 
+// tlsConfig is the lines that have a process speak TLS at a port of its own; 0 without TLS.
+func (how Guard) tlsConfig(t testing.TB) (port int, lines []string) {
+	if how.TLS == nil {
+		return 0, nil
+	}
+	port = FreePort(t)
+	certificate := how.TLS.Issue("redis-" + strconv.Itoa(port))
+	return port, []string{
+		"tls-port " + strconv.Itoa(port), "tls-replication yes", "tls-auth-clients yes",
+		"tls-cert-file " + certificate.CertFile, "tls-key-file " + certificate.KeyFile, "tls-ca-cert-file " + how.TLS.CAFile,
+	}
+}
+
 // addr is where others reach a *Server or *Sentinel.
 func (g *Guarded) addr(process any) string {
 	if relay := g.relays[process]; relay != nil {
 		return relay.Addr
+	}
+	if addr, is := g.secure[process]; is {
+		return addr
 	}
 	switch p := process.(type) {
 	case *Server:
@@ -138,7 +163,11 @@ func (g *Guarded) startSentinel(how Guard) *Sentinel {
 		g.relays[s] = StartRelay(g.t, s.Addr)
 		lines = append(lines, "sentinel announce-ip 127.0.0.1", "sentinel announce-port "+portOf(g.addr(s)))
 	}
-	lines = append(append(lines, SentinelConfig...), how.Config...)
+	port, tlsLines := how.tlsConfig(g.t)
+	if port != 0 {
+		g.secure[s] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	lines = append(append(append(lines, tlsLines...), SentinelConfig...), how.Config...)
 	if err := os.WriteFile(s.configPath(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		g.t.Fatalf("redistest: %v", err)
 	}
@@ -189,7 +218,11 @@ func (g *Guarded) URL() string {
 	for _, s := range g.Sentinels {
 		addrs = append(addrs, g.addr(s))
 	}
-	url := "redis-sentinel://" + g.login + strings.Join(addrs, ",") + "/" + PrimaryName
+	url := "redis-sentinel://"
+	if len(g.secure) > 0 {
+		url = "rediss-sentinel://"
+	}
+	url += g.login + strings.Join(addrs, ",") + "/" + PrimaryName
 	if g.params != "" {
 		url += "?" + g.params
 	}
