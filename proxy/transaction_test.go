@@ -234,6 +234,6 @@ func TestRefusedExecEndsTheTransaction(t *testing.T) {
 	later.want("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n")
 	later.want("DISCARD", "-ERR DISCARD without MULTI\r\n")
 	r.redis.Restart()
-	eventually(t, "the proxy serves", func() bool { return later.do("PING") == "+PONG\r\n" })
-	begun.want("EXISTS k", ":0\r\n")
+	// PING is answered as soon as Redis is there; the connection that carries commands may come a moment later.
+	eventually(t, "the proxy serves, and begun is not in a transaction", func() bool { return begun.do("EXISTS k") == ":0\r\n" })
 }

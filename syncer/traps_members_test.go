@@ -207,8 +207,8 @@ func TestLimitsOfZeroKeepNoClocksOfZero(t *testing.T) {
 				found["context "+of.String()+" "+origin.String()] = at
 			}
 		}
-		r.acks.loaded = time.Time{}
-		all, err := r.acks.load(ctx)
+		stored := &acks{rdb: r.rdb, key: r.keys.acks}
+		all, err := stored.load(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
