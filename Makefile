@@ -10,6 +10,7 @@ STATICCHECK := .tools/staticcheck
 
 # What each program's Debian package is called. The race detector needs a C compiler.
 NEED_REDIS := redis-server:redis-server
+NEED_SENTINEL := redis-sentinel:redis-sentinel
 NEED_TOOLS := redis-cli:redis-tools redis-benchmark:redis-tools openssl:openssl
 NEED_CC    := gcc:gcc,libc6-dev
 NEED_HAPROXY := haproxy:haproxy
@@ -24,6 +25,7 @@ BENCH_FLAGS   ?=
 SEED          ?=
 MINUTES       ?= 10
 FAULTS        ?=
+RUNS          ?= 20
 
 .PHONY: help
 help: ## Show this list
@@ -41,7 +43,7 @@ demo: need-redis build ## Two regions, concurrent writes of every type, and how 
 check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
 
 .PHONY: test
-test: need-redis need-tools need-clients need-observe need-haproxy need-consul format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+test: need-redis need-sentinel need-tools need-clients need-observe need-haproxy need-consul format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
 	@echo "make test: all passed"
 
 .PHONY: fuzz
@@ -53,6 +55,10 @@ nemesis: need-cc need-redis ## Three regions under random load and faults for MI
 	NEMESIS_SEED=$(SEED) NEMESIS_MINUTES=$(MINUTES) NEMESIS_FAULTS=$(FAULTS) \
 		$(GO) test -race -count=1 -timeout 0 -v -run TestThreeRegionsUnderAllFaults ./tests/nemesis
 
+.PHONY: failover
+failover: need-redis need-sentinel ## Fail-overs by real Sentinels under load: RUNS (20) times each kind, with p50 and maximum
+	FAILOVER_RUNS=$(RUNS) $(GO) test -count=1 -timeout 0 -v -run 'TestFailOver$$|TestPlannedFailOver' ./tests/sentinel
+
 .PHONY: bench
 bench: need-redis need-tools ## Throughput, latency and CPU against plain Redis, as a markdown table (BENCH_SECONDS=5 per row)
 	$(GO) run ./bench --seconds $(BENCH_SECONDS) $(BENCH_FLAGS)
@@ -63,7 +69,7 @@ clean: ## Remove what was built
 
 # The parts of check and test.
 
-.PHONY: format vet lint unit full allocations smoke need-redis need-tools need-cc need-clients need-observe need-haproxy need-consul
+.PHONY: format vet lint unit full allocations smoke need-redis need-sentinel need-tools need-cc need-clients need-observe need-haproxy need-consul
 
 format:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -82,7 +88,7 @@ $(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
 	@touch $@
 
 # Packages beside their code; those under tests/ run whole regions for minutes, and belong to make test.
-unit: need-cc need-redis need-haproxy
+unit: need-cc need-redis need-sentinel need-haproxy
 	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
 full: need-cc need-haproxy need-consul
@@ -99,6 +105,9 @@ smoke: build
 
 need-redis:
 	@scripts/install-missing.sh $(NEED_REDIS)
+
+need-sentinel:
+	@scripts/install-missing.sh $(NEED_SENTINEL)
 
 need-tools:
 	@scripts/install-missing.sh $(NEED_TOOLS)

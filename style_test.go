@@ -33,11 +33,12 @@ var layers = map[string][]string{
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
 	"syncer":                 {"crdtmeta", "internal/resp", "translate", "internal/backend"},
+	"sentinel":               {},
 	"verify":                 {"crdtmeta", "internal/resp"},
-	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "syncer"},
+	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "sentinel", "syncer"},
 	"internal/metrics":       {"internal/backend", "internal/status"},
 	"internal/dashboard":     {"crdtmeta", "syncer", "internal/status"},
-	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "haproxy", "internal/registry", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "syncer"},
+	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "haproxy", "internal/registry", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

@@ -239,7 +239,7 @@ func (s *session) refusal(plan *translate.Plan) string {
 		return fmt.Sprintf(errSubscribed, cmd.FullName())
 	case s.directory == nil && !always && cmd.Flags&translate.FlagAdmin != 0, // who may is not known yet
 		!always && needsBackend(plan) && (s.directory == nil || !s.server.cfg.Backend.Serving()):
-		if refusal := s.server.cfg.Backend.ReplicaRefusal(); refusal != "" && cmd.Flags&translate.FlagWrite != 0 {
+		if refusal := s.server.cfg.Backend.WriteRefusal(); refusal != "" && cmd.Flags&translate.FlagWrite != 0 {
 			return refusal
 		}
 		return s.server.unavailable()

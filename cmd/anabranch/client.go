@@ -17,6 +17,7 @@ import (
 	"github.com/tidwall/resp"
 
 	"anabranch/internal/credentials"
+	"anabranch/sentinel"
 )
 
 // redisClient is one plain connection for the demo, status and conflicts. It shows exactly what was answered: it does not
@@ -74,6 +75,9 @@ func (p *clientPort) config(host string) (*tls.Config, error) {
 
 // dial connects to a client port and logs in, if the address says as whom.
 func (p *clientPort) dial(ctx context.Context, text string) (*redisClient, error) {
+	if sentinel.Is(text) {
+		return nil, &usageError{errors.New("--redis: expected the client port of a proxy, which does not move; Sentinels know where Redis is")}
+	}
 	addr, login := text, []string(nil)
 	var secure *tls.Config
 	if parsed, err := url.Parse(text); err == nil && parsed.Host != "" {

@@ -60,6 +60,7 @@ type config struct {
 	BackendConnections int
 	BackendQueue       int64 // bytes
 	BackendHold        time.Duration
+	FenceAfter         time.Duration
 	DrainTime          time.Duration
 	ShutdownTime       time.Duration
 
@@ -83,6 +84,10 @@ type config struct {
 	LogFormat string
 	Pprof     bool
 }
+
+// leastFence is twice as long as it usually takes until a primary is confirmed again: Sentinels are asked and replicas acknowledge once a
+// second.
+const leastFence = 2 * time.Second
 
 const defaultRedis = "redis://127.0.0.1:6379"
 
@@ -109,6 +114,7 @@ func defaultConfig() config {
 		BackendConnections: 1,
 		BackendQueue:       8 << 20,
 		BackendHold:        3 * time.Second,
+		FenceAfter:         5 * time.Second,
 		ShutdownTime:       5 * time.Second,
 
 		PeerWindow:  8 << 20,
@@ -143,6 +149,9 @@ func (c *config) validate() error {
 	}
 	if err := c.checkTLS(); err != nil {
 		return err
+	}
+	if c.FenceAfter > 0 && c.FenceAfter < leastFence {
+		return fmt.Errorf("--fence-after: %v is less than the %v that Sentinels and replicas may take to confirm a primary", c.FenceAfter, leastFence)
 	}
 	if err := c.checkListeners(); err != nil {
 		return err

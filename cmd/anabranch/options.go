@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"anabranch/internal/registry"
+	"anabranch/sentinel"
 )
 
 // envPrefix and the flag's name in capitals, with _ for -, are the name of its environment variable.
@@ -27,9 +28,9 @@ const configFlag = "config"
 func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Region, "region", "NAME", "name of this region, the same for all its proxies", parseRegion, asIs)
 	add(flags, &c.RegionID, "region-id", "1-63", "number of this region; never reuse it for another one", intBetween(1, 63), strconv.Itoa)
-	add(flags, &c.Redis, "redis", "URL", "this region's Redis, redis://[user:password@]host:port; rediss:// for TLS", parseRedisURL, redisURL.String)
-	addTLSFiles(flags, &c.RedisTLS, "redis-tls-", "certificate (PEM) that Redis is shown, with rediss://", "authorities (PEM) of its certificate; empty: those of the system")
-	add(flags, &c.RedisTLSServerName, "redis-tls-server-name", "NAME", "name in its certificate; empty: the host that is connected to", asIsAlways, asIs)
+	add(flags, &c.Redis, "redis", "URL", "this region's Redis: redis://[user:password@]host:port, or "+sentinel.URLForm, parseRedisURL, redisURL.String)
+	addTLSFiles(flags, &c.RedisTLS, "redis-tls-", "certificate (PEM) that Redis and its Sentinels are shown, with rediss…://", "authorities (PEM) of their certificates; empty: those of the system")
+	add(flags, &c.RedisTLSServerName, "redis-tls-server-name", "NAME", "name in their certificates; empty: the host that is connected to", asIsAlways, asIs)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
 	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
@@ -64,6 +65,7 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	addBytes(flags, &c.BackendQueue, "backend-queue", "what may wait on one of these; past it, clients are not read until it is less", 64<<10)
 	addDuration(flags, &c.BackendHold, "backend-hold", "how long commands wait for a lost Redis before they are answered with an error", time.Millisecond)
 	addDuration(flags, &c.DrainTime, "drain-time", "how long to go on serving after SIGTERM, while load balancers are told to send no new clients; 0: not at all", 0)
+	addDuration(flags, &c.FenceAfter, "fence-after", "with Sentinels: a primary that neither a majority of them nor all of its replicas have confirmed for so long is not used, 2s or more; 0: no end", 0)
 	addDuration(flags, &c.ShutdownTime, "shutdown-time", "how long replies in flight may take after SIGTERM", time.Millisecond)
 
 	addBytes(flags, &c.PeerWindow, "peer-window", "what is sent to a peer and not confirmed yet, at most", 64<<10)

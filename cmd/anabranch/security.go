@@ -81,7 +81,7 @@ type security struct {
 	auth    tls.ClientAuthType // of clients
 	peers   *credentials.Identity
 	secrets *credentials.Secrets // of peers
-	redis   func() *tls.Config   // for one connection
+	redis   func() *tls.Config   // for one connection, also to a Sentinel
 	watch   *credentials.Watch
 
 	shown map[string]*credentials.Identity // by what they are for
@@ -170,8 +170,11 @@ func (s *security) peerSecrets() func() [][]byte {
 	return s.secrets.All
 }
 
-// secure says whether the way to Redis is TLS.
+// secure says whether the way to Redis, or to its Sentinels, is TLS.
 func (u redisURL) secure() bool {
+	if u.sentinel != nil {
+		return u.sentinel.TLS || u.sentinel.SentinelTLS
+	}
 	parsed, err := url.Parse(u.full)
 	return err == nil && parsed.Scheme == "rediss"
 }

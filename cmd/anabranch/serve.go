@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"anabranch/internal/registry"
 	"anabranch/internal/status"
 	"anabranch/proxy"
+	"anabranch/sentinel"
 	"anabranch/syncer"
 	"anabranch/translate"
 )
@@ -49,6 +51,7 @@ type service struct {
 	config   config
 	runID    string
 	security *security
+	primary  *sentinel.Watcher // nil: --redis is an address
 	backend  *backend.Backend
 	syncer   *syncer.Syncer
 	proxy    *proxy.Server
@@ -65,6 +68,9 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	var err error
 	if s.security, err = newSecurity(c, log); err != nil {
 		return nil, &usageError{err}
+	}
+	if s.primary, err = s.newWatcher(log); err != nil {
+		return nil, fmt.Errorf("sentinel: %w", err)
 	}
 	if s.backend, err = backend.New(s.backendConfig(log)); err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
@@ -94,7 +100,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 func (s *service) newAdmin() (*admin, error) {
 	source := &status.Source{
 		Version: version, Commit: strings.TrimPrefix(commit(), "+"), Region: s.config.Region, RegionID: s.config.RegionID, RunID: s.runID,
-		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Certificates: s.security.expiry, Backend: s.backend, Proxy: s.proxy, Syncer: s.syncer,
+		StartedAt: time.Now(), MaxClients: s.config.MaxClients, Certificates: s.security.expiry, Backend: s.backend, Watcher: s.primary, Proxy: s.proxy, Syncer: s.syncer,
 	}
 	page, err := dashboard.New(dashboard.Config{Source: source, Ledger: s.syncer, Detail: s.config.conflictDetail()})
 	if err != nil {
@@ -110,7 +116,7 @@ func (s *service) run(ctx context.Context) error {
 	backendCtx, endBackend := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBackend()
 	backendEnded := make(chan error, 1)
-	go func() { backendEnded <- s.backend.Run(backendCtx) }() // ends with endBackend, or because Redis cannot be used
+	go func() { backendEnded <- s.runBackend(backendCtx) }() // ends with endBackend, or because Redis cannot be used
 
 	told := s.tell(backendCtx)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -154,10 +160,26 @@ func (s *service) run(ctx context.Context) error {
 	return err
 }
 
+// runBackend keeps the way to Redis, and to the Sentinels that know where it is.
+func (s *service) runBackend(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	if s.primary != nil {
+		watching.Go(func() { _ = s.primary.Run(ctx) }) // ends with ctx
+	}
+	err := s.backend.Run(ctx)
+	end()
+	watching.Wait()
+	return err
+}
+
 func (s *service) backendConfig(log zerolog.Logger) backend.Config {
 	c := s.config
 	b := backend.DefaultConfig()
 	b.URL, b.TLS = c.Redis.full, s.security.redis
+	if s.primary != nil {
+		b.Source = primarySource{s.primary}
+	}
 	b.RegionID, b.RegionName = c.RegionID, c.Region
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
@@ -165,6 +187,7 @@ func (s *service) backendConfig(log zerolog.Logger) backend.Config {
 	b.Connections = c.BackendConnections
 	b.PendingBytes = int(c.BackendQueue)
 	b.Hold = c.BackendHold
+	b.FenceAfter = c.FenceAfter
 	b.Log = log.With().Str("part", "backend").Logger()
 	return b
 }

@@ -128,7 +128,13 @@ func peersOf(reply resp.Value) []status.Peer {
 
 func writeStatus(out io.Writer, document status.Document) error {
 	if document.Region != "" {
-		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document.Ready))
+		fmt.Fprintf(out, "region %s (id %d), anabranch %s: %s\n", document.Region, document.RegionID, document.Version, readyWord(document))
+	}
+	if s := document.Sentinel; s != nil {
+		fmt.Fprintf(out, "primary according to %d Sentinels: %s\n", len(s.Sentinels), orDash(s.Primary))
+		if s.Trouble != "" {
+			fmt.Fprintf(out, "alarm: a fail-over would not be seen: %s\n", s.Trouble)
+		}
 	}
 	if document.Error != "" {
 		fmt.Fprintf(out, "the state of the links is unknown: %s\n", document.Error)
@@ -169,9 +175,12 @@ func writeStatus(out io.Writer, document status.Document) error {
 	return table.Flush()
 }
 
-func readyWord(ready bool) string {
-	if ready {
+func readyWord(document status.Document) string {
+	switch {
+	case document.Ready:
 		return "ready"
+	case document.Why != "":
+		return "not ready: " + document.Why
 	}
 	return "not ready: its Redis does not answer, or is no primary"
 }

@@ -11,21 +11,27 @@ import (
 	"strings"
 	"time"
 
+	"anabranch/sentinel"
 	"anabranch/syncer"
 )
 
 // redisURL says where this region's Redis is, and as whom to log in.
 type redisURL struct {
-	full   string // with the password
-	masked string
+	full     string // with the password
+	masked   string
+	sentinel *sentinel.URL // not nil: Sentinels know where; full has then no host that means anything
 }
 
 // String leaves the password out: it is printed in help texts and logs.
 func (u redisURL) String() string { return u.masked }
 
-const redisURLForm = "expected redis://[user:password@]host:port"
+const redisURLForm = "expected redis://[user:password@]host:port or " + sentinel.URLForm
 
 func parseRedisURL(text string) (redisURL, error) {
+	if sentinel.Is(text) {
+		u, err := sentinel.ParseURL(text)
+		return redisURL{full: u.RedisURL(), masked: u.String(), sentinel: &u}, err
+	}
 	parsed, err := url.Parse(text)
 	if err != nil {
 		// The error of url.Parse quotes the text, and the text may hold a password.
@@ -33,8 +39,6 @@ func parseRedisURL(text string) (redisURL, error) {
 	}
 	switch parsed.Scheme {
 	case "redis", "rediss":
-	case "redis-sentinel":
-		return redisURL{}, errors.New("redis-sentinel:// is not supported yet; give the primary as redis://host:port")
 	default:
 		return redisURL{}, fmt.Errorf("scheme %q is not known; %s", parsed.Scheme, redisURLForm)
 	}

@@ -19,7 +19,7 @@ func (b *Backend) Ask(ctx context.Context, args ...[]byte) ([]byte, error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := converse(ctx, conn, resp.AppendCommandStrings(nil, "PING"), 1); err != nil {
+	if _, err := converse(ctx, conn, resp.AppendCommandStrings(nil, "PING"), 1); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Write(resp.AppendCommand(nil, args...)); err != nil {

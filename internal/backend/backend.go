@@ -2,12 +2,12 @@ package backend
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"anabranch/crdtmeta"
 )
@@ -18,13 +18,14 @@ type Backend struct {
 	opts    *redis.Options
 	library string
 	client  *redis.Client
-	control connections // of client
+	probe   *redis.Client // looks at the server, whatever it is
 
 	mu        sync.Mutex
 	lanes     map[laneKey]*Lane
 	private   map[*Lane]struct{}
 	server    Server
-	addr      string        // of the primary, at the last check
+	addr      string        // of the primary, as far as it is known
+	tenure    *tenure       // of that server
 	ready     chan struct{} // closed while the server is ready
 	lifetime  context.Context
 	goroutine sync.WaitGroup
@@ -37,8 +38,11 @@ type Backend struct {
 	scripts    atomic.Int64 // calls with scripts under way
 	strained   atomic.Bool  // memory is nearly used up
 
-	replica      atomic.Bool // the server said that it is one, at the last check
-	unsafePolicy atomic.Bool // the server may evict companions
+	problem      atomic.Pointer[error]  // what the last check found; see Problem
+	refusal      atomic.Pointer[string] // what writes are told, where the server cannot be the primary; see WriteRefusal
+	halted       atomic.Pointer[tenure] // nothing is sent in it; see halt
+	fenced       atomic.Bool            // nobody confirms that the server is still the primary
+	unsafePolicy atomic.Bool            // the server may evict companions
 
 	traffic Traffic
 }
@@ -81,25 +85,15 @@ func New(cfg Config) (*Backend, error) {
 		lifetime:   context.Background(),
 		suspicions: make(chan struct{}, 1),
 	}
-	quietOnce.Do(func() { redis.SetLogger(quiet{}) })
-	clientOpts := *opts
-	clientOpts.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		conn, err := b.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return b.control.track(conn), nil
+	if cfg.Source == nil {
+		b.addr = opts.Addr
 	}
-	b.client = redis.NewClient(&clientOpts)
+	b.tenure = beginTenure()
+	logging.Disable() // whoever calls the client library gets its errors, and reports them
+	b.client = b.newClient(b.dialTrusted, requirePrimary)
+	b.probe = b.newClient(b.dial, nil)
 	return b, nil
 }
-
-// quiet keeps the client library from writing to standard error: whoever calls it gets its errors, and reports them.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
-
-var quietOnce sync.Once
 
 // Run prepares the server, watches it, and carries lanes, until ctx ends. It returns early only when the server cannot be
 // used at all and never could. It must outlive whoever submits: end it after the proxy.
@@ -111,10 +105,12 @@ func (b *Backend) Run(ctx context.Context) error {
 		b.spawn(l)
 	}
 	b.mu.Unlock()
+	b.goroutine.Go(func() { b.followChanges(ctx) }) // ends with ctx
 	err := b.watch(ctx)
 	cancel()
 	b.goroutine.Wait()
 	b.client.Close()
+	b.probe.Close()
 	return err
 }
 
@@ -209,6 +205,17 @@ func (b *Backend) heard() {
 	}
 }
 
+// Problem says why the server is not ready, as far as it is known; nil when it is.
+func (b *Backend) Problem() error {
+	if b.isReady.Load() {
+		return nil
+	}
+	if found := b.problem.Load(); found != nil && *found != nil {
+		return *found
+	}
+	return ErrNotReady
+}
+
 // WaitReady blocks until the server is ready.
 func (b *Backend) WaitReady(ctx context.Context) error {
 	for {
@@ -235,18 +242,8 @@ func (b *Backend) Suspect() {
 // Reconnect closes every connection, shared and of the control plane, after the primary moved. Everything in flight is
 // answered as lost.
 func (b *Backend) Reconnect() {
-	b.control.drop()
 	b.mu.Lock()
-	var lanes []*Lane
-	for _, l := range b.lanes {
-		lanes = append(lanes, l)
-	}
-	for l := range b.private {
-		lanes = append(lanes, l)
-	}
+	b.newTenure()
 	b.mu.Unlock()
-	for _, l := range lanes {
-		l.drop()
-	}
 	b.Suspect()
 }

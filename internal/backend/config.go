@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"strconv"
@@ -29,8 +28,12 @@ type Config struct {
 	// change. Nil: the URL's host as server name, and the system's authorities.
 	TLS func() *tls.Config
 
-	// Resolve returns the address of the primary at the moment, for a Redis that fails over. Nil: the URL's own.
-	Resolve func(ctx context.Context) (string, error)
+	// Source says where the primary is, for a Redis that fails over; of the URL only user, password and scheme count then. Nil: it
+	// is where the URL says.
+	Source Source
+
+	// FenceAfter is for how long a primary is used that neither the Source nor all of its replicas confirm. 0: for ever.
+	FenceAfter time.Duration
 
 	// RegionID (1–63), RegionName and Shard identify this region's log.
 	RegionID   int
@@ -114,6 +117,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("FlushesInFlight %d: must be at least 1", c.FlushesInFlight)
 	case c.PendingBytes < 1, c.PendingCommands < 1:
 		return fmt.Errorf("PendingBytes, PendingCommands: must be positive")
+	case c.FenceAfter < 0:
+		return fmt.Errorf("FenceAfter: must not be negative")
 	case c.Hold <= 0, c.DialTimeout <= 0, c.HealthInterval <= 0:
 		return fmt.Errorf("Hold, DialTimeout, HealthInterval: must be positive")
 	}
@@ -135,11 +140,15 @@ func (c Config) options() (*redis.Options, error) {
 	opts.Protocol = 2
 	opts.PoolSize = 4
 	opts.MaxRetries = -1
+	opts.DialerRetries = 1
 	opts.DialTimeout = c.DialTimeout
 	opts.ReadTimeout = c.DialTimeout
 	opts.WriteTimeout = c.DialTimeout
 	opts.DisableIdentity = true
 	opts.ClientName = ControlName
+	if c.Source != nil && opts.TLSConfig != nil {
+		opts.TLSConfig.ServerName = "" // the certificate is for the host that is connected to
+	}
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts, nil
 }

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -43,6 +44,9 @@ func (l *Lane) connect(ctx context.Context) net.Conn {
 		backoff.WithMaxElapsedTime(0),
 	)
 	for ctx.Err() == nil && !l.isClosed() {
+		if l.owner == nil && l.backend.WaitReady(ctx) != nil {
+			return nil
+		}
 		if conn, err := l.dial(ctx); err == nil {
 			return conn
 		}
@@ -68,21 +72,17 @@ func (l *Lane) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.handshake(ctx, conn); err != nil {
+	if err := l.backend.greet(ctx, conn, l.proto, l.database()); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-// handshake logs in and selects protocol and database, all in one round trip.
-func (l *Lane) handshake(ctx context.Context, conn net.Conn) error {
-	hello, replies := l.backend.greeting(l.proto, l.database())
-	return converse(ctx, conn, hello, replies)
-}
-
-// greeting is what a connection begins with, and how many replies that has.
-func (b *Backend) greeting(proto, db int) (hello []byte, replies int) {
+// greet logs in, selects protocol and database, and makes sure that it is the right server that answers, all in one round trip.
+func (b *Backend) greet(ctx context.Context, conn net.Conn, proto, db int) error {
+	var hello []byte
+	replies := 0
 	send := func(args ...string) {
 		hello = resp.AppendCommandStrings(hello, args...)
 		replies++
@@ -98,7 +98,15 @@ func (b *Backend) greeting(proto, db int) (hello []byte, replies int) {
 		send("SELECT", itoa(db))
 	}
 	send("CLIENT", "SETNAME", LaneName)
-	return hello, replies
+	send("INFO", "server", "replication")
+	info, err := converse(ctx, conn, hello, replies)
+	if err == nil {
+		err = b.recognize(string(info))
+	}
+	if err != nil {
+		b.Suspect()
+	}
+	return err
 }
 
 // serve carries commands and replies over one connection until it ends, and answers what was in flight then.
@@ -109,12 +117,13 @@ func (l *Lane) serve(ctx context.Context, conn net.Conn) error {
 	if l.closed {
 		conn.Close()
 	}
-	l.conn, l.sock, l.connected, l.down = conn, sock.New(conn), true, false
+	raw, tenure := bare(conn)
+	l.conn, l.sock, l.tenure, l.connected, l.down = conn, sock.New(raw), tenure, true, false
 	l.kicked = true // something may have waited for the connection
 	l.mu.Unlock()
 
 	var writer sync.WaitGroup
-	writer.Go(func() { l.write(conn) }) // ends when connected is false
+	writer.Go(func() { l.write(raw) }) // ends when connected is false
 	err := l.readReplies(conn)
 
 	conn.Close()
@@ -205,18 +214,31 @@ func (l *Lane) refusePending(seg *segment) {
 // notSent says of a command of some kind that there is nobody to send it to. Where a primary has become a replica, a write is told
 // what Redis would tell it, which many client libraries know how to deal with.
 func (b *Backend) notSent(kind OpKind) string {
-	if kind != OpRead && b.replica.Load() {
-		return errReplica
+	if refusal := b.WriteRefusal(); kind != OpRead && refusal != "" {
+		return refusal
 	}
 	return errNotSent
 }
 
-// ReplicaRefusal is Redis's error for writes where the server is a replica, and empty elsewhere.
-func (b *Backend) ReplicaRefusal() string {
-	if b.replica.Load() {
-		return errReplica
+// WriteRefusal is Redis's error for writes where the server is a replica, or may have been replaced; empty elsewhere.
+func (b *Backend) WriteRefusal() string {
+	if refusal := b.refusal.Load(); refusal != nil {
+		return *refusal
 	}
 	return ""
+}
+
+// keepFinding keeps what a check has found, for those who ask.
+func (b *Backend) keepFinding(checked error) {
+	b.problem.Store(&checked)
+	refusal := ""
+	switch {
+	case errors.Is(checked, ErrNotPrimary):
+		refusal = errReplica
+	case errors.Is(checked, ErrUnconfirmed):
+		refusal = errFenced
+	}
+	b.refusal.Store(&refusal)
 }
 
 // shut ends the lane for good.
@@ -235,13 +257,4 @@ func (l *Lane) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.closed
-}
-
-// drop closes the present connection, so that the lane connects again.
-func (l *Lane) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn != nil {
-		l.conn.Close()
-	}
 }

@@ -24,9 +24,14 @@ func (b *Backend) watch(ctx context.Context) error {
 		backoff.WithMaxElapsedTime(0),
 	)
 	var said string
+	var last *tenure
 	for ctx.Err() == nil {
 		err := b.check(ctx)
-		b.replica.Store(errors.Is(err, ErrNotPrimary))
+		b.keepFinding(err)
+		if now := b.currentTenure(); now != last {
+			last = now
+			policy.Reset() // it is another server
+		}
 		wait := b.cfg.HealthInterval
 		switch {
 		case err == nil, b.Ready() && isBusy(err):
@@ -100,14 +105,18 @@ func (b *Backend) setReady(ready bool) {
 func (b *Backend) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.DialTimeout)
 	defer cancel()
-	if err := b.follow(ctx); err != nil {
+	primary, err := b.follow()
+	if err != nil {
 		return err
 	}
-	now, err := b.identify(ctx)
+	now, replication, err := b.identify(ctx)
 	if err != nil {
 		if errors.Is(err, ErrNotPrimary) && b.Ready() {
 			b.Reconnect() // its connections would serve stale reads
 		}
+		return err
+	}
+	if err := b.fence(primary, replication, time.Now()); err != nil {
 		return err
 	}
 	b.watchPolicy(now.Policy)
@@ -118,31 +127,12 @@ func (b *Backend) check(ctx context.Context) error {
 	return b.Arm(ctx)
 }
 
-// follow leaves the old primary when there is another. The old one may still answer, or stand still with its
-// connections open: nobody may be left waiting there.
-func (b *Backend) follow(ctx context.Context) error {
-	addr, err := b.address(ctx)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	moved := b.addr != "" && b.addr != addr
-	b.addr = addr
-	b.mu.Unlock()
-	if moved {
-		b.cfg.Log.Info().Str("addr", addr).Msg("the primary has moved")
-		b.setReady(false)
-		b.Reconnect()
-	}
-	return nil
-}
-
 // Arm prepares the primary of the moment: it checks that it can be used, loads the engine if it is missing or of another
 // build, and arms it. It may be called at any time, and does no harm when all that is done already.
 func (b *Backend) Arm(ctx context.Context) error {
 	b.arming.Lock()
 	defer b.arming.Unlock()
-	server, err := b.identify(ctx)
+	server, _, err := b.identify(ctx)
 	if err != nil {
 		return err
 	}
@@ -179,15 +169,15 @@ func (b *Backend) armSoon() {
 	})
 }
 
-// identify asks the server who it is. Only a primary has an answer.
-func (b *Backend) identify(ctx context.Context) (Server, error) {
-	pipe := b.client.Pipeline()
+// identify asks the server who it is. Only a primary has an answer. The text is that part of its INFO which is about replication.
+func (b *Backend) identify(ctx context.Context) (server Server, replicationInfo string, err error) {
+	pipe := b.probe.Pipeline()
 	general, replication, memory := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Server{}, fmt.Errorf("INFO: %w", err)
+		return Server{}, "", fmt.Errorf("INFO: %w", err)
 	}
 	if role := infoField(replication.Val(), "role"); role != "master" {
-		return Server{}, fmt.Errorf("%w (role:%s)", ErrNotPrimary, role)
+		return Server{}, "", fmt.Errorf("%w (role:%s)", ErrNotPrimary, role)
 	}
 	used, _ := strconv.ParseFloat(infoField(memory.Val(), "used_memory"), 64)
 	limit, _ := strconv.ParseFloat(infoField(memory.Val(), "maxmemory"), 64)
@@ -197,7 +187,7 @@ func (b *Backend) identify(ctx context.Context) (Server, error) {
 		RunID:         infoField(general.Val(), "run_id"),
 		ReplicationID: infoField(replication.Val(), "master_replid"),
 		Policy:        infoField(memory.Val(), "maxmemory_policy"),
-	}, nil
+	}, replication.Val(), nil
 }
 
 func infoField(text, name string) string {

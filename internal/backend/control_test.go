@@ -112,27 +112,13 @@ func TestHeldCommandsAreSentWhenTheConnectionIsBack(t *testing.T) {
 
 func TestReconnectFollowsTheAddress(t *testing.T) {
 	first, second := redistest.Start(t), redistest.Start(t)
-	addr := make(chan string, 1)
-	addr <- first.Addr
-	cfg := testConfig(first.URL())
-	cfg.Resolve = func(context.Context) (string, error) {
-		now := <-addr
-		addr <- now
-		if now == "" {
-			return "", errors.New("nobody knows")
-		}
-		return now, nil
-	}
+	source := newSource(first.Addr)
+	cfg := testConfig("redis://elsewhere")
+	cfg.Source = source
 	b := run(t, cfg)
 	l, s := b.Lane(0, 2, 0), newSink()
 	s.do(t, l, "SET k first")
-	<-addr
-	addr <- ""
-	b.Reconnect()
-	eventually(t, "the last known address serves", func() bool { return s.do(t, l, "GET k") == "$5\r\nfirst\r\n" })
-	<-addr
-	addr <- second.Addr
-	b.Suspect()
+	source.move(second.Addr)
 	eventually(t, "the other server answers", func() bool { return s.do(t, l, "GET k") == "$-1\r\n" })
 	if got := s.do(t, l, "SET k second", "GET k"); got != "+OK\r\n$6\r\nsecond\r\n" {
 		t.Errorf("got %q", got)

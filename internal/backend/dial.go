@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,29 +18,25 @@ import (
 // lack of an acknowledgement otherwise. A server that is merely busy still acknowledges.
 const vanishTime = 20 * time.Second
 
-// address is the primary of the moment. When nobody can tell, it is the last one known: losing sight of the
-// Sentinels must not lose a Redis that works.
-func (b *Backend) address(ctx context.Context) (string, error) {
-	if b.cfg.Resolve == nil {
-		return b.opts.Addr, nil
+// dial opens a connection to the primary of the moment. It ends when there is another one.
+func (b *Backend) dial(ctx context.Context) (*link, error) {
+	b.mu.Lock()
+	addr, tenure := b.addr, b.tenure
+	b.mu.Unlock()
+	if addr == "" {
+		return nil, ErrNotReady
 	}
-	addr, err := b.cfg.Resolve(ctx)
-	if err != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.addr != "" {
-			return b.addr, nil
-		}
-	}
-	return addr, err
-}
-
-// dial opens a bare connection to the primary of the moment.
-func (b *Backend) dial(ctx context.Context) (net.Conn, error) {
-	addr, err := b.address(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(tenure.ctx, cancel)()
+	conn, err := b.dialAddr(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
+	return &link{conn, tenure, context.AfterFunc(tenure.ctx, func() { conn.Close() })}, nil
+}
+
+func (b *Backend) dialAddr(ctx context.Context, addr string) (net.Conn, error) {
 	dialer := &net.Dialer{
 		Timeout:         b.cfg.DialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: vanishTime / 2, Interval: vanishTime / 8, Count: 4},
@@ -60,46 +57,51 @@ func (b *Backend) secure() *tls.Config {
 	return b.opts.TLSConfig
 }
 
-// converse sends commands and wants as many replies, none of them an error.
-func converse(ctx context.Context, conn net.Conn, commands []byte, replies int) error {
+// maxGreeting bounds what a server may say to the commands that a connection begins with.
+const maxGreeting = 64 << 10
+
+// converse sends commands and wants as many replies, none of them an error. It returns the last one.
+func converse(ctx context.Context, conn net.Conn, commands []byte, replies int) (last []byte, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
-			return err
+			return nil, err
 		}
 		defer conn.SetDeadline(time.Time{})
 	}
 	if _, err := conn.Write(commands); err != nil {
-		return err
+		return nil, err
 	}
 	var scan resp.ReplyScanner
-	buf := make([]byte, 0, 4096)
-	pos := 0
+	var buf []byte
+	pos, begun := 0, 0
 	for replies > 0 {
-		if len(buf) == cap(buf) {
-			return errProtocol
+		if len(buf) == maxGreeting {
+			return nil, errProtocol
 		}
-		n, err := conn.Read(buf[len(buf):cap(buf)])
+		buf = slices.Grow(buf, 4096)
+		n, err := conn.Read(buf[len(buf):min(cap(buf), maxGreeting)])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		buf = buf[:len(buf)+n]
 		for replies > 0 {
 			if !scan.Begun() && pos < len(buf) && buf[pos] == '-' {
 				line, _, _ := strings.Cut(string(buf[pos+1:]), "\r")
-				return fmt.Errorf("backend refused the connection: %s", line)
+				return nil, fmt.Errorf("backend refused the connection: %s", line)
 			}
 			end, done, err := scan.Scan(buf, pos, 1)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			pos = end
 			if done == 0 {
 				break
 			}
 			replies--
+			last, begun = buf[begun:pos], pos
 		}
 	}
-	return nil
+	return last, nil
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -6,6 +6,7 @@ import "errors"
 var (
 	ErrNoFunctions    = errors.New("Redis 7.0 or newer, or Valkey, is needed: this server has no FUNCTION command")
 	ErrNotPrimary     = errors.New("the backend is a replica, not a primary")
+	ErrUnconfirmed    = errors.New("no majority of the Sentinels confirms the primary, and neither do all of its replicas")
 	ErrEvictionPolicy = errors.New("maxmemory-policy evicts any key, also the metadata that merging needs: use noeviction or a volatile policy")
 	ErrWrongRegion    = errors.New("the data belongs to another region")
 	ErrDatabaseInURL  = errors.New("the backend URL must not name a database: all of them are served")
@@ -23,6 +24,7 @@ const (
 	errLostRead  = "ERR backend connection lost"
 	errNotSent   = "LOADING Anabranch has no connection to its Redis; the command was not executed"
 	errReplica   = "READONLY You can't write against a read only replica."
+	errFenced    = "NOREPLICAS Not enough good replicas to write."
 	errNotArmed  = "LOADING Anabranch is taking over its Redis; the command was not executed"
 
 	// Redis's words for a command; for a function it has others.

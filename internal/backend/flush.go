@@ -13,7 +13,7 @@ const (
 
 // sendable reports whether a flush may begin. The lane's lock must be held.
 func (l *Lane) sendable() bool {
-	return len(l.pending) > 0 && l.connected && !l.sending && !l.paused && l.flights < l.backend.cfg.FlushesInFlight
+	return len(l.pending) > 0 && l.connected && !l.sending && !l.paused && l.flights < l.backend.cfg.FlushesInFlight && !l.halted()
 }
 
 // Flush sends what is pending. It never blocks: what the socket does not take is left to the lane's writer. There is no

@@ -35,6 +35,7 @@ type Lane struct {
 
 	conn           net.Conn   // the present connection
 	sock           *sock.Sock // the same, nil when it takes no raw bytes (TLS)
+	tenure         *tenure    // that it ends with
 	connected      bool
 	sending        bool        // somebody is writing out
 	out            net.Buffers // what is being written; of whoever is sending

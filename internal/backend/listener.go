@@ -30,9 +30,8 @@ func (b *Backend) Listen(ctx context.Context, tell func(keys []byte)) (*Listener
 	if err != nil {
 		return nil, err
 	}
-	hello, replies := b.greeting(resp.RESP3, 0)
 	listener := &Listener{conn: conn}
-	if err = converse(ctx, conn, hello, replies); err == nil {
+	if err = b.greet(ctx, conn, resp.RESP3, 0); err == nil {
 		listener.ID, err = askID(ctx, conn)
 	}
 	if err != nil {

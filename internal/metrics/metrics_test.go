@@ -26,7 +26,7 @@ func (s told) Document(context.Context) status.Document { return status.Document
 func full() told {
 	now := time.UnixMilli(1_700_000_000_000)
 	return told{
-		Version: "1.2.3", Commit: "abc", Region: "A", Time: now, Ready: true, Leader: "me", Leads: true, WritesRefused: "OOM", Epoch: 4,
+		Version: "1.2.3", Commit: "abc", Region: "A", Time: now, Ready: true, Sentinel: &status.Sentinel{}, Leader: "me", Leads: true, WritesRefused: "OOM", Epoch: 4,
 		Alarms: []string{"a clock"}, HeldBackBy: map[string]time.Time{"B": now.Add(-90 * time.Second)}, Quarantined: []string{"C"},
 		Log: status.Log{Entries: 1, Bytes: 2, LimitBytes: 3, BacklogMinutes: 2.5},
 		Peers: []status.Peer{

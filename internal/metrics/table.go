@@ -25,6 +25,12 @@ var proxyTable = []metric{
 		is(func(d *status.Document) bool { return d.Ready })},
 	{"anabranch_status_known", gauge, nil, "1 when this proxy could ask its Redis for the state of replication, else 0 and the metrics of the region are missing.",
 		is(func(d *status.Document) bool { return d.Error == "" })},
+	{"anabranch_sentinel_majority", gauge, nil, "1 while a majority of the Sentinels confirms the primary to this proxy, else 0; missing without Sentinels.",
+		func(d *status.Document, out emit) {
+			if d.Sentinel != nil {
+				out(number(d.Sentinel.Trouble == ""))
+			}
+		}},
 	{"anabranch_leader", gauge, nil, "1 when this proxy leads its region.",
 		is(func(d *status.Document) bool { return d.Leads })},
 	{"anabranch_certificate_expiry_timestamp_seconds", gauge, []string{"of"}, "When the certificate that this proxy shows to clients, peers or redis ends, in Unix seconds.",

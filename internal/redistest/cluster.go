@@ -14,6 +14,7 @@ type Region struct {
 	Redis   *Server
 	Replica *Server // of Redis, with WithReplicas
 	Proxies []*Proxy
+	Guarded *Guarded // with WithGuard: Redis is the first of its servers, whether it is the primary or not
 
 	control *Conn // for CRDT commands; dialled when needed, so that a killed proxy does not poison it
 	t       testing.TB
@@ -44,6 +45,7 @@ type clusterSettings struct {
 	proxies  int
 	more     map[string]int // proxies of single regions
 	replicas bool
+	guards   map[string]Guard // by region
 	relays   bool
 	redis    []Option
 	flags    []string
@@ -66,6 +68,11 @@ func WithProxiesIn(region string, n int) ClusterOption {
 
 // WithReplicas gives every region's Redis a replica, with the same options.
 func WithReplicas() ClusterOption { return func(s *clusterSettings) { s.replicas = true } }
+
+// WithGuard gives a region replicas and Sentinels.
+func WithGuard(region string, how Guard) ClusterOption {
+	return func(s *clusterSettings) { s.guards[region] = how }
+}
 
 // WithRelays puts a relay into every peer link, see Relays.
 func WithRelays() ClusterOption { return func(s *clusterSettings) { s.relays = true } }
@@ -104,14 +111,20 @@ func WithAgents() ClusterOption { return func(s *clusterSettings) { s.agents = t
 // StartCluster starts n regions named A, B, C, … with ids 1, 2, 3, … and waits until every proxy serves.
 func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 	t.Helper()
-	set := clusterSettings{proxies: 1, more: map[string]int{}}
+	set := clusterSettings{proxies: 1, more: map[string]int{}, guards: map[string]Guard{}}
 	for _, opt := range opts {
 		opt(&set)
 	}
 	binary := Binary(t, set.race)
 	c := &Cluster{t: t, cut: map[[2]string]bool{}, relays: map[[2]string][]*Relay{}}
 	for i := range n {
-		region := &Region{Name: string(rune('A' + i)), ID: i + 1, Redis: Start(t, append(set.clockOf(t, i, n), set.redis...)...), t: t}
+		region := &Region{Name: string(rune('A' + i)), ID: i + 1, t: t}
+		if how, guarded := set.guards[region.Name]; guarded {
+			region.Guarded = StartGuarded(t, how)
+			region.Redis = region.Guarded.Servers[0]
+		} else {
+			region.Redis = Start(t, append(set.clockOf(t, i, n), set.redis...)...)
+		}
 		if set.replicas {
 			region.Replica = StartReplica(t, region.Redis, set.redis...)
 		}
@@ -120,6 +133,9 @@ func StartCluster(t testing.TB, n int, opts ...ClusterOption) *Cluster {
 				Addr: FreeAddr(t), PeerAddr: FreeAddr(t), AdminAddr: FreeAddr(t),
 				t: t, name: fmt.Sprintf("%s%d", region.Name, k+1), binary: binary, dir: t.TempDir(),
 			})
+		}
+		if region.Guarded != nil {
+			region.Guarded.Proxies = region.Proxies
 		}
 		c.Regions = append(c.Regions, region)
 	}
@@ -166,7 +182,7 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy, alone bool) []string {
 		"--region", region.Name,
 		"--region-id", strconv.Itoa(region.ID),
 		"--listen", proxy.Addr,
-		"--redis", region.Redis.URL(),
+		"--redis", region.redisURL(),
 		"--peer-listen", proxy.PeerAddr,
 		"--admin-listen", proxy.AdminAddr,
 	}
@@ -183,6 +199,13 @@ func (c *Cluster) serveArgs(region *Region, proxy *Proxy, alone bool) []string {
 		}
 	}
 	return args
+}
+
+func (r *Region) redisURL() string {
+	if r.Guarded != nil {
+		return r.Guarded.URL()
+	}
+	return r.Redis.URL()
 }
 
 // Relays is what the link on which region puller pulls from region server goes through: one relay for each proxy of
@@ -210,6 +233,9 @@ func (c *Cluster) Close() {
 			proxy.Kill()
 		}
 		region.Redis.Kill()
+		if region.Guarded != nil {
+			region.Guarded.Close()
+		}
 		if region.Replica != nil {
 			region.Replica.Kill()
 		}

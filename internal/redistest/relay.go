@@ -24,6 +24,7 @@ type Trouble struct {
 	Silent         Direction     // bytes of these directions are held back; connections stay open
 	Latency        time.Duration // each byte arrives so much later
 	BytesPerSecond int           // of each connection and direction; 0 is no limit
+	Barred         []int         // processes whose connections are silent in both directions, as in a network that is split
 }
 
 // Relay is a TCP relay on loopback that a test can disturb. Its methods may be called by several goroutines.
@@ -46,6 +47,33 @@ type relayed struct {
 	near, far net.Conn
 	ended     chan struct{}
 	once      sync.Once
+
+	mu     sync.Mutex
+	inode  string       // of the socket of whoever connected, once somebody asked for the owner
+	owners map[int]bool // processes that were looked at
+}
+
+// of says whether one of these processes has connected.
+func (c *relayed) of(pids []int) bool {
+	if len(pids) == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inode == "" {
+		c.inode = socketInode(c.near)
+	}
+	for _, pid := range pids {
+		is, known := c.owners[pid]
+		if !known {
+			is = owns(pid, c.inode)
+			c.owners[pid] = is
+		}
+		if is {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *relayed) end() {
@@ -130,7 +158,7 @@ func (r *Relay) serve(near net.Conn) {
 		near.Close()
 		return
 	}
-	c := &relayed{near: near, far: far, ended: make(chan struct{})}
+	c := &relayed{near: near, far: far, ended: make(chan struct{}), owners: map[int]bool{}}
 	defer c.end()
 	if !r.add(c) {
 		return
@@ -200,7 +228,7 @@ func (r *Relay) write(c *relayed, direction Direction, to net.Conn, chunks <-cha
 func (r *Relay) awaitVoice(c *relayed, direction Direction) bool {
 	for {
 		trouble, changed := r.now()
-		if trouble.Silent&direction == 0 {
+		if trouble.Silent&direction == 0 && !c.of(trouble.Barred) {
 			return true
 		}
 		select {

@@ -69,13 +69,18 @@ func (d Document) regionAlerts(l *alertList) {
 	switch {
 	case !d.Ready:
 		l.add(Critical, "redis-down", "This region's Redis does not answer",
-			"Clients of this proxy get errors. Other regions go on; nothing that was confirmed and saved is lost.",
+			"Clients of this proxy get errors. Other regions go on; nothing that was confirmed and saved is lost."+because(d.Why),
 			"Look whether Redis runs and is a primary. The proxy goes on by itself when it is back.")
 		return
 	case d.Error != "":
 		l.add(Critical, "unknown", "The state of replication is not known",
 			"This proxy could not ask its Redis: "+d.Error, "Look at the proxy's log and at Redis.")
 		return
+	}
+	if d.Sentinel != nil && d.Sentinel.Trouble != "" {
+		l.add(Warning, "sentinel", "No majority of the Sentinels confirms the primary",
+			"Clients are served, but a fail-over would not be seen, and should a replica go too, this proxy would stop."+because(d.Sentinel.Trouble),
+			"Look whether the Sentinels run, and whether this proxy reaches them.")
 	}
 	if d.WritesRefused != "" {
 		code, _, _ := strings.Cut(d.WritesRefused, " ")
@@ -111,6 +116,13 @@ func (d Document) certificateAlerts(l *alertList) {
 			l.add(Warning, "certificate "+of, "The certificate for "+of+" expires in "+roughly(left), "From then on it is refused wherever this proxy shows it.", advice)
 		}
 	}
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " The reason: " + reason + "."
 }
 
 func refusedAdvice(code string) string {
@@ -179,12 +191,7 @@ func (d Document) room(name string) string {
 	}
 }
 
-func ended(p Peer) string {
-	if p.LastError == "" {
-		return ""
-	}
-	return " The reason: " + p.LastError + "."
-}
+func ended(p Peer) string { return because(p.LastError) }
 
 func waits(p Peer) string {
 	if p.WaitsFor == "" {

@@ -42,6 +42,8 @@ func TestWhatIsWrongIsSaidInOneAlert(t *testing.T) {
 		words  string // somewhere in it
 	}{
 		{func(d *Document) { d.Ready = false }, "critical redis-down", "does not answer"},
+		{func(d *Document) { d.Ready, d.Why = false, "it is a replica" }, "critical redis-down", "The reason: it is a replica."},
+		{func(d *Document) { d.Sentinel = &Sentinel{Trouble: "1 of 3 answers"} }, "warning sentinel", "1 of 3 answers"},
 		{func(d *Document) { d.Error, d.Peers = "BUSY", []Peer{} }, "critical unknown", "BUSY"},
 		{func(d *Document) { d.WritesRefused = "OOM command not allowed" }, "critical writes-refused", "Give Redis more memory"},
 		{func(d *Document) { d.WritesRefused = "MISCONF no disk" }, "critical writes-refused", "cannot save"},
@@ -132,6 +134,7 @@ func TestNotReady(t *testing.T) {
 		{func(*Document) {}, nil, ""},
 		{func(*Document) {}, limit(0), ""},
 		{func(d *Document) { d.Ready = false }, nil, "Redis is not ready"},
+		{func(d *Document) { d.Ready, d.Why = false, "it is a replica" }, nil, "Redis is not ready: it is a replica"},
 		{behind("stream", 900), limit(time.Second), ""},
 		{behind("stream", 1001), limit(time.Second), "1.001s behind region 'B'"},
 		{behind("stream", 1001), nil, ""},

@@ -15,9 +15,12 @@ type Document struct {
 	Time      time.Time `json:"time"`   // of this proxy's clock
 	StartedAt time.Time `json:"started_at"`
 
-	Ready bool   `json:"ready"`           // Redis is there, and clients are served
+	Ready bool   `json:"ready"` // Redis is there, and clients are served
+	Why   string `json:"not_ready_because,omitempty"`
 	Error string `json:"error,omitempty"` // why nothing is known of the region at the moment
 	Peers []Peer `json:"peers"`
+
+	Sentinel *Sentinel `json:"sentinel,omitempty"` // where Redis Sentinel says that the primary is
 
 	Leader string `json:"leader"` // run id of the proxy that leads the region; empty when none does
 	Leads  bool   `json:"leads"`  // it is this one
@@ -48,6 +51,13 @@ type Document struct {
 
 	Certificates map[string]time.Time `json:"certificates_expire,omitempty"` // of this proxy, by what they are for: clients, peers, redis
 	Links        Links                `json:"links"`
+}
+
+// Sentinel is what this proxy knows from Redis Sentinel.
+type Sentinel struct {
+	Primary   string   `json:"primary"` // the last that a majority named; empty when none has yet
+	Sentinels []string `json:"sentinels"`
+	Trouble   string   `json:"trouble,omitempty"` // why no majority confirms it at the moment: a fail-over would not be seen
 }
 
 // Peer is one other region, as this one sees it.
@@ -192,6 +202,9 @@ func (p Peer) Up() bool { return p.Healthy() || p.State == "stalled" }
 // Healthy says whether the region is served and takes writes, nothing alarms, and every link is up.
 func (d Document) Healthy() bool {
 	if !d.Ready || d.Error != "" || d.WritesRefused != "" || d.WritesHeld != "" || len(d.Alarms) > 0 {
+		return false
+	}
+	if d.Sentinel != nil && d.Sentinel.Trouble != "" {
 		return false
 	}
 	return !slices.ContainsFunc(d.Peers, func(p Peer) bool { return !p.Healthy() })

@@ -10,6 +10,9 @@ import (
 // region must not take the others out of service.
 func (d Document) NotReady(limit *time.Duration) (reasons []string) {
 	if !d.Ready {
+		if d.Why != "" {
+			return []string{"Redis is not ready: " + d.Why}
+		}
 		return []string{"Redis is not ready"}
 	}
 	if limit == nil {

@@ -8,6 +8,7 @@ import (
 	"anabranch/crdtmeta"
 	"anabranch/internal/backend"
 	"anabranch/proxy"
+	"anabranch/sentinel"
 	"anabranch/syncer"
 	"anabranch/translate"
 )
@@ -24,6 +25,7 @@ type Source struct {
 	Certificates func() map[string]time.Time // when they end, by what they are for
 
 	Backend *backend.Backend
+	Watcher *sentinel.Watcher // nil without Sentinels
 	Proxy   *proxy.Server
 	Syncer  *syncer.Syncer
 }
@@ -36,6 +38,10 @@ func (s *Source) Document(ctx context.Context) Document {
 		Time: now, StartedAt: s.StartedAt, Ready: s.Backend.Ready(), Peers: []Peer{},
 		Clients: s.clients(), Commands: commandsOf(s.Backend.Traffic()), Certificates: s.Certificates(),
 	}
+	if problem := s.Backend.Problem(); problem != nil {
+		d.Why = problem.Error()
+	}
+	d.Sentinel = s.sentinel()
 	seen, err := s.Syncer.Observe(ctx)
 	if err != nil {
 		d.Error = err.Error()
@@ -48,6 +54,20 @@ func (s *Source) Document(ctx context.Context) Document {
 	}
 	d.Alerts = d.alerts(seen.Own)
 	return d
+}
+
+func (s *Source) sentinel() *Sentinel {
+	if s.Watcher == nil {
+		return nil
+	}
+	known := &Sentinel{Sentinels: s.Watcher.Sentinels()}
+	if p, err := s.Watcher.Primary(); err == nil {
+		known.Primary = p.Addr
+	}
+	if trouble := s.Watcher.Trouble(); trouble != nil {
+		known.Trouble = trouble.Error()
+	}
+	return known
 }
 
 func (s *Source) clients() Clients {
