@@ -38,6 +38,8 @@ const (
 
 	FuncFunctions = "anabranch_functions_1" // the libraries of clients
 	FuncMonitor   = "anabranch_monitor_1"   // somebody wants to see what scripts call
+
+	FuncPlain = "anabranch_plain_1" // somebody is about to write past the engine
 )
 
 // Library returns the source of the engine for FUNCTION LOAD, with companion keys under prefix. The Lua files are

@@ -42,6 +42,10 @@ type Config struct {
 	// Arm loads and arms the engine after Redis said that it is not. It may be called often and from several
 	// goroutines, and must be cheap when there is nothing to do. Nil means that somebody else does it.
 	Arm func(ctx context.Context) error
+	// Record begins to keep metadata (backend.Record). Nil where it always is kept.
+	Record func(ctx context.Context) error
+	// Shadow: no other region is there yet. This proxy does not lead once one has become a member.
+	Shadow bool
 	// Lock decides, with the lease in Redis, which proxy of the region leads. Nil: the lease alone.
 	Lock Lock
 	Log  zerolog.Logger

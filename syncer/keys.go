@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, heard, ttl, scratch string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, heard, ttl, scratch, plain string
 }
 
 func newKeys(prefix string) keys {
@@ -39,5 +39,6 @@ func newKeys(prefix string) keys {
 		heard:       prefix + "heard",
 		ttl:         prefix + "ttl",
 		scratch:     prefix + "scratch",
+		plain:       prefix + "plain",
 	}
 }

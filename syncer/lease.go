@@ -20,6 +20,8 @@ type lease struct {
 	holder string // our run id
 	length time.Duration
 	lock   Lock // nil without
+
+	barred func(ctx context.Context) bool // this proxy may not lead now; nil: it always may
 }
 
 // Lock is what a proxy must hold besides the lease in order to lead, as long as its keeper answers. Its methods are called by one
@@ -64,6 +66,9 @@ func (l lease) drop(ctx context.Context) error {
 // begin takes the lease, and then the lock, where there is one. In this order nobody asks for the lock while somebody else leads; so
 // when its keeper is gone, the leader stays the leader by its lease, and when the keeper is back, nobody gets in between.
 func (l lease) begin(ctx context.Context) (bool, error) {
+	if l.barred != nil && l.barred(ctx) {
+		return false, nil
+	}
 	ours, err := l.take(ctx)
 	if err == nil && ours && !l.locked(ctx) {
 		return false, l.drop(ctx)
@@ -132,6 +137,10 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 			renewed = time.Now()
 		}
 		if err == nil && !ours || time.Since(renewed) >= l.length {
+			break
+		}
+		if l.barred != nil && l.barred(ctx) {
+			_ = l.drop(ctx) // or it runs out
 			break
 		}
 		if err == nil && time.Since(locked) >= lockPatience*l.length {

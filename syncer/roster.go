@@ -92,7 +92,7 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 		entries[name] = entry
 		switch {
 		case name == s.cfg.Region.Name:
-		case entry.Removed:
+		case entry.Removed, s.cfg.Shadow:
 			delete(current, name)
 		case s.cfg.Peers[name] != nil: // the configuration knows better which way leads there from here
 		case entry.At == foundAt && found[name] != nil: // so does the catalogue, since it has made that entry

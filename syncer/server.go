@@ -202,6 +202,9 @@ func (s *server) readHistory(ctx context.Context) (logInfo, error) {
 	if info.origin.IsZero() {
 		return info, refuse(codeNotReady, "region '%s' has no epoch yet", s.cfg.Region.Name)
 	}
+	if recording, err := s.Recording(ctx); err != nil || !recording {
+		return info, refuse(codeNotReady, "region '%s' records nothing: passive proxies are in front of its Redis", s.cfg.Region.Name)
+	}
 	return info, nil
 }
 

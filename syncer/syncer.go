@@ -81,8 +81,12 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock}
-		l.hold(ctx, s.lead, func(leading bool) {
+		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock, barred: s.barred}
+		work := s.lead
+		if s.cfg.Record != nil {
+			work = s.leadRecorded
+		}
+		l.hold(ctx, work, func(leading bool) {
 			s.leading.Store(leading)
 			s.cfg.Log.Info().Bool("leading", leading).Msg("leadership of the region")
 		})

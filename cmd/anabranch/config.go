@@ -18,6 +18,9 @@ import (
 type config struct {
 	Region        string
 	RegionID      int
+	Mode          string
+	ShadowOf      string // NAME=ID
+	ShadowWindow  time.Duration
 	Redis         redisURL
 	Listen        string
 	PeerListen    string
@@ -93,6 +96,9 @@ const defaultRedis = "redis://127.0.0.1:6379"
 
 func defaultConfig() config {
 	return config{
+		Mode:         modeActive,
+		ShadowWindow: time.Second,
+
 		Redis:       redisURL{full: defaultRedis, masked: defaultRedis},
 		Listen:      "127.0.0.1:6380",
 		PeerListen:  "127.0.0.1:6480",
@@ -141,6 +147,9 @@ func (c *config) validate() error {
 	}
 	if c.RegionID == 0 {
 		return errors.New("--region-id: is required: a number from 1 to 63, another one for each region")
+	}
+	if err := c.checkMode(); err != nil {
+		return err
 	}
 	for _, peer := range c.Peers {
 		if peer.Region == c.Region {

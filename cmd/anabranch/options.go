@@ -28,6 +28,10 @@ const configFlag = "config"
 func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Region, "region", "NAME", "name of this region, the same for all its proxies", parseRegion, asIs)
 	add(flags, &c.RegionID, "region-id", "1-63", "number of this region; never reuse it for another one", intBetween(1, 63), strconv.Itoa)
+	add(flags, &c.Mode, "mode", "MODE", "active; or on the way there (docs/migration.md): passive passes everything on as it is, shadow records and shows what active would do, without other regions",
+		oneOf(modePassive, modeShadow, modeActive), asIs)
+	add(flags, &c.ShadowOf, "shadow-of", "NAME=ID", "in shadow mode: the region whose Redis this is, where that is another one", emptyOr(parseShadowOf), asIs)
+	addDuration(flags, &c.ShadowWindow, "shadow-window", "in shadow mode: writes of two regions to one key that are closer together than this count as concurrent; about the time that replication would take", time.Millisecond)
 	c.addRedisOptions(flags)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)

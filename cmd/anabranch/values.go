@@ -61,6 +61,19 @@ func parseRedisURL(text string) (redisURL, error) {
 	return redisURL{full: full, masked: strings.ReplaceAll(parsed.String(), "%2A%2A%2A", "***")}, nil
 }
 
+// parseShadowOf checks the name and id of a region.
+func parseShadowOf(text string) (string, error) {
+	name, id, found := strings.Cut(text, "=")
+	if !found {
+		return "", fmt.Errorf("%q: expected NAME=ID, the --region and --region-id of that region", text)
+	}
+	if _, err := parseRegion(name); err != nil {
+		return "", err
+	}
+	_, err := intBetween(1, 63)(id)
+	return text, err
+}
+
 // peerAddr is one proxy of another region.
 type peerAddr struct {
 	Region string

@@ -45,6 +45,7 @@ local eff, effn      -- the entry's flat list of effects
 local eff_db         -- database of the newest effect in the list
 local leads          -- nil, or database → key → vector: open keys that are ahead of the frontier and whose effects must say so (26_ahead.lua)
 local runs, runn     -- what the entry's M effects wrote, as it came: fields of the log entry, so that Lua need not copy it
+local unrecorded     -- true: no metadata is kept (87_plain.lua)
 local in_runs        -- strings that they wrote beyond one each
 local db             -- database that is selected
 local open           -- the entry is not finished: other calls of the same MULTI/EXEC follow
@@ -128,6 +129,7 @@ do
   -- finish writes what the call has gathered: due times, counts, and the log entry.
   function E.finish()
     open = nil
+    if unrecorded then return E.forget() end
     for name, score in pairs_(ttl_queue) do
       E.select(0)
       if score then call('ZADD', TTLS, format('%.0f', score), name) else call('ZREM', TTLS, name) end

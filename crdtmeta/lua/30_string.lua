@@ -56,7 +56,7 @@ do
     local run = E.run_of(raw)
     if not run then return {err = 'ERR anabranch: malformed run'} end
     local n = #run
-    if not E.plain_run(run, n) then
+    if unrecorded or not E.plain_run(run, n) then
       for p = 1, n, 4 do
         local S = E.open_local(run[p])
         call('SET', run[p], run[p + 1])

@@ -131,7 +131,7 @@ do
   H.SORT, H.GEORADIUS, H.GEORADIUSBYMEMBER = store_option(2), store_option(6), store_option(5)
 
   local FIXED = {LOG, SELF, EPOCHS, FRONTIER, CONTEXT, TTLS, COUNT, CONFLICTS, PAUSED, NEWEST, GC, AHEAD, MERGES, FLUSHED, HELD, ALIVE,
-    PREFIX .. 'acks', PREFIX .. 'members', PREFIX .. 'lease', PREFIX .. 'status', PREFIX .. 'collected', PREFIX .. 'quarantined', PREFIX .. 'reentry', PREFIX .. 'roster', PREFIX .. 'sweep', PREFIX .. 'cut', PREFIX .. 'shipped', PREFIX .. 'heard'}
+    PREFIX .. 'acks', PREFIX .. 'members', PREFIX .. 'lease', PREFIX .. 'status', PREFIX .. 'collected', PREFIX .. 'quarantined', PREFIX .. 'reentry', PREFIX .. 'roster', PREFIX .. 'sweep', PREFIX .. 'cut', PREFIX .. 'shipped', PREFIX .. 'heard', PREFIX .. 'plain'}
 
   -- Companions are no keys to a client: the next two leave them out.
 

@@ -355,7 +355,7 @@ do
     if refused then return refused end
     if E.some_ahead then E.catch_up(E.read_frontier()) end
     E.select(0)
-    if lazy then return 0 end
+    if lazy or unrecorded then return 0 end
     local due = call('ZRANGEBYSCORE', TTLS, '-inf', now, 'LIMIT', 0, argv[1])
     for i = 1, #due do
       local colon = find(due[i], ':', 1, true)

@@ -8,6 +8,7 @@ do
   function E.evicted(argv)
     local refused = E.begin(0)
     if refused then return refused end
+    if unrecorded then return 0 end
     local found = 0
     for i = 1, #argv do
       local colon = find(argv[i], ':', 1, true)

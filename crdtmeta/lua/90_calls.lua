@@ -183,17 +183,20 @@ do
     end
     local raw, copied = call('GET', SELF), false
     local self = raw and munpack(raw)
-    if self and self.region ~= id and argv[10] == self.name then
+    if self and self.region ~= id and argv[10] ~= self.name then
+      return {err = 'CRDTREGION this Redis belongs to region ' .. self.name .. ' with id ' .. self.region .. ', not to id ' .. id}
+    end
+    local refused = E.arm_as(argv[11], id)
+    if refused then return refused end
+    if self and self.region ~= id then
       leave_copy(self)
       raw, self = false, nil
       copied = true
     end
-    if self and self.region ~= id then
-      return {err = 'CRDTREGION this Redis belongs to region ' .. self.name .. ' with id ' .. self.region .. ', not to id ' .. id}
-    end
     if self and self.format ~= 1 then
       return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
     end
+    if argv[11] == 'record' then self = nil end
     last_t, last_effect, written = end_of_log(), 0, log_written()
     -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
     for _, entry in pairs_(call('XREVRANGE', LOG, '+', '-', 'COUNT', 100)) do
@@ -271,5 +274,6 @@ do
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_hold_1', callback = hold_call, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_plain_1', callback = E.plain_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end

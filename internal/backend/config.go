@@ -55,6 +55,9 @@ type Config struct {
 	// this region's. Empty: data of another region is refused.
 	CopyOf string
 
+	// Mode is ModeActive or ModeShadow. Default ModeActive.
+	Mode string
+
 	// Prefix of the keys that belong to Anabranch. Default "crdt:".
 	Prefix string
 
@@ -88,6 +91,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		XAddIDs:         "semi-strict",
+		Mode:            ModeActive,
 		Prefix:          crdtmeta.DefaultPrefix,
 		Connections:     1,
 		FlushesInFlight: 2,
@@ -111,6 +115,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("Shard %d: must not be negative", c.Shard)
 	case c.XAddIDs != "strict" && c.XAddIDs != "semi-strict" && c.XAddIDs != "liberal":
 		return fmt.Errorf("XAddIDs %q: must be strict, semi-strict or liberal", c.XAddIDs)
+	case c.Mode != ModeActive && c.Mode != ModeShadow:
+		return fmt.Errorf("Mode %q: must be active or shadow", c.Mode)
 	case c.Connections < 1:
 		return fmt.Errorf("Connections %d: must be at least 1", c.Connections)
 	case c.FlushesInFlight < 1:

@@ -82,7 +82,7 @@ func (b *Backend) Refusal(ctx context.Context) string {
 
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
-	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
+	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion) || errors.Is(err, ErrMember)
 }
 
 func (b *Backend) setReady(ready bool) {
@@ -143,7 +143,7 @@ func (b *Backend) Arm(ctx context.Context) error {
 	if err := b.load(ctx); err != nil {
 		return err
 	}
-	if server.Origin, err = b.arm(ctx, server); err != nil {
+	if server.Origin, err = b.armAs(ctx, server, b.cfg.Mode); err != nil {
 		return err
 	}
 	if err := b.ShareFunctions(ctx); err != nil {
@@ -246,7 +246,7 @@ func (b *Backend) load(ctx context.Context) error {
 	return nil
 }
 
-func (b *Backend) arm(ctx context.Context, server Server) (origin string, err error) {
+func (b *Backend) armAs(ctx context.Context, server Server, mode string) (origin string, err error) {
 	var random [3]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", err
@@ -257,12 +257,9 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 	}
 	epochs, _ := b.client.HLen(ctx, b.cfg.Prefix+"epochs").Result()
 	origin, err = b.client.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, b.cfg.RegionID, b.cfg.RegionName, b.cfg.Shard,
-		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs, ledger, b.cfg.trustMillis(), b.cfg.CopyOf).Text()
+		hex.EncodeToString(random[:]), server.RunID, server.ReplicationID, b.cfg.XAddIDs, ledger, b.cfg.trustMillis(), b.cfg.CopyOf, mode).Text()
 	if err != nil {
-		if strings.HasPrefix(err.Error(), "CRDTREGION") {
-			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)
-		}
-		return "", fmt.Errorf("%s: %w", crdtmeta.FuncArm, err)
+		return "", armError(err)
 	}
 	if now, err := b.client.HLen(ctx, b.cfg.Prefix+"epochs").Result(); err == nil && epochs > 0 && now > epochs {
 		b.rewriteAOF(ctx)
