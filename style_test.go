@@ -29,6 +29,8 @@ var layers = map[string][]string{
 	"translate":              {"crdtmeta", "internal/resp"},
 	"internal/acl":           {"translate"},
 	"internal/registry":      {},
+	"internal/passive":       {},
+	"internal/migration":     {"crdtmeta", "translate"},
 	"haproxy":                {},
 	"internal/backend":       {"crdtmeta", "internal/resp", "internal/sock", "translate"},
 	"proxy":                  {"crdtmeta", "internal/acl", "internal/resp", "internal/sock", "translate", "internal/backend"},
@@ -38,7 +40,7 @@ var layers = map[string][]string{
 	"internal/status":        {"crdtmeta", "translate", "internal/backend", "proxy", "sentinel", "syncer"},
 	"internal/metrics":       {"internal/backend", "internal/status"},
 	"internal/dashboard":     {"crdtmeta", "syncer", "internal/status"},
-	"cmd/anabranch":          {"internal/status", "internal/metrics", "internal/dashboard", "verify", "haproxy", "internal/registry", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
+	"cmd/anabranch":          {"internal/passive", "internal/migration", "internal/status", "internal/metrics", "internal/dashboard", "verify", "haproxy", "internal/registry", "crdtmeta", "internal/credentials", "internal/resp", "translate", "internal/backend", "internal/sandbox", "proxy", "sentinel", "syncer"},
 	"bench":                  {"internal/resp", "internal/sandbox"},
 }
 

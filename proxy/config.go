@@ -34,6 +34,9 @@ type Config struct {
 	// empty when there is none.
 	MessageChannel string
 
+	// Observer sees every command that is accepted or refused, before it is known how it ends. Nil: nobody does, and nothing is paid for it.
+	Observer Observer
+
 	// Password of the default user, in the place of those that it has on the server. Empty: the server's count.
 	Password string
 
@@ -63,6 +66,11 @@ type Config struct {
 
 	// Log receives changes of state, never traffic.
 	Log zerolog.Logger
+}
+
+// Observer looks at commands as they come. It may not block, and args are valid during the call only.
+type Observer interface {
+	Saw(plan *translate.Plan, args [][]byte, db int)
 }
 
 // DefaultConfig returns a Config that lacks only Backend.

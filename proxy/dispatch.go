@@ -26,6 +26,9 @@ func (s *session) dispatch(from, to int) bool {
 	if !s.decide(&plan, from, to) {
 		return false
 	}
+	if s.careful && s.server.cfg.Observer != nil {
+		s.server.cfg.Observer.Saw(&plan, args, s.db)
+	}
 	if !s.handedOn {
 		s.count(&plan)
 	}
@@ -204,7 +207,7 @@ func (s *session) passSkip() { s.skipNext, s.skipBegins = s.skipBegins, false }
 func (s *session) watchOut() {
 	s.scan.Guest = s.isGuest()
 	s.careful = s.scan.Guest || s.directory == nil || !s.user.Unlimited() || s.tx != nil || s.scripting || s.private != nil ||
-		s.server.alert.Load() || !s.server.cfg.Backend.Serving()
+		s.server.alert.Load() || !s.server.cfg.Backend.Serving() || s.server.cfg.Observer != nil
 }
 
 // allowed looks at the state that most sessions are never in, and answers the command itself when that forbids it.

@@ -63,6 +63,17 @@ type tally struct {
 	now  crdtmeta.Origin   // our epoch in force
 	own  crdtmeta.Frontier // what the engine has told of our epochs, the newest ones
 	kept crdtmeta.Frontier // what has been written to crdt:heard
+
+	begun string // the epoch with which the record began anew (record.go)
+}
+
+// begin forgets what was before the record began anew: it was given up, not lost.
+func (t *tally) begin(epoch string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.begun != epoch {
+		t.begun, t.own, t.kept = epoch, nil, crdtmeta.Frontier{}
+	}
 }
 
 const (
@@ -164,6 +175,7 @@ func (s *Syncer) askCount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tally.begin(info["begun"])
 	return s.keepHeard(ctx, s.tally.count(origin, effects))
 }
 

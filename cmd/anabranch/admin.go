@@ -26,6 +26,7 @@ const statusTimeout = 3 * time.Second
 //	          are served, and no new ones should come
 //	/status   JSON, see status.Document
 //	/metrics  Prometheus
+//	/migration  JSON, see migration.Document
 //	/         the dashboard
 type admin struct {
 	config    config
@@ -33,6 +34,7 @@ type admin struct {
 	source    documents
 	metrics   http.Handler
 	dashboard dashboardPage
+	migration http.Handler
 }
 
 // documents is where answers come from.
@@ -52,16 +54,6 @@ func (a *admin) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conns := newAdminConns(maxAdminConns)
-	server := &http.Server{
-		Handler:           a.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      15 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ConnState:         conns.changed,
-	}
 	history, end := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { // ends with ctx, or with the server
@@ -69,6 +61,21 @@ func (a *admin) run(ctx context.Context) error {
 		a.dashboard.Run(history)
 	}()
 	defer func() { end(); <-done }()
+	return serveHTTP(ctx, listener, a.handler())
+}
+
+// serveHTTP serves until ctx ends.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	conns := newAdminConns(maxAdminConns)
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ConnState:         conns.changed,
+	}
 	// Ends the server with ctx. A health check in flight is not worth waiting for.
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
@@ -84,6 +91,9 @@ func (a *admin) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /status", atMost(8, http.HandlerFunc(a.status)))
 	mux.Handle("GET /metrics", atMost(4, a.metrics))
+	if a.migration != nil {
+		mux.Handle("GET /migration", atMost(4, a.migration))
+	}
 	mux.Handle("GET /", a.dashboard)
 	if a.config.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", withoutDeadline(pprof.Index))

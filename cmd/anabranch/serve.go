@@ -21,6 +21,7 @@ import (
 	"anabranch/internal/backend"
 	"anabranch/internal/dashboard"
 	"anabranch/internal/metrics"
+	"anabranch/internal/migration"
 	"anabranch/internal/registry"
 	"anabranch/internal/status"
 	"anabranch/proxy"
@@ -35,12 +36,16 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return err
 	}
 	log := newLogger(c, stderr)
+	c = c.alone(log)
+	if c.Mode == modePassive {
+		return servePassive(ctx, c, log)
+	}
 	s, err := newService(c, log)
 	if err != nil {
 		return err
 	}
 	log.Info().Str("version", version+commit()).Str("region", c.Region).Int("region_id", c.RegionID).
-		Stringer("redis", c.Redis).Msg("starting")
+		Str("mode", c.Mode).Stringer("redis", c.Redis).Msg("starting")
 	err = s.run(ctx)
 	log.Info().Err(err).Msg("stopped")
 	return err
@@ -60,6 +65,8 @@ type service struct {
 
 	registry *registry.Registry // nil without Consul
 	agent    *haproxy.Agent     // nil without agent checks
+
+	migration *migration.Source
 }
 
 // newService allocates and validates; nothing is dialled or listened to.
@@ -85,6 +92,10 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	proxyConfig := proxyConfig(c, log)
 	proxyConfig.Backend, proxyConfig.Control = s.backend, control
 	proxyConfig.TLS = s.security.clientTLS()
+	s.migration = s.newMigration(log)
+	if c.Mode == modeShadow {
+		proxyConfig.Observer = s.migration
+	}
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
@@ -107,7 +118,7 @@ func (s *service) newAdmin() (*admin, error) {
 		return nil, err
 	}
 	registry := metrics.NewRegistry(s.config.Region, source, s.backend.Traffic())
-	return &admin{config: s.config, health: s.health, source: source, metrics: metrics.Handler(registry), dashboard: page}, nil
+	return &admin{config: s.config, health: s.health, source: source, metrics: metrics.Handler(registry), dashboard: page, migration: s.migration}, nil
 }
 
 // run blocks until ctx ends or a part fails. Whoever sends clients here is told first; the way to Redis is closed last, since clients
@@ -125,6 +136,9 @@ func (s *service) run(ctx context.Context) error {
 	front, ctx := errgroup.WithContext(serving)
 	front.Go(func() error { return s.proxy.Run(ctx) })
 	front.Go(func() error { return s.syncer.Run(ctx) })
+	if s.migration.Rehearsal != nil {
+		front.Go(func() error { s.migration.Rehearsal.Run(ctx); return nil })
+	}
 	front.Go(func() error { return s.admin.run(ctx) })
 	front.Go(func() error {
 		hangup := make(chan os.Signal, 1)
@@ -180,7 +194,8 @@ func (s *service) backendConfig(log zerolog.Logger) backend.Config {
 	if s.primary != nil {
 		b.Source = primarySource{s.primary}
 	}
-	b.RegionID, b.RegionName = c.RegionID, c.Region
+	b.RegionName, b.RegionID = c.home()
+	b.Mode = c.Mode
 	b.Prefix = c.Prefix
 	b.XAddIDs, b.HideConflictValues = c.XAddIDs, c.HideConflictValues
 	b.TrustFor, b.CopyOf = c.GCGrace/2, c.CopyOf
@@ -217,9 +232,12 @@ func (s *service) syncerConfig(log zerolog.Logger) syncer.Config {
 	if s.registry != nil {
 		lock = s.registry.Lock()
 	}
+	name, id := c.home()
 	return syncer.Config{
+		Record:        s.backend.Record,
+		Shadow:        c.Mode == modeShadow,
 		Lock:          lock,
-		Region:        syncer.Region{Name: c.Region, ID: c.RegionID},
+		Region:        syncer.Region{Name: name, ID: id},
 		RunID:         s.runID,
 		Redis:         s.backend.Client(),
 		Prefix:        c.Prefix,

@@ -196,6 +196,7 @@ do
     if self and self.format ~= 1 then
       return {err = 'CRDTFORMAT the metadata in this Redis has format ' .. tostring_(self.format) .. ', this version reads format 1'}
     end
+    local begun = self and self.begun -- the epoch with which the record began anew, if it ever did
     if argv[11] == 'record' then self = nil end
     last_t, last_effect, written = end_of_log(), 0, log_written()
     -- If none of the newest entries has effects, older ones may, back to the beginning of the epoch.
@@ -230,7 +231,7 @@ do
       if last_effect > 0 then E.note_newest(old, last_effect, written) end
     end
     if not self and not copied and has_data() then call('HSET', PREFIX .. 'collected', 'base', id) end
-    armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin})
+    armed = mpack({format = 1, region = id, name = name, shard = shard, epoch = epoch, runid = runid, replid = replid, origin = origin, begun = argv[11] == 'record' and epoch or begun})
     call('SET', SELF, armed)
     call('HSET', EPOCHS, epoch, format('%.0f', at))
     call('XADD', LOG, E.entry_id(at), 'b', mpack({'t', origin, old, ended}))
@@ -246,7 +247,7 @@ do
     local refused = E.begin(0)
     if refused then return refused end
     if now * TICKS - 1 > told then told = now * TICKS - 1 end
-    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'written', format('%.0f', written), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now)}
+    local list = {'origin', origin, 'last_t', format('%.0f', last_t), 'last_effect', format('%.0f', last_effect), 'written', format('%.0f', written), 'last_id', E.entry_id(last_t), 'now_ms', format('%.0f', now), 'begun', munpack(armed).begun or ''}
     for name, n in pairs_(E.stats) do
       list[#list + 1] = name
       list[#list + 1] = format('%.0f', n)

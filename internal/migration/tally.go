@@ -48,7 +48,7 @@ func (t *Tally) Saw(plan *translate.Plan, args [][]byte) {
 	t.all.Add(1)
 	if plan.Malformed || plan.Command == nil {
 		if plan.Command == nil {
-			t.refuse(strings.ToUpper(string(args[0][:min(len(args[0]), 40)])), plan.Err)
+			t.refuse(strings.ToUpper(string(args[0][:min(len(args[0]), 40)])), "unknown command")
 		}
 		return // Redis refuses it, too, or does not know it
 	}

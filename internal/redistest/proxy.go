@@ -30,6 +30,20 @@ type Proxy struct {
 	proc   *process
 }
 
+// NewProxy has addresses, and is not started: flags are those of `anabranch serve` besides the listeners.
+func NewProxy(t testing.TB, name string, flags ...string) *Proxy {
+	t.Helper()
+	p := &Proxy{Addr: FreeAddr(t), PeerAddr: FreeAddr(t), AdminAddr: FreeAddr(t), t: t, name: name, binary: Binary(t, false), dir: t.TempDir()}
+	p.SetFlags(flags...)
+	t.Cleanup(p.cleanup)
+	return p
+}
+
+// SetFlags gives it others for the next start, besides the listeners.
+func (p *Proxy) SetFlags(flags ...string) {
+	p.args = append([]string{"serve", "--listen", p.Addr, "--peer-listen", p.PeerAddr, "--admin-listen", p.AdminAddr}, flags...)
+}
+
 // Client is a new go-redis client of the proxy, closed when the test ends.
 func (p *Proxy) Client() *redis.Client { return newClient(p.t, p.Addr) }
 

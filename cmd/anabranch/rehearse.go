@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"anabranch/internal/backend"
+	"anabranch/internal/dashboard"
+	"anabranch/internal/migration"
+	"anabranch/syncer"
+	"anabranch/translate"
+)
+
+// newMigration wires what the migration report shows to where it comes from.
+func (s *service) newMigration(log zerolog.Logger) *migration.Source {
+	c := s.config
+	m := &migration.Source{
+		Mode: c.Mode, Region: c.Region, RunID: s.runID, StartedAt: time.Now(), Redis: s.backend.Client(), Prefix: c.Prefix,
+		Own: []string{backend.LaneName}, PassiveName: syncer.PassiveName,
+		Tally: migration.NewTally(translate.New(c.Prefix)), Meter: migration.NewMeter(s.backend.Client(), true), Storage: s.storage,
+	}
+	if c.Mode == modeShadow {
+		m.Rehearsal = migration.NewRehearsal(migration.RehearsalConfig{
+			Region: c.Region, Window: c.ShadowWindow, Redis: s.backend.Client(), Prefix: c.Prefix,
+			Keys: c.conflictDetail() != dashboard.Rules, Log: log.With().Str("part", "shadow").Logger(),
+		})
+	}
+	return m
+}
+
+// storage is what the leader has published of it.
+func (s *service) storage(ctx context.Context) (migration.Storage, error) {
+	seen, err := s.syncer.Observe(ctx)
+	own := seen.Own
+	storage := migration.Storage{
+		Companions: own.Companions(), CompanionBytes: own.CompanionBytes, LogBytes: own.LogBytes, LogLimit: own.LogLimit,
+		UsedBytes: own.MemoryUsed, LimitBytes: own.MemoryLimit,
+	}
+	for _, database := range own.Databases {
+		storage.Keys += database.Keys
+	}
+	return storage, err
+}
