@@ -90,7 +90,7 @@ func (s *passiveService) wire() error {
 	}
 	s.presence = passive.NewPresence(s.redis, s.config.Prefix, crdtmeta.FuncPlain, s.log)
 	s.server = passive.New(passive.Config{
-		Listen: s.config.Listen, TLS: s.security.clientTLS(), MaxClients: s.config.MaxClients, DialTimeout: connectTime, Watcher: tally,
+		Listen: s.config.Listen, TLS: s.security.clientTLS(), MaxClients: s.config.MaxClients, DialTimeout: connectTime, DrainTime: s.config.ShutdownTime, Watcher: tally,
 		Dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, secure) },
 		Log:  s.log.With().Str("part", "proxy").Logger(),
 	})

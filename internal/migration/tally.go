@@ -53,7 +53,7 @@ func (t *Tally) Saw(plan *translate.Plan, args [][]byte) {
 		return // Redis refuses it, too, or does not know it
 	}
 	if plan.Class == translate.Refused {
-		t.refuse(plan.Command.FullName(), plan.Err)
+		t.refuse(plan.Command.Name, plan.Err)
 		return
 	}
 	count, known := t.counts.Load(plan.Command)

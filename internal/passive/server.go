@@ -31,6 +31,9 @@ type Config struct {
 	// DialTimeout bounds it. A client that nobody can be found for is disconnected.
 	DialTimeout time.Duration
 
+	// DrainTime is how long answers may take at the end.
+	DrainTime time.Duration
+
 	// Watcher hears what passes.
 	Watcher Watcher
 
@@ -56,7 +59,7 @@ func (s *Server) Clients() (now int, total int64) { return int(s.clients.Load())
 // errTooMany is what Redis tells a client that is one too many.
 const errTooMany = "-ERR max number of clients reached\r\n"
 
-// Run serves until ctx ends; then clients are disconnected, as a Redis that stops does.
+// Run serves until ctx ends; then clients get the answers to what they have sent, and are disconnected.
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
@@ -116,7 +119,11 @@ func (s *Server) serve(ctx context.Context, client net.Conn) {
 	}
 	j := &joint{client, backend}
 	defer j.close()
-	defer context.AfterFunc(ctx, j.close)()
+	// At the end no more is taken from clients, and what Redis still answers reaches them.
+	defer context.AfterFunc(ctx, func() {
+		_ = client.SetReadDeadline(time.Now())
+		time.AfterFunc(s.cfg.DrainTime, j.close)
+	})()
 	s.mu.Lock()
 	s.open[j] = struct{}{}
 	s.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"anabranch/internal/redistest"
@@ -26,7 +27,7 @@ type load struct {
 	mu    sync.Mutex
 	proxy []*redistest.Proxy // that clients may use; the first that takes a connection is used
 
-	acked, unknown, retried atomic.Int64
+	acked, unknown, retried atomic.Int64 // writes; failed ones whose outcome is not known; certainly not executed and sent again
 	sum, sumUnknown         atomic.Int64
 	longest                 atomic.Int64 // ms between two acknowledgements of one client
 	stop                    context.CancelFunc
@@ -35,6 +36,8 @@ type load struct {
 	ids   sync.Map // id → true: acknowledged, false: unknown
 	count atomic.Int64
 }
+
+func init() { logging.Disable() } // the load reports what happens to it
 
 func startLoad(t *testing.T, name string, clients int, proxies ...*redistest.Proxy) *load {
 	ctx, stop := context.WithCancel(context.Background())
@@ -71,7 +74,7 @@ func (l *load) connect(i int) *redis.Client {
 // notExecuted knows errors after which a command may be sent again.
 func notExecuted(err error) bool {
 	text := err.Error()
-	for _, sign := range []string{"connection refused", "LOADING", "READONLY", "NOREPLICAS", "pool timeout", "dial tcp", "CRDTHELD"} {
+	for _, sign := range []string{"connection refused", "LOADING", "READONLY", "NOREPLICAS", "pool timeout", "dial tcp", "CRDTHELD", "EXECABORT"} {
 		if strings.Contains(text, sign) {
 			return true
 		}
@@ -182,6 +185,31 @@ func check(t *testing.T, conn *redistest.Conn, loads ...*load) {
 	for i := range 4 {
 		if conn.Must("EXISTS", fmt.Sprintf("short:%d", i)).Text != "1" {
 			t.Errorf("short:%d is gone", i)
+		}
+	}
+}
+
+// check2 is check for loads that came later: sums count from what was there before, so ids alone tell.
+func check2(t *testing.T, conn *redistest.Conn, loads ...*load) {
+	t.Helper()
+	inList := map[string]int{}
+	for _, id := range conn.Must("LRANGE", "list", "0", "-1").Strings() {
+		inList[id]++
+	}
+	for _, l := range loads {
+		lost, doubled := 0, 0
+		l.ids.Range(func(id, acked any) bool {
+			if n := inList[id.(string)]; n > 1 {
+				doubled++
+			} else if n == 0 && acked.(bool) {
+				lost++
+			}
+			return true
+		})
+		t.Logf("load %s: %d writes acknowledged, %d lost, %d doubled, %d failed with unknown outcome, %d sent again; longest pause %d ms",
+			l.name, l.acked.Load(), lost, doubled, l.unknown.Load(), l.retried.Load(), l.longest.Load())
+		if lost > 0 || doubled > 0 || l.acked.Load() == 0 {
+			t.Errorf("load %s: %d acknowledged, %d lost, %d doubled", l.name, l.acked.Load(), lost, doubled)
 		}
 	}
 }
