@@ -158,6 +158,27 @@ func TestFromActivePassiveToActiveActiveAndBack(t *testing.T) {
 		t.Errorf("B has copied data: %s", merged)
 	}
 
+	// Once more: clients of B go to A again, B is removed, and comes back as a copy after a passive time.
+	p.b.Stop()
+	expect(t, 0, []string{"members", "remove", "B", "--redis", p.a.Addr})
+	redistest.Dial(t, p.replica.Addr).Must(append([]string{"REPLICAOF"}, strings.Split(p.primary.Addr, ":")...)...)
+	p.a.Stop()
+	p.a.SetFlags(p.flagsA("shadow")...)
+	p.a.Launch()
+	p.a.AwaitReady()
+	change(p.a, p.flagsA("passive")...)
+	change(p.a, p.flagsA("shadow")...)
+	recorded(t, p.primary)
+	change(p.a, p.flagsA("active")...)
+	expect(t, 1, promote, "NO GO", "keeps its log for: \n")
+	expect(t, 0, []string{"members", "add", "B=" + p.b.PeerAddr, "--redis", p.a.Addr})
+	time.Sleep(2 * time.Second)
+	expect(t, 0, promote, "promoted")
+	p.b.Launch()
+	p.b.AwaitReady()
+	p.b.Dial().Must("SET", "once", "more")
+	equal(t, p.a, p.b)
+
 	// 4. All the way back: clients of B go to A again, B is removed, A steps down, and plain Redis is left.
 	inA, inB = startLoad(t, "c", 4, p.a), startLoad(t, "d", 4, p.b)
 	time.Sleep(step)
