@@ -142,7 +142,8 @@ fi
 
 say "4. back: clients of B go to A, then B leaves"
 echo "$proxy_a" >"$dir/b.port"
-sleep 1
+proxy_b=$((first + 8)) # where no client comes
+serve_b active "$redis_b"
 printf 'SET last:b 1\nCRDT WAIT 1 10000\n' | run redis-cli -p "$proxy_b" # 1: A has everything of B
 run "$anabranch" members remove B --redis "127.0.0.1:$proxy_a"
 kill "${pids[b]}" && wait "${pids[b]}"
