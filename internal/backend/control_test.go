@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"anabranch/crdtmeta"
 	"anabranch/internal/redistest"
 )
@@ -33,6 +35,26 @@ func TestLibraryLoadedBySomebodyElseIsArmed(t *testing.T) {
 	}
 	if got := newSink().do(t, b.Lane(0, 2, 0), "SET k 1", "GET k"); got != "+OK\r\n$1\r\n1\r\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestEngineOfALaterProxyStays(t *testing.T) {
+	b, server := start(t, nil)
+	later := b.library + "-- a later build\n"
+	if err := server.Client().FunctionLoadReplace(context.Background(), later).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := newSink().do(t, b.Lane(0, 2, 0), "SET k 1", "GET k"); got != "+OK\r\n$1\r\n1\r\n" {
+		t.Errorf("got %q", got)
+	}
+	there, err := server.Client().FunctionList(context.Background(), redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
+	if err != nil || len(there) != 1 || there[0].Code != later {
+		t.Errorf("a proxy that was there before has put its own engine back (%v)", err)
+	}
+	run(t, testConfig(server.URL())) // a proxy that comes now puts its own
+	there, err = server.Client().FunctionList(context.Background(), redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
+	if err != nil || len(there) != 1 || there[0].Code != b.library {
+		t.Errorf("a new proxy has not put its engine (%v)", err)
 	}
 }
 
