@@ -93,7 +93,7 @@ func (b *Backend) Held() string {
 
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
-	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
+	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion) || errors.Is(err, ErrFormat)
 }
 
 func (b *Backend) setReady(ready bool) {
@@ -278,6 +278,9 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "CRDTREGION") {
 			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)
+		}
+		if strings.HasPrefix(err.Error(), "CRDTFORMAT") {
+			return "", fmt.Errorf("%w: %s", ErrFormat, err)
 		}
 		return "", fmt.Errorf("%s: %w", crdtmeta.FuncArm, err)
 	}

@@ -155,6 +155,12 @@ func TestServersThatCannotBeUsed(t *testing.T) {
 	}{
 		"eviction of any key": {config: []string{"maxmemory-policy allkeys-lru"}, want: ErrEvictionPolicy},
 		"no functions":        {config: []string{`rename-command FUNCTION ""`}, want: ErrNoFunctions},
+		"another format": {want: ErrFormat, setup: func(t *testing.T, server *redistest.Server) {
+			later := `return redis.call('SET', KEYS[1], cmsgpack.pack({format = 2, region = 1, name = 'one', origin = '1.0.1-abcdef'}))`
+			if err := server.Client().Eval(context.Background(), later, []string{"crdt:self"}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		"another region": {want: ErrWrongRegion, setup: func(t *testing.T, server *redistest.Server) {
 			cfg := testConfig(server.URL())
 			cfg.RegionID, cfg.RegionName = 2, "other"
