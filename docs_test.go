@@ -93,6 +93,23 @@ func hasHeading(page, anchor string) bool {
 	return false
 }
 
+var ourPath = regexp.MustCompile("[` ](?:go test \\./)?((?:scripts|examples|docs|tests|crdtmeta|internal|cmd|translate|syncer|proxy)/[\\w./-]*\\w)")
+
+func TestFilesInDocumentsExist(t *testing.T) {
+	checked := 0
+	for _, page := range files(t, ".md") {
+		for _, match := range ourPath.FindAllStringSubmatch(text(t, page), -1) {
+			checked++
+			if _, err := os.Stat(match[1]); err != nil {
+				t.Errorf("%s: there is no %s", page, match[1])
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d files were found", checked)
+	}
+}
+
 // A name of ours that a document tells somebody to look for, and where the names are that exist.
 var named = []struct {
 	what    string
