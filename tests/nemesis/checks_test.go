@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"anabranch/crdtmeta"
 	"anabranch/internal/redistest"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // limits say how long something may take after everything was healed, before it counts as not done.
@@ -81,9 +84,35 @@ func explainKeys(w *world, diff string) string {
 			reply := conn.Do("CRDT", "EXPLAIN", match[2])
 			fmt.Fprintf(&text, "%s:%s in region %s:\n%.2000s\n", match[1], match[2], region.Name, reply.Text)
 			conn.Close()
+			db, _ := strconv.Atoi(match[1])
+			logged(&text, region, db, match[2])
 		}
 	}
 	return text.String()
+}
+
+// logged prints what a region's own log still has about a key, effect by effect.
+func logged(text *strings.Builder, region *redistest.Region, db int, key string) {
+	entries, err := region.Redis.Client().XRange(context.Background(), "crdt:log", "-", "+").Result()
+	if err != nil {
+		fmt.Fprintln(text, err)
+	}
+	lines := 0
+	for _, entry := range entries {
+		body, _ := entry.Values["b"].(string)
+		touches := false
+		_ = crdtmeta.Touched([][]byte{[]byte("b"), []byte(body)}, func(d int, k string) { touches = touches || d == db && k == key })
+		var values []any
+		if !touches || lines == 40 || msgpack.Unmarshal([]byte(body), &values) != nil {
+			continue
+		}
+		lines++
+		for i, v := range values {
+			if v == key {
+				fmt.Fprintf(text, "  %s %s: … %.300q\n", entry.ID, values[1], fmt.Sprint(values[max(0, i-4):min(len(values), i+8)]))
+			}
+		}
+	}
 }
 
 // overdue names keys whose time is up and that are still there.
