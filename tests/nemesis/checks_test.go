@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -71,24 +72,42 @@ func requireEqual(w *world, l *ledger) redistest.Keyspace {
 // differing finds the keys in the lines of a difference.
 var differing = regexp.MustCompile(`(?m)^"(\d+):(.+?)": `)
 
+// mostExplained bounds what is printed of keys.
+const mostExplained = 6
+
 // explainKeys prints what each region knows about the keys in which they differ.
 func explainKeys(w *world, diff string) string {
 	var text strings.Builder
-	for n, match := range differing.FindAllStringSubmatch(diff, -1) {
-		if n == 6 {
-			break
-		}
-		for _, region := range w.Regions {
-			conn := region.Dial()
-			conn.Must("SELECT", match[1])
-			reply := conn.Do("CRDT", "EXPLAIN", match[2])
-			fmt.Fprintf(&text, "%s:%s in region %s:\n%.2000s\n", match[1], match[2], region.Name, reply.Text)
-			conn.Close()
-			db, _ := strconv.Atoi(match[1])
-			logged(&text, region, db, match[2])
+	for _, match := range differing.FindAllStringSubmatch(diff, mostExplained) {
+		explain(&text, w, match[1], match[2])
+	}
+	return text.String()
+}
+
+// cellName is that of a key, or of an element behind a slash; outside of database 0 the number stands before it.
+var cellName = regexp.MustCompile(`^(?:(\d+):)?([^/]+)`)
+
+// explainCells does the same for cells.
+func explainCells(w *world, cells []string) string {
+	var text strings.Builder
+	for _, cell := range cells {
+		if match := cellName.FindStringSubmatch(cell); match != nil {
+			explain(&text, w, cmp.Or(match[1], "0"), match[2])
 		}
 	}
 	return text.String()
+}
+
+func explain(text *strings.Builder, w *world, db, key string) {
+	number, _ := strconv.Atoi(db)
+	for _, region := range w.Regions {
+		conn := region.Dial()
+		conn.Must("SELECT", db)
+		reply := conn.Do("CRDT", "EXPLAIN", key)
+		fmt.Fprintf(text, "%s:%s in region %s:\n%.2000s\n", db, key, region.Name, reply.Text)
+		conn.Close()
+		logged(text, region, number, key)
+	}
 }
 
 // logged prints what a region's own log still has about a key, effect by effect.
