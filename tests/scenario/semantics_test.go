@@ -65,9 +65,9 @@ func histories(page string) ([]scenario, error) {
 	return all, nil
 }
 
-// A region and maybe the number of a connection, or all regions; the command; and what it answers, where that matters.
+// A region, or all; the command; and what it answers, where that matters.
 var (
-	historyForm = regexp.MustCompile(`^(all|([A-C])([2-9])?)> +(.+?)(?: +→ (.+))?$`)
+	historyForm = regexp.MustCompile(`^(all|[A-C])> +(.+?)(?: +→ (.+))?$`)
 	historyWord = regexp.MustCompile(`"[^"]*"|\S+`)
 )
 
@@ -76,15 +76,12 @@ func historyLine(line string) ([]step, error) {
 	if parts == nil {
 		return nil, fmt.Errorf("%q is no command of a history", line)
 	}
-	command := step{At: parts[2], check: check{shown: parts[5]}}
-	for _, word := range historyWord.FindAllString(parts[4], -1) {
+	command := step{At: parts[1], check: check{shown: parts[3]}}
+	for _, word := range historyWord.FindAllString(parts[2], -1) {
 		command.Cmd = append(command.Cmd, strings.Trim(word, `"`))
 	}
-	if parts[3] != "" {
-		command.Conn = int(parts[3][0] - '0')
-	}
 	command.Unordered = command.Cmd[0] == "SMEMBERS"
-	if command.At != "" {
+	if command.At != "all" {
 		return []step{{SleepMS: betweenCommandsMillis}, command}, nil
 	}
 	var everywhere []step
@@ -96,17 +93,17 @@ func historyLine(line string) ([]step, error) {
 }
 
 func TestHistoriesAreRead(t *testing.T) {
-	all, err := histories("```history\nA> SET \"a b\" 1\n-- seen\nB2> GET k  → \"1\"\nall> TYPE k → none\n```\n```\nother\n```\n")
+	all, err := histories("```history\nA> SET \"a b\" 1\n-- seen\nB> GET k  → \"1\"\nall> TYPE k → none\n```\n```\nother\n```\n")
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
 	var got []string
 	for _, s := range all[0].Steps {
 		if s.SleepMS == 0 {
-			got = append(got, fmt.Sprintf("%s/%d %s = %s", s, s.Conn, strings.Join(s.Cmd, "|"), s.shown))
+			got = append(got, fmt.Sprintf("%s = %s = %s", s, strings.Join(s.Cmd, "|"), s.shown))
 		}
 	}
-	want := []string{`A: SET a b 1/0 SET|a b|1 = `, "sync/0  = ", `B: GET k/2 GET|k = "1"`, "A: TYPE k/0 TYPE|k = none", "B: TYPE k/0 TYPE|k = none", "C: TYPE k/0 TYPE|k = none"}
+	want := []string{"A: SET a b 1 = SET|a b|1 = ", "sync =  = ", `B: GET k = GET|k = "1"`, "A: TYPE k = TYPE|k = none", "B: TYPE k = TYPE|k = none", "C: TYPE k = TYPE|k = none"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
