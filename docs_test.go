@@ -146,3 +146,16 @@ func TestNamesInDocumentsExist(t *testing.T) {
 		}
 	}
 }
+
+func TestFieldsOfInfoAreExplained(t *testing.T) {
+	page := text(t, "docs/admin.md")
+	fields := regexp.MustCompile(`f\.add\("(crdt_[a-z_-]+)"`).FindAllStringSubmatch(text(t, "syncer/info.go"), -1)
+	if len(fields) < 30 {
+		t.Fatalf("only %d fields were found", len(fields))
+	}
+	for _, field := range fields {
+		if !regexp.MustCompile("`" + field[1] + "\\d?`").MatchString(page) {
+			t.Errorf("docs/admin.md says nothing of %s", field[1])
+		}
+	}
+}
