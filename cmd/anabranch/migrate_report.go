@@ -202,12 +202,8 @@ func (r *migrationReport) record(f *findings) {
 	if s == nil {
 		return
 	}
-	each := int64(0)
-	if s.Keys > 0 {
-		each = s.CompanionBytes / s.Keys
-	}
-	f.add(levelOK, "record", "%d of %d keys have metadata at the moment, %s: %d bytes for each key that there is; the log takes %s of at most %s", s.Companions, s.Keys,
-		showSize(s.CompanionBytes), each, showSize(s.LogBytes), showSize(s.LogLimit))
+	f.add(levelOK, "record", "%d of %d keys have metadata at the moment, about %s: %d bytes for each of these, and %d for each key that there is; the log takes %s of at most %s", s.Companions, s.Keys,
+		showSize(s.CompanionBytes), s.CompanionBytes/max(1, s.Companions), s.CompanionBytes/max(1, s.Keys), showSize(s.LogBytes), showSize(s.LogLimit))
 	if s.LimitBytes > 0 {
 		f.when(s.UsedBytes+s.LogLimit-s.LogBytes < s.LimitBytes, levelNo, "memory", "%s of %s used, and the log may grow by %s", showSize(s.UsedBytes), showSize(s.LimitBytes), showSize(s.LogLimit-s.LogBytes))
 	}

@@ -80,9 +80,21 @@ func (b *Backend) Refusal(ctx context.Context) string {
 	return ""
 }
 
+// heldKey is where the engine keeps why it takes no writes (docs/engine.md, section 2).
+const heldKey = "held"
+
+// Held is the error with which the engine refused writes when the server was last looked at, without the leading "-"; empty if it did not.
+func (b *Backend) Held() string {
+	if why := b.held.Load(); why != nil && *why != "" {
+		return "CRDTHELD " + *why
+	}
+	return ""
+}
+
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
-	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion) || errors.Is(err, ErrMember)
+	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion) || errors.Is(err, ErrFormat) ||
+		errors.Is(err, ErrMember)
 }
 
 func (b *Backend) setReady(ready bool) {
@@ -127,8 +139,7 @@ func (b *Backend) check(ctx context.Context) error {
 	return b.Arm(ctx)
 }
 
-// Arm prepares the primary of the moment: it checks that it can be used, loads the engine if it is missing or of another
-// build, and arms it. It may be called at any time, and does no harm when all that is done already.
+// Arm prepares the primary of the moment: it checks that it can be used, sees to it that the engine is there, and arms it. It may be called at any time, and does no harm when all that is done already.
 func (b *Backend) Arm(ctx context.Context) error {
 	b.arming.Lock()
 	defer b.arming.Unlock()
@@ -140,7 +151,7 @@ func (b *Backend) Arm(ctx context.Context) error {
 		return err
 	}
 	server.Databases = b.countDatabases(ctx)
-	if err := b.load(ctx); err != nil {
+	if err := b.load(ctx, server.RunID); err != nil {
 		return err
 	}
 	if server.Origin, err = b.armAs(ctx, server, b.cfg.Mode); err != nil {
@@ -173,6 +184,7 @@ func (b *Backend) armSoon() {
 func (b *Backend) identify(ctx context.Context) (server Server, replicationInfo string, err error) {
 	pipe := b.probe.Pipeline()
 	general, replication, memory := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")
+	held := pipe.MGet(ctx, b.cfg.Prefix+heldKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return Server{}, "", fmt.Errorf("INFO: %w", err)
 	}
@@ -182,6 +194,8 @@ func (b *Backend) identify(ctx context.Context) (server Server, replicationInfo 
 	used, _ := strconv.ParseFloat(infoField(memory.Val(), "used_memory"), 64)
 	limit, _ := strconv.ParseFloat(infoField(memory.Val(), "maxmemory"), 64)
 	b.strained.Store(limit > 0 && used > limit*nearlyFull)
+	why, _ := held.Val()[0].(string)
+	b.held.Store(&why)
 	return Server{
 		Version:       infoField(general.Val(), "redis_version"),
 		RunID:         infoField(general.Val(), "run_id"),
@@ -227,8 +241,10 @@ func (b *Backend) HasDatabase(ctx context.Context, db int) (bool, error) {
 	return chosen.Err() == nil, nil
 }
 
-// load makes sure that the server has this build of the engine.
-func (b *Backend) load(ctx context.Context) error {
+// load makes sure that the server has the engine. One of another build is replaced when this proxy first meets the server, and not
+// again: while a region is upgraded, proxies of two versions would put their own in each other's place for ever. Which of them is
+// there does not matter to data and proxies, as the library's name stands for the formats.
+func (b *Backend) load(ctx context.Context, runID string) error {
 	libraries, err := b.client.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
 	if err != nil {
 		if IsReply(err) && strings.Contains(err.Error(), "unknown command") {
@@ -236,12 +252,14 @@ func (b *Backend) load(ctx context.Context) error {
 		}
 		return fmt.Errorf("FUNCTION LIST: %w", err)
 	}
-	if len(libraries) == 1 && libraries[0].Code == b.library {
+	if len(libraries) == 1 && (libraries[0].Code == b.library || b.loadedOn == runID) {
+		b.loadedOn = runID
 		return nil
 	}
 	if err := b.client.FunctionLoadReplace(ctx, b.library).Err(); err != nil {
 		return fmt.Errorf("FUNCTION LOAD: %w", err)
 	}
+	b.loadedOn = runID
 	b.cfg.Log.Info().Str("library", crdtmeta.LibraryName).Msg("engine loaded")
 	return nil
 }

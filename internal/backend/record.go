@@ -45,7 +45,7 @@ func (b *Backend) Record(ctx context.Context) error {
 
 // armError names what an engine that was not armed has said.
 func armError(err error) error {
-	for code, reason := range map[string]error{"CRDTREGION": ErrWrongRegion, "CRDTPLAIN": ErrUnrecorded, "CRDTMEMBER": ErrMember} {
+	for code, reason := range map[string]error{"CRDTREGION": ErrWrongRegion, "CRDTFORMAT": ErrFormat, "CRDTPLAIN": ErrUnrecorded, "CRDTMEMBER": ErrMember} {
 		if strings.HasPrefix(err.Error(), code) {
 			return fmt.Errorf("%w: %s", reason, err)
 		}

@@ -10,7 +10,7 @@ import (
 var fixedKeys = []string{
 	"crdt:log", "crdt:self", "crdt:epochs", "crdt:frontier", "crdt:context", "crdt:acks", "crdt:members", "crdt:lease", "crdt:status",
 	"crdt:newest", "crdt:collected", "crdt:count", "crdt:conflicts", "crdt:paused", "crdt:alive", "crdt:cut", "crdt:flushed", "crdt:roster", "crdt:found",
-	"crdt:reentry", "crdt:shipped", "crdt:heard", "crdt:merges",
+	"crdt:reentry", "crdt:shipped", "crdt:heard", "crdt:merges", "crdt:plain",
 }
 
 // Leftovers lists the keys of the region's Redis that are not fixed, of all databases, in order: data and metadata.

@@ -123,7 +123,7 @@ func TestFromActivePassiveToActiveActiveAndBack(t *testing.T) {
 	direct.Close()
 	old.Close()
 	time.Sleep(100 * time.Millisecond)
-	expect(t, 0, append(report, "--max-lossy", "60"), "GO", "A, B were compared", "bytes for each key")
+	expect(t, 0, append(report, "--max-lossy", "60"), "GO", "A, B were compared", "bytes for each of these")
 
 	// Back, and forth again.
 	change(p.b, p.flagsB("passive")...)
