@@ -121,6 +121,9 @@ func TestRecordingBeginsUndisturbed(t *testing.T) {
 	if reply := n.armAs(t, "record"); !strings.HasPrefix(reply.Text, "CRDTPLAIN") {
 		t.Errorf("recorded without warning: %v", reply)
 	}
+	if reply := n.conn.Do("FCALL", crdtmeta.FuncApply, "0", "2.0.1-abcdef", "0"); !strings.HasPrefix(reply.Text, "CRDTPLAIN") {
+		t.Errorf("effects of others without a record: %v", reply)
+	}
 	n.do(t, "SET", "crdt:plain", "soon")
 	n.do(t, "FCALL", crdtmeta.FuncPlain, "0")
 	if reply := n.armAs(t, "record"); !strings.HasPrefix(reply.Text, "CRDTPLAIN") {

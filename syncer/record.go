@@ -44,12 +44,12 @@ func (s *Syncer) leadRecorded(ctx context.Context) {
 		}
 	}
 	for ctx.Err() == nil {
-		plain, err := s.plainState(ctx)
+		state, err := s.plainState(ctx)
 		switch {
 		case err != nil:
 			calm = time.Now()
-		case plain == "":
-			s.leadWhile(ctx, func() bool { plain, err := s.plainState(ctx); return err != nil || plain == "" })
+		case state == "":
+			s.leadWhile(ctx, func() bool { state, err := s.plainState(ctx); return err != nil || state == "" })
 			calm, said = time.Now(), ""
 			continue
 		default:
@@ -59,7 +59,7 @@ func (s *Syncer) leadRecorded(ctx context.Context) {
 				say(fmt.Sprintf("%d passive proxies write past the engine", n))
 			} else if time.Since(calm) >= calmTime {
 				if err := s.beginRecord(ctx); err != nil {
-					say(plainText(err))
+					say(plain(err))
 				} else {
 					continue
 				}
@@ -67,13 +67,6 @@ func (s *Syncer) leadRecorded(ctx context.Context) {
 		}
 		sleep(ctx, s.cfg.StatusInterval)
 	}
-}
-
-func plainText(err error) string {
-	if errors.Is(err, errDisturbed) {
-		return "a passive proxy has come"
-	}
-	return plain(err)
 }
 
 // leadWhile keeps house for as long as still says so. It is asked each second.

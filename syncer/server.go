@@ -117,6 +117,10 @@ func (s *server) admit(ctx context.Context, caller hello) error {
 	if err := s.admitMember(caller.Name); err != nil {
 		return err
 	}
+	// Who is known as a member has something of the record.
+	if recording, err := s.Recording(ctx); err != nil || !recording {
+		return refuse(codeNotReady, "region '%s' records nothing: passive proxies are in front of its Redis, or Redis does not answer", me.Name)
+	}
 	return s.learn(ctx, caller.Name, caller.ID)
 }
 
@@ -224,9 +228,6 @@ func (s *server) readHistory(ctx context.Context) (logInfo, error) {
 	}
 	if info.origin.IsZero() {
 		return info, refuse(codeNotReady, "region '%s' has no epoch yet", s.cfg.Region.Name)
-	}
-	if recording, err := s.Recording(ctx); err != nil || !recording {
-		return info, refuse(codeNotReady, "region '%s' records nothing: passive proxies are in front of its Redis", s.cfg.Region.Name)
 	}
 	return info, nil
 }

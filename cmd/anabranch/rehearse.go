@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"anabranch/internal/backend"
 	"anabranch/internal/dashboard"
 	"anabranch/internal/migration"
@@ -14,17 +12,17 @@ import (
 )
 
 // newMigration wires what the migration report shows to where it comes from.
-func (s *service) newMigration(log zerolog.Logger) *migration.Source {
+func (s *service) newMigration() *migration.Source {
 	c := s.config
 	m := &migration.Source{
 		Mode: c.Mode, Region: c.Region, RunID: s.runID, StartedAt: time.Now(), Redis: s.backend.Client(), Prefix: c.Prefix,
-		Own: []string{backend.LaneName}, PassiveName: syncer.PassiveName,
+		Own: backend.LaneName, PassiveName: syncer.PassiveName,
 		Tally: migration.NewTally(translate.New(c.Prefix)), Meter: migration.NewMeter(s.backend.Client(), true), Storage: s.storage,
 	}
 	if c.Mode == modeShadow {
 		m.Rehearsal = migration.NewRehearsal(migration.RehearsalConfig{
 			Region: c.Region, Window: c.ShadowWindow, Redis: s.backend.Client(), Prefix: c.Prefix,
-			Keys: c.conflictDetail() != dashboard.Rules, Log: log.With().Str("part", "shadow").Logger(),
+			Keys: c.conflictDetail() != dashboard.Rules,
 		})
 	}
 	return m

@@ -92,7 +92,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	proxyConfig := proxyConfig(c, log)
 	proxyConfig.Backend, proxyConfig.Control = s.backend, control
 	proxyConfig.TLS = s.security.clientTLS()
-	s.migration = s.newMigration(log)
+	s.migration = s.newMigration()
 	if c.Mode == modeShadow {
 		proxyConfig.Observer = s.migration
 	}

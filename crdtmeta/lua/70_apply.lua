@@ -209,7 +209,7 @@ do
 
   -- FCALL anabranch_apply origin position { id body count run… }…
   function E.apply(argv)
-    local refused = E.begin(0)
+    local refused = E.begin(0) or E.refuse_unrecorded()
     if refused then return refused end
     local o, position = argv[1], tonumber_(argv[2])
     local frontier = E.read_frontier()

@@ -483,7 +483,7 @@ do
   -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
   -- came back without part of that is in another epoch.
   function E.merge_states(argv)
-    local refused = E.begin(0)
+    local refused = E.begin(0) or E.refuse_unrecorded()
     if refused then return refused end
     if argv[1] ~= origin then return 'epoch' end
     local from, progress, theirs = argv[2], argv[4], munpack(argv[6])

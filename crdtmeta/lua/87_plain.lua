@@ -21,6 +21,11 @@ do
     E.companion = on and plain_companion or companion
   end
 
+  -- refuse_unrecorded keeps out what other regions have written: without a record it cannot be merged.
+  function E.refuse_unrecorded()
+    if unrecorded then return {err = 'CRDTPLAIN nothing is recorded here'} end
+  end
+
   -- forget ends a call without a log entry.
   function E.forget()
     for d, names in pairs_(databases) do
@@ -57,6 +62,8 @@ do
   function E.arm_as(mode, id)
     local state = call('GET', PLAIN)
     if mode == 'record' then
+      local other = other_member(id)
+      if other then return {err = 'CRDTMEMBER region ' .. other .. ' is a member, which may have something of the record. Remove it first'} end
       if state ~= 'soon' then return {err = 'CRDTPLAIN somebody may write past the engine'} end
       restart()
       state = false

@@ -61,7 +61,7 @@ type Source struct {
 	StartedAt           time.Time
 	Redis               *redis.Client
 	Prefix              string
-	Own                 []string // names of connections of proxies
+	Own                 string // what the names of proxies' connections begin with
 	PassiveName         string
 	Tally               *Tally
 	Meter               *Meter
@@ -126,7 +126,7 @@ func (s *Source) look(ctx context.Context, d *Document) error {
 		return nil // behind a passive proxy each client has a connection of its own
 	}
 	for _, c := range clients {
-		if !strings.HasPrefix(c.Name, s.Own[0]) && len(d.Strangers) < maxStrangers {
+		if !strings.HasPrefix(c.Name, s.Own) && len(d.Strangers) < maxStrangers {
 			d.Strangers = append(d.Strangers, c)
 		}
 	}

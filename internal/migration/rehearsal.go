@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/rs/zerolog"
 
 	"anabranch/translate"
 )
@@ -22,7 +21,6 @@ type RehearsalConfig struct {
 	Redis  *redis.Client
 	Prefix string
 	Keys   bool // names of keys may be shown
-	Log    zerolog.Logger
 }
 
 // Rehearsal finds the writes of two regions that would have met. Each proxy publishes the footprints of its own writes in the Redis that
