@@ -28,7 +28,8 @@ func (s *session) dispatch(from, to int) bool {
 		return false
 	}
 	if s.careful && s.server.cfg.Observer != nil {
-		s.server.cfg.Observer.Saw(&plan, args, s.db)
+		seen := plan // which an Observer may keep on the heap
+		s.server.cfg.Observer.Saw(&seen, args, s.db)
 	}
 	if !s.handedOn {
 		s.count(&plan)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
 // runMigrate is `anabranch migrate check | report | promote`: what an operator needs on the way of docs/migration.md.
@@ -36,6 +38,12 @@ docs/migration.md is the guide.
 	}
 	if len(args) == 0 {
 		return &usageError{errors.New("expected check, report or promote")}
+	}
+	for _, step := range steps {
+		fmt.Fprintln(stdout)
+		if err := step.run(ctx, []string{"--help"}, stdout, stderr); !errors.Is(err, pflag.ErrHelp) {
+			return err
+		}
 	}
 	return nil
 }
