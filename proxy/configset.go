@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"anabranch/crdtmeta"
+	"anabranch/translate"
 )
 
 // Why a parameter of the server behind us is not set through a proxy.
@@ -61,6 +62,23 @@ func (s *session) configSet(args [][]byte) {
 		return
 	}
 	s.pass(0, s.silent(), 1, s.scan.Raw)
+}
+
+// KeptParameter is the error by which CONFIG SET would be refused, unless the value is set already; "" for what passes and for other commands.
+func KeptParameter(plan *translate.Plan, args [][]byte) string {
+	if plan.Command == nil || plan.Command.Name != "CONFIG SET" {
+		return ""
+	}
+	for i := 2; i+1 < len(args); i += 2 {
+		name, value := strings.ToLower(string(args[i])), string(args[i+1])
+		if why, kept := keptParameters[name]; kept {
+			return fmt.Sprintf(errConfigSet, name, why)
+		}
+		if name == "maxmemory-policy" && isPolicy(value) && !crdtmeta.KeepsMetadata(value) {
+			return fmt.Sprintf(errConfigSet, name, whyEviction)
+		}
+	}
+	return ""
 }
 
 // isPolicy tells a policy from a word that Redis itself refuses.

@@ -23,6 +23,7 @@ import (
 	"anabranch/haproxy"
 	"anabranch/internal/migration"
 	"anabranch/internal/passive"
+	"anabranch/proxy"
 	"anabranch/sentinel"
 	"anabranch/syncer"
 	"anabranch/translate"
@@ -83,7 +84,7 @@ func (s *passiveService) wire() error {
 	opts.DialerRetries = 1
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	s.redis = redis.NewClient(opts)
-	tally := migration.NewTally(translate.New(s.config.Prefix))
+	tally := migration.NewTally(translate.New(s.config.Prefix), proxy.KeptParameter)
 	s.report = &migration.Source{
 		Mode: modePassive, Region: s.config.Region, RunID: newRunID(), StartedAt: time.Now(), Redis: s.redis, Prefix: s.config.Prefix,
 		PassiveName: syncer.PassiveName, Tally: tally, Meter: migration.NewMeter(s.redis, false),

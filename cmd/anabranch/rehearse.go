@@ -7,6 +7,7 @@ import (
 	"anabranch/internal/backend"
 	"anabranch/internal/dashboard"
 	"anabranch/internal/migration"
+	"anabranch/proxy"
 	"anabranch/syncer"
 	"anabranch/translate"
 )
@@ -17,7 +18,7 @@ func (s *service) newMigration() *migration.Source {
 	m := &migration.Source{
 		Mode: c.Mode, Region: c.Region, RunID: s.runID, StartedAt: time.Now(), Redis: s.backend.Client(), Prefix: c.Prefix,
 		Own: backend.LaneName, PassiveName: syncer.PassiveName,
-		Tally: migration.NewTally(translate.New(c.Prefix)), Meter: migration.NewMeter(s.backend.Client(), true), Storage: s.storage,
+		Tally: migration.NewTally(translate.New(c.Prefix), proxy.KeptParameter), Meter: migration.NewMeter(s.backend.Client(), true), Storage: s.storage,
 	}
 	if c.Mode == modeShadow {
 		m.Rehearsal = migration.NewRehearsal(migration.RehearsalConfig{

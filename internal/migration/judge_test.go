@@ -95,7 +95,7 @@ func TestTheRehearsalForgets(t *testing.T) {
 }
 
 func TestRefusedCommandsAreCountedWithTheirReason(t *testing.T) {
-	tally := NewTally(translate.New(""))
+	tally := NewTally(translate.New(""), func(*translate.Plan, [][]byte) string { return "" })
 	for _, line := range []string{"SWAPDB 1 2", "swapdb 1 3", "SET k v", "GET k", "GET", "GET crdt:log", "NOSUCH secret", "SETNX k v", "CONFIG GET x", "SYNC"} {
 		_, args := planOf(line)
 		tally.Passed(args)

@@ -14,6 +14,7 @@ import (
 // Tally counts commands by name, and those that active mode refuses with the reason. Its methods may be called from any goroutine.
 type Tally struct {
 	classifier *translate.Classifier
+	refuses    func(plan *translate.Plan, args [][]byte) string
 	counts     sync.Map // *translate.Command → *atomic.Int64
 	writes     atomic.Int64
 	all        atomic.Int64
@@ -32,9 +33,9 @@ type Refused struct {
 // maxRefused bounds how many are told apart; there are some sixty in the command table.
 const maxRefused = 200
 
-// NewTally counts nothing yet.
-func NewTally(classifier *translate.Classifier) *Tally {
-	return &Tally{classifier: classifier, refused: map[string]*Refused{}}
+// NewTally counts nothing yet. refuses says what else than the command table would refuse a command, and why; "" for nothing.
+func NewTally(classifier *translate.Classifier, refuses func(plan *translate.Plan, args [][]byte) string) *Tally {
+	return &Tally{classifier: classifier, refuses: refuses, refused: map[string]*Refused{}}
 }
 
 // Passed counts a command that has only been looked at.
@@ -54,6 +55,10 @@ func (t *Tally) Saw(plan *translate.Plan, args [][]byte) {
 	}
 	if plan.Class == translate.Refused {
 		t.refuse(plan.Command.Name, plan.Err)
+		return
+	}
+	if why := t.refuses(plan, args); why != "" {
+		t.refuse(plan.Command.Name, why)
 		return
 	}
 	count, known := t.counts.Load(plan.Command)
