@@ -101,5 +101,5 @@ for region in "${regions[@]}"; do
 		cp "$here/check-haproxy.sh" "$etc/keepalived/check-haproxy.sh"
 		chmod 755 "$etc/keepalived" "$etc/keepalived/check-haproxy.sh"
 	done
-	echo "region $region: clients connect to ${virtual%/*}:7000 as user app, password in $out/secrets/app"
+	echo "region $region: clients connect to $virtual:7000 as user app, password in $out/secrets/app"
 done

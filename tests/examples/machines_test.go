@@ -170,7 +170,7 @@ func (s *site) in(machine, name string, args ...string) string {
 // holder is the machine that has the virtual address of a region at the moment, or nothing.
 func (s *site) holder(region string) string {
 	for machine := range s.machines {
-		if strings.HasPrefix(machine, region) && strings.Contains(s.in(machine, "ip", "addr", "show", "eth0"), "0.100/24") {
+		if strings.HasPrefix(machine, region) && strings.Contains(s.in(machine, "ip", "addr", "show", "eth0"), "0.100/32") {
 			return machine
 		}
 	}

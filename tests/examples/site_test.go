@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,9 @@ func TestSiteOutlivesItsParts(t *testing.T) {
 	}
 }
 
+// placeholder is what prepare.sh replaces.
+var placeholder = regexp.MustCompile(`@[a-z_]+@`)
+
 // What the example's files say is known to the programs that read them.
 func TestSiteIsSound(t *testing.T) {
 	redistest.Slow(t)
@@ -87,10 +91,24 @@ func TestSiteIsSound(t *testing.T) {
 			continue // a third one
 		}
 		output(t, nil, redistest.HAProxyBinary(t), "-c", "-f", filepath.Join(etc, "haproxy", "haproxy.cfg"))
-		s.in(machine, "keepalived", "--config-test", "--use-file", filepath.Join(etc, "keepalived", "keepalived.conf"))
+		// keepalived 2.2 ends itself when it tests a file whose scripts run as somebody else; TestSiteOutlivesItsParts runs the file as it is.
+		tested := filepath.Join(etc, "keepalived", "tested.conf")
+		text := strings.Replace(read(t, filepath.Join(etc, "keepalived", "keepalived.conf")), "script_user nobody", "script_user root", 1)
+		if err := os.WriteFile(tested, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said := s.in(machine, "keepalived", "--config-test", "--use-file", tested); said != "" {
+			t.Errorf("keepalived --config-test: %s", said)
+		}
 	}
-	if left := output(t, nil, "grep", "-rEl", "@[a-z_]+@", s.dir, "--include=*.conf", "--include=*.yaml", "--include=*.hcl", "-c"); strings.Contains(left, ":1") {
-		t.Errorf("not filled in: %s", left)
+	err := filepath.WalkDir(s.dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && placeholder.MatchString(read(t, path)) {
+			t.Errorf("%s is not filled in: %s", path, placeholder.FindString(read(t, path)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
