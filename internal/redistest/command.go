@@ -43,6 +43,9 @@ func StartProgram(t testing.TB, env []string, name string, args ...string) *Comm
 // Running says whether the program lives.
 func (c *Command) Running() bool { return c.proc.running() }
 
+// PID is the process id.
+func (c *Command) PID() int { return c.proc.cmd.Process.Pid }
+
 // Stop sends SIGTERM; the command must end with status 0.
 func (c *Command) Stop() {
 	c.t.Helper()

@@ -59,22 +59,3 @@ func TestPythonProgramSaysWhenTheOtherRegionIsAway(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
-
-func TestComposeDemo(t *testing.T) {
-	redistest.Slow(t)
-	cluster := redistest.StartCluster(t, 2)
-	// The script names the regions as compose.yaml does, and these are called A and B.
-	text := strings.NewReplacer("CRDT PAUSE us", "CRDT PAUSE B", "CRDT RESUME us", "CRDT RESUME B", "CRDT PAUSE eu", "CRDT PAUSE A", "CRDT RESUME eu", "CRDT RESUME A").
-		Replace(read(t, filepath.Join(folder, "compose", "demo.sh")))
-	env := []string{"EU=" + cluster.Regions[0].Proxy().Addr, "US=" + cluster.Regions[1].Proxy().Addr}
-	for range 2 { // also where it has run before
-		out := output(t, env, "sh", "-c", text)
-		for _, want := range []string{"us> GET greeting", "hello from eu", "eu> INCRBY visits 5", " 15\n", "us> INCRBY visits 3", " 13\n", " 18\n"} {
-			if !strings.Contains(out, want) {
-				t.Errorf("no %q in\n%s", want, out)
-			}
-		}
-	}
-	cluster.Converge()
-	cluster.RequireEqual(t)
-}
