@@ -68,11 +68,16 @@ func (p places) here(text string) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// startRedis runs redis-server as a container does, on a port and in a folder of its own.
+// startRedis runs redis-server as a container does, on a port of its own and with another folder in the place of /data.
 func startRedis(t *testing.T, addr string, args []string) {
 	t.Helper()
-	port := addr[strings.LastIndex(addr, ":")+1:]
-	args = append(slices.Clone(args), "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir())
+	port, data := addr[strings.LastIndex(addr, ":")+1:], t.TempDir()
+	args = append(slices.Clone(args), "--port", port, "--bind", "127.0.0.1", "--dir", data)
+	for i, arg := range args {
+		if arg == "/data" {
+			args[i] = data
+		}
+	}
 	redistest.StartProgram(t, nil, "redis-server", args...)
 }
 
