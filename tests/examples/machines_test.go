@@ -36,7 +36,12 @@ func isolated(t *testing.T) bool {
 	runtime.LockOSThread() // the end of the thread would be taken for that of this process
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), insideVariable+"=yes", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	// The program is built already, but what names it (/proc/PID/…) names something else in there.
+	program := filepath.Join(t.TempDir(), "anabranch")
+	if err := os.WriteFile(program, []byte(read(t, redistest.Binary(t, false))), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), insideVariable+"=yes", "ANABRANCH_TEST_BINARY="+program, "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
@@ -116,9 +121,9 @@ func (s *site) move() {
 	}
 }
 
-// startSite starts everything, and waits until the Sentinels know the replicas: before, they cannot fail over.
-func startSite(t *testing.T) *site {
-	s := prepareSite(t)
+// startAll starts everything, and waits until the Sentinels know the replicas: before, they cannot fail over.
+func (s *site) startAll() {
+	s.t.Helper()
 	for _, program := range []string{"redis", "sentinel", "consul", "anabranch", "haproxy", "sync", "keepalived"} {
 		for machine := range s.machines {
 			if strings.HasSuffix(machine, "-3") && program != "redis" && program != "sentinel" && program != "consul" {
@@ -127,17 +132,16 @@ func startSite(t *testing.T) *site {
 			s.start(machine, program)
 		}
 		if program == "redis" {
-			eventually(t, "replicas follow", func() bool { return s.replicas("eu-1") == 2 && s.replicas("us-1") == 2 })
+			eventually(s.t, "replicas follow", func() bool { return s.replicas("eu-1") == 2 && s.replicas("us-1") == 2 })
 		}
 	}
 	for _, region := range []string{"eu", "us"} {
-		eventually(t, "the virtual address of "+region, func() bool { return s.holder(region) != "" })
-		eventually(t, "the Sentinels of "+region, func() bool {
+		eventually(s.t, "the virtual address of "+region, func() bool { return s.holder(region) != "" })
+		eventually(s.t, "the Sentinels of "+region, func() bool {
 			said := s.ask(region+"-1", 26379, "sentinels", "SENTINEL", "MASTER", "main")
 			return strings.Contains(said, "num-slaves\n2\n") && strings.Contains(said, "num-other-sentinels\n2\n")
 		})
 	}
-	return s
 }
 
 // start runs a program on a machine, as its unit would.
