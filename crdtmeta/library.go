@@ -30,6 +30,7 @@ const (
 	FuncStates = "anabranch_states_1" // many keys, for a region that the log can no longer serve
 	FuncMerge  = "anabranch_merge_1"  // takes them there
 	FuncHold   = "anabranch_hold_1"   // clients may not write for now
+	FuncRenew  = "anabranch_renew_1"  // a new epoch is needed
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -279,6 +280,19 @@ func needsBackend(plan *translate.Plan) bool {
 	}
 	return true
 }
+
+// Problem says why clients are not served now, as far as it is known; nil when they are.
+func (s *Server) Problem() error {
+	if problem := s.cfg.Backend.Problem(); problem != nil {
+		return problem
+	}
+	if s.users.now() == nil {
+		return errUsersUnknown
+	}
+	return nil
+}
+
+var errUsersUnknown = errors.New("its users have not been read yet")
 
 // unavailable says why commands cannot be served now.
 func (s *Server) unavailable() string {

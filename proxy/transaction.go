@@ -14,7 +14,8 @@ import (
 type transaction struct {
 	commands [][]byte // as RESP arrays
 	bytes    int
-	writes   bool // something in it changes data, or sends messages
+	writes   bool // something in it may change data, or sends messages
+	changes  bool // something in it is a write
 	grows    bool // something in it needs memory
 	dirty    bool // a command was refused when it was queued, so EXEC will not run any
 	scripts  bool // something in it may keep the server busy
@@ -49,7 +50,12 @@ func (s *session) queue(plan *translate.Plan) {
 		s.refuseQueued(fmt.Sprintf(errNotInMulti, cmd.FullName()))
 		return
 	}
-	if refusal := s.refusesNow(); refusal != "" {
+	changes := cmd.Flags&translate.FlagWrite != 0
+	refusal := s.refusesNow()
+	if refusal == "" && changes {
+		refusal = s.server.cfg.Backend.Held()
+	}
+	if refusal != "" {
 		s.refuseQueued(refusal)
 		return
 	}
@@ -61,6 +67,7 @@ func (s *session) queue(plan *translate.Plan) {
 	}
 	tx.commands = append(tx.commands, raw)
 	tx.grows = tx.grows || plan.DenyOOM
+	tx.changes = tx.changes || changes
 	tx.writes = tx.writes || mayReplicate(cmd)
 	tx.scripts = tx.scripts || plan.Class == translate.Script
 	tx.blocks = tx.blocks || tx.scripts || handlers[cmd.Name].blocks
@@ -132,7 +139,12 @@ func (s *session) exec([][]byte) {
 	}
 	s.endMulti()
 	refusal := s.refusesNow()
+	held := s.server.cfg.Backend.Held()
 	switch {
+	case held != "" && tx.changes:
+		s.forgetWatched()
+		s.replyError(fmt.Sprintf(errExecAbortReason, held))
+		return
 	case refusal != "" && (tx.grows || strings.HasPrefix(refusal, "BUSY")):
 		s.forgetWatched()
 		s.replyError(fmt.Sprintf(errExecAbortReason, refusal))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"anabranch/crdtmeta"
 	"anabranch/internal/redistest"
 )
 
@@ -236,4 +237,33 @@ func TestRefusedExecEndsTheTransaction(t *testing.T) {
 	r.redis.Restart()
 	// PING is answered as soon as Redis is there; the connection that carries commands may come a moment later.
 	eventually(t, "the proxy serves, and begun is not in a transaction", func() bool { return begun.do("EXISTS k") == ":0\r\n" })
+}
+
+// Where the engine takes no writes, a transaction with one is discarded whole, as on a server that is read-only.
+func TestTransactionWhereNoWritesAreTaken(t *testing.T) {
+	r := start(t, func(c *Config) {})
+	begun, later := r.dial(), r.dial()
+	begun.want("MULTI", "+OK\r\n")
+	begun.want("GET k", "+QUEUED\r\n")
+	begun.want("SET k 1", "+QUEUED\r\n")
+	r.direct("FCALL " + crdtmeta.FuncHold + " 0 merging")
+	eventually(t, "the proxy knows", func() bool {
+		later.want("MULTI", "+OK\r\n")
+		reply := later.do("SET k 2")
+		if reply != "+QUEUED\r\n" {
+			if want := "-CRDTHELD merging\r\n"; reply != want {
+				t.Errorf("SET in MULTI: %q, want %q", reply, want)
+			}
+			later.want("GET k", "+QUEUED\r\n")
+			later.want("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n")
+			return true
+		}
+		later.want("DISCARD", "+OK\r\n")
+		return false
+	})
+	begun.want("EXEC", "-EXECABORT Transaction discarded because of: CRDTHELD merging\r\n")
+	begun.want("GET k", "$-1\r\n")
+	later.want("MULTI", "+OK\r\n")
+	later.want("GET k", "+QUEUED\r\n")
+	later.want("EXEC", "*1\r\n$-1\r\n")
 }

@@ -43,15 +43,15 @@ local packed = cmsgpack.pack(new)
 redis.call('HSET', KEYS[1], ARGV[1], packed)
 return packed`)
 
-// store keeps what a region says. self is that region's own origin in force; f holds it too.
-func (a *acks) store(ctx context.Context, region int, self crdtmeta.Origin, f crdtmeta.Frontier) error {
+// store keeps what a region says, unless it is not believed. self is that region's own origin in force; f holds it too.
+func (a *acks) store(ctx context.Context, region int, self crdtmeta.Origin, f crdtmeta.Frontier) (believed bool, err error) {
 	packed, err := ackStore.Run(ctx, a.rdb, []string{a.key}, region, f.AppendMsgpack(nil), self.String()).Text()
 	if err != nil {
-		return err
+		return false, err
 	}
 	merged, err := crdtmeta.DecodeFrontier([]byte(packed))
 	if err != nil {
-		return fmt.Errorf("%s: %w", a.key, err)
+		return false, fmt.Errorf("%s: %w", a.key, err)
 	}
 	a.mu.Lock()
 	if a.by == nil {
@@ -60,7 +60,7 @@ func (a *acks) store(ctx context.Context, region int, self crdtmeta.Origin, f cr
 	a.by[region] = merged
 	a.mu.Unlock()
 	a.moved.notify()
-	return nil
+	return merged[self] == 0, nil
 }
 
 // load reads all acknowledgements. Many may ask at once: Redis is asked at most once per poll interval.

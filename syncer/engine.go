@@ -74,6 +74,11 @@ func (e engine) reenter(ctx context.Context, upto crdtmeta.Time, wrote bool) err
 	return e.rdb.Do(ctx, args...).Err()
 }
 
+// renew has a new epoch begun, unless it has begun already: later is one of this region that only others have seen.
+func (e engine) renew(ctx context.Context, later crdtmeta.Origin) error {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncRenew, 0, later.String()).Err()
+}
+
 // info reads what the engine says of itself: names and values.
 func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()

@@ -147,8 +147,11 @@ type welcome struct {
 	// Frontier is what the region has applied. Who has collected more than that takes nothing from there: what the region does not have
 	// it may have missed.
 	Frontier crdtmeta.Frontier `json:"frontier"`
-	Held     bool              `json:"held"`  // the region is in quarantine
-	Apart    bool              `json:"apart"` // the caller's region is in quarantine there
+	// Later is an epoch of the caller's region that was in force when the region last heard of it, and is not older than the caller's. Two
+	// servers took themselves for that region's primary, or the caller's has lost what it knew. None: the zero origin as "".
+	Later string `json:"later"`
+	Held  bool   `json:"held"`  // the region is in quarantine
+	Apart bool   `json:"apart"` // the caller's region is in quarantine there
 }
 
 // maxEpochsShown keeps a WELCOME small, below welcomeBytes. Only the server needs all epochs.

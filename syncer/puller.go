@@ -271,7 +271,22 @@ func (p *puller) hearWelcome(ctx context.Context, frames *frameConn, c *challeng
 	}
 	p.id = host.ID
 	p.met(host.ID)
+	if host.Later != "" {
+		return host, p.renew(ctx, host.Later)
+	}
 	return host, nil
+}
+
+// renew begins a new epoch, since another region has seen one in force that our server does not know of.
+func (p *puller) renew(ctx context.Context, text string) error {
+	later, err := crdtmeta.ParseOrigin(text)
+	if err != nil || later.Region != p.cfg.Region.ID || later.Shard != p.cfg.Shard {
+		return refuse(codeProtocol, "origin %.60q is not one of this region", text)
+	}
+	if err := p.engine.renew(ctx, later); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return refuse(codeNotReady, "region '%s' has seen epoch %s of this region: a new one begins", p.name, later.Epoch)
 }
 
 // hearStream takes the place at which the stream begins.

@@ -152,11 +152,12 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	held, heldErr := s.heldWhy(ctx)
 	ours, baseErr := s.region.base(ctx)
 	apart, until, apartErr := s.inQuarantine(ctx, caller.ID)
-	if err := errors.Join(collectedErr, appliedErr, heldErr, baseErr, apartErr); err != nil {
+	later, laterErr := s.laterEpoch(ctx, caller)
+	if err := errors.Join(collectedErr, appliedErr, heldErr, baseErr, apartErr, laterErr); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	body := encodeJSON(welcome{
-		Base: ours, Collected: collected, Frontier: applied, Held: held == heldQuarantine, Apart: apart && caller.Reentry <= until,
+		Base: ours, Collected: collected, Frontier: applied, Later: later, Held: held == heldQuarantine, Apart: apart && caller.Reentry <= until,
 		Name: s.cfg.Region.Name, ID: s.cfg.Region.ID, Shard: s.cfg.Shard, RunID: s.cfg.RunID,
 		Origin: info.origin.String(), Tail: info.last, Epochs: newestEpochs(info.epochs),
 	})
@@ -192,6 +193,28 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	s.counters.streamsServed.Add(1)
 	s.cfg.Log.Info().Str("peer", caller.Name).Stringer("addr", frames.conn.RemoteAddr()).Stringer("after", shipment.after).Msg("peer pulls our log")
 	return shipment, nil
+}
+
+// laterEpoch is what of its own epochs the caller should know of.
+func (s *server) laterEpoch(ctx context.Context, caller hello) (string, error) {
+	self, err := crdtmeta.ParseOrigin(caller.Origin)
+	if err != nil {
+		return "", nil // which pull and merge say
+	}
+	acked, err := s.acks.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	later := self
+	for origin := range acked[caller.ID] {
+		if origin.Region == self.Region && origin.Shard == self.Shard && origin != self && origin.Counter() >= later.Counter() {
+			later = origin
+		}
+	}
+	if later == self {
+		return "", nil
+	}
+	return later.String(), nil
 }
 
 func (s *server) readHistory(ctx context.Context) (logInfo, error) {

@@ -29,6 +29,7 @@ type shipment struct {
 	mu      sync.Mutex        // guards applied
 	applied crdtmeta.Frontier // newest acknowledgement that is not stored
 	fresh   chan struct{}     // applied changed
+	doubted time.Time         // since when acknowledgements are not believed; zero: they are
 }
 
 func newShipment(s *server, frames *frameConn, peer hello, applied crdtmeta.Frontier) (*shipment, error) {

@@ -113,11 +113,23 @@ func (p *shipment) storeAck(ctx context.Context, applied crdtmeta.Frontier) erro
 		applied = applied.Clone()
 		applied[p.self] = 0
 	}
-	if err := p.acks.store(ctx, p.peer.ID, p.self, applied); err != nil {
+	believed, err := p.acks.store(ctx, p.peer.ID, p.self, applied)
+	switch {
+	case err != nil:
 		return fmt.Errorf("storing an acknowledgement: %w", err)
+	case believed:
+		p.doubted = time.Time{}
+	case p.doubted.IsZero():
+		p.doubted = time.Now()
+	case time.Since(p.doubted) > doubtBeats*p.cfg.BeatInterval:
+		return refuse(codeEpoch, "epoch %s of region '%s' is over", p.self.Epoch, p.peer.Name)
 	}
 	return nil
 }
+
+// doubtBeats is for how many heartbeats acknowledgements of an epoch that is over may come. A leader that stood still, or an old
+// primary that nobody confirms any more, ends sooner. Who goes on is told on the next link which epoch it does not know of.
+const doubtBeats = 10
 
 // answerState reads one key for a peer whose copy expired before an effect that needs it. It travels in parts.
 func (p *shipment) answerState(ctx context.Context, f frame) error {

@@ -167,7 +167,7 @@ func TestAStaleAcknowledgementIsNotBelieved(t *testing.T) {
 		for _, origin := range closed {
 			f[origin] = 77
 		}
-		if err := r.acks.store(ctx, 2, self, f); err != nil {
+		if _, err := r.acks.store(ctx, 2, self, f); err != nil {
 			t.Fatal(err)
 		}
 		r.acks.loaded = time.Time{}
@@ -195,5 +195,33 @@ func TestAStaleAcknowledgementIsNotBelieved(t *testing.T) {
 		if got := acknowledge(step.self, step.at, step.closed...); got != step.want {
 			t.Errorf("step %d: %s acknowledges %d: %d is believed, want %d", i, step.self, step.at, got, step.want)
 		}
+	}
+}
+
+// In a split without a fence two servers took themselves for A's primary. The one that was given up afterwards had begun the later
+// epoch, and told B that the other one's was over. B believes nothing that A says, and A knows nothing of that epoch, until it is
+// told: then A begins one that is later still.
+func TestARegionIsToldOfALaterEpochOfItsOwn(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	a.must("SET k 1")
+	b.must("SET k 2")
+	synced(t, regions...)
+	over, later := a.origin(), crdtmeta.Origin{Region: a.id, Epoch: fmt.Sprintf("%d-abcdef", a.origin().Counter()+5)}
+	if err := b.rdb.HSet(ctx, b.keys.acks, formatID(a.id), string(crdtmeta.Frontier{later: 0, over: 77}.AppendMsgpack(nil))).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.must("SET k 3")
+	eventually(t, "a begins an epoch that is later", func() bool { return a.origin().Counter() > later.Counter() })
+	eventually(t, "b believes what a acknowledges", func() bool {
+		acked, err := b.acks.load(ctx)
+		return err == nil && acked[a.id][b.origin()] > 0
+	})
+	a.must("SET k 4")
+	synced(t, regions...)
+	sameData(t, regions...)
+	if a.origin().Counter() != later.Counter()+1 {
+		t.Errorf("a is in epoch %s, and %s was heard of", a.origin().Epoch, later.Epoch)
 	}
 }

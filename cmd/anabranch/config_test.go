@@ -231,7 +231,7 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 
 // A limit of 0 means "none" to some code, and "nothing" to other. Here it is refused, unless the option says what it means.
 func TestNoLimitIsZeroUnlessItSaysWhatThatMeans(t *testing.T) {
-	allowed := []string{"alone-after", "ship-after-replicas", "agent-max-lag", "drain-time"}
+	allowed := []string{"alone-after", "ship-after-replicas", "agent-max-lag", "drain-time", "fence-after"}
 	c := defaultConfig()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	c.addOptions(flags)

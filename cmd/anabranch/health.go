@@ -17,7 +17,7 @@ import (
 
 // health is what this proxy says of itself to those who send it clients. /readyz, Consul and HAProxy's agent check all say this.
 type health struct {
-	redis   interface{ Problem() error } // why clients are not served, if they are not; asks nobody
+	front   interface{ Problem() error } // why clients are not served, if they are not; asks nobody
 	links   links
 	clients func() (now, most int)
 	limit   time.Duration // how much later this region may be than others; 0: by any time
@@ -59,7 +59,7 @@ func (h *health) Health() (ready bool, why string) {
 	if h.stopping.Load() {
 		return false, stoppingText
 	}
-	if problem := h.redis.Problem(); problem != nil {
+	if problem := h.front.Problem(); problem != nil {
 		return false, strings.Join(status.Document{Why: problem.Error()}.NotReady(nil), ", ")
 	}
 	return true, ""

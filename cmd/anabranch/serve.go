@@ -88,7 +88,7 @@ func newService(c config, log zerolog.Logger) (*service, error) {
 	if s.proxy, err = proxy.New(proxyConfig); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	s.health = &health{redis: s.backend, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }, limit: c.AgentMaxLag}
+	s.health = &health{front: s.proxy, links: s.syncer, clients: func() (now, most int) { return s.proxy.Clients(), c.MaxClients }, limit: c.AgentMaxLag}
 	if c.AgentListen != "" {
 		s.agent = haproxy.NewAgent(c.AgentListen, s.health.state, log.With().Str("part", "agent").Logger())
 	}

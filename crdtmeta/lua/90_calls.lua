@@ -136,12 +136,24 @@ do
     for o in pairs_(frontier) do
       if o ~= origin and E.our_region(o) and epoch_number(o) >= epoch_number(origin) then
         local self = munpack(call('GET', SELF))
-        self.runid = ''
+        self.runid, self.above = '', epoch_number(o)
         call('SET', SELF, mpack(self))
         armed = nil
         return
       end
     end
+  end
+
+  -- FCALL anabranch_renew origin: another region has seen an epoch of this one in force that this server has never heard of, and that is
+  -- as late as ours or later. Ours would not be believed there.
+  local function renew_call(keys, argv)
+    local refused = E.begin(0)
+    if refused then return refused end
+    E.finish()
+    if argv[1] ~= origin and E.our_region(argv[1]) then
+      E.renew({[argv[1]] = 0})
+    end
+    return {ok = 'OK'}
   end
 
   -- end_of_log is the time of the newest entry that the log ever had, 0 for none.
@@ -207,7 +219,7 @@ do
       armed, origin = raw, self.origin
       return origin
     end
-    local counter = self and epoch_number(self.origin) or 0
+    local counter = self and math.max(epoch_number(self.origin), self.above or 0) or 0
     for o in pairs_(E.read_frontier()) do
       if find(o, id .. '.', 1, true) == 1 and epoch_number(o) > counter then counter = epoch_number(o) end
     end
@@ -271,5 +283,6 @@ do
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_hold_1', callback = hold_call, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_renew_1', callback = renew_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}
 end

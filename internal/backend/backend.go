@@ -43,6 +43,7 @@ type Backend struct {
 	halted       atomic.Pointer[tenure] // nothing is sent in it; see halt
 	fenced       atomic.Bool            // nobody confirms that the server is still the primary
 	unsafePolicy atomic.Bool            // the server may evict companions
+	held         atomic.Pointer[string] // why the engine takes no writes; see Held
 
 	traffic Traffic
 }

@@ -80,6 +80,17 @@ func (b *Backend) Refusal(ctx context.Context) string {
 	return ""
 }
 
+// heldKey is where the engine keeps why it takes no writes (docs/engine.md, section 2).
+const heldKey = "held"
+
+// Held is the error with which the engine refused writes when the server was last looked at, without the leading "-"; empty if it did not.
+func (b *Backend) Held() string {
+	if why := b.held.Load(); why != nil && *why != "" {
+		return "CRDTHELD " + *why
+	}
+	return ""
+}
+
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
 	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
@@ -173,6 +184,7 @@ func (b *Backend) armSoon() {
 func (b *Backend) identify(ctx context.Context) (server Server, replicationInfo string, err error) {
 	pipe := b.probe.Pipeline()
 	general, replication, memory := pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")
+	held := pipe.MGet(ctx, b.cfg.Prefix+heldKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return Server{}, "", fmt.Errorf("INFO: %w", err)
 	}
@@ -182,6 +194,8 @@ func (b *Backend) identify(ctx context.Context) (server Server, replicationInfo 
 	used, _ := strconv.ParseFloat(infoField(memory.Val(), "used_memory"), 64)
 	limit, _ := strconv.ParseFloat(infoField(memory.Val(), "maxmemory"), 64)
 	b.strained.Store(limit > 0 && used > limit*nearlyFull)
+	why, _ := held.Val()[0].(string)
+	b.held.Store(&why)
 	return Server{
 		Version:       infoField(general.Val(), "redis_version"),
 		RunID:         infoField(general.Val(), "run_id"),

@@ -33,9 +33,10 @@ func full() told {
 			{Name: "B", State: "merge", LagMillis: 1500, LagEffects: 7, DriftMillis: -250, Merge: &status.Merge{KeysDone: 5, KeysExpected: 10, Began: now.Add(-time.Minute)}},
 			{Name: "C", State: "quarantined", Quarantined: true},
 		},
-		Conflicts: status.Conflicts{Total: 3, ByType: map[string]int64{"string": 2, "zset": 1}},
-		Keys:      status.Keys{Databases: []status.Database{{DB: 0, Keys: 10, Companions: 4}, {DB: 3, Keys: 1}}},
-		Commands:  status.Commands{"read": {OK: 9, Error: 1}, "refused": {Refused: 2}},
+		Conflicts:    status.Conflicts{Total: 3, ByType: map[string]int64{"string": 2, "zset": 1}},
+		Keys:         status.Keys{Databases: []status.Database{{DB: 0, Keys: 10, Companions: 4}, {DB: 3, Keys: 1}}},
+		Certificates: map[string]time.Time{"peers": now.Add(time.Hour)},
+		Commands:     status.Commands{"read": {OK: 9, Error: 1}, "refused": {Refused: 2}},
 	}
 }
 

@@ -35,10 +35,11 @@ func (s *Source) Document(ctx context.Context) Document {
 	now := time.Now()
 	d := Document{
 		Version: s.Version, Commit: s.Commit, Region: s.Region, RegionID: s.RegionID, RunID: s.RunID,
-		Time: now, StartedAt: s.StartedAt, Ready: s.Backend.Ready(), Peers: []Peer{},
+		Time: now, StartedAt: s.StartedAt, Peers: []Peer{},
 		Clients: s.clients(), Commands: commandsOf(s.Backend.Traffic()), Certificates: s.Certificates(),
 	}
-	if problem := s.Backend.Problem(); problem != nil {
+	problem := s.Proxy.Problem()
+	if d.Ready = problem == nil; !d.Ready {
 		d.Why = problem.Error()
 	}
 	d.Sentinel = s.sentinel()

@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -10,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"anabranch/crdtmeta"
 	"anabranch/internal/redistest"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // limits say how long something may take after everything was healed, before it counts as not done.
@@ -68,22 +72,66 @@ func requireEqual(w *world, l *ledger) redistest.Keyspace {
 // differing finds the keys in the lines of a difference.
 var differing = regexp.MustCompile(`(?m)^"(\d+):(.+?)": `)
 
+// mostExplained bounds what is printed of keys.
+const mostExplained = 6
+
 // explainKeys prints what each region knows about the keys in which they differ.
 func explainKeys(w *world, diff string) string {
 	var text strings.Builder
-	for n, match := range differing.FindAllStringSubmatch(diff, -1) {
-		if n == 6 {
-			break
-		}
-		for _, region := range w.Regions {
-			conn := region.Dial()
-			conn.Must("SELECT", match[1])
-			reply := conn.Do("CRDT", "EXPLAIN", match[2])
-			fmt.Fprintf(&text, "%s:%s in region %s:\n%.2000s\n", match[1], match[2], region.Name, reply.Text)
-			conn.Close()
+	for _, match := range differing.FindAllStringSubmatch(diff, mostExplained) {
+		explain(&text, w, match[1], match[2])
+	}
+	return text.String()
+}
+
+// cellName is that of a key, or of an element behind a slash; outside of database 0 the number stands before it.
+var cellName = regexp.MustCompile(`^(?:(\d+):)?([^/]+)`)
+
+// explainCells does the same for cells.
+func explainCells(w *world, cells []string) string {
+	var text strings.Builder
+	for _, cell := range cells {
+		if match := cellName.FindStringSubmatch(cell); match != nil {
+			explain(&text, w, cmp.Or(match[1], "0"), match[2])
 		}
 	}
 	return text.String()
+}
+
+func explain(text *strings.Builder, w *world, db, key string) {
+	number, _ := strconv.Atoi(db)
+	for _, region := range w.Regions {
+		conn := region.Dial()
+		conn.Must("SELECT", db)
+		reply := conn.Do("CRDT", "EXPLAIN", key)
+		fmt.Fprintf(text, "%s:%s in region %s:\n%.2000s\n", db, key, region.Name, reply.Text)
+		conn.Close()
+		logged(text, region, number, key)
+	}
+}
+
+// logged prints what a region's own log still has about a key, effect by effect.
+func logged(text *strings.Builder, region *redistest.Region, db int, key string) {
+	entries, err := region.Redis.Client().XRange(context.Background(), "crdt:log", "-", "+").Result()
+	if err != nil {
+		fmt.Fprintln(text, err)
+	}
+	lines := 0
+	for _, entry := range entries {
+		body, _ := entry.Values["b"].(string)
+		touches := false
+		_ = crdtmeta.Touched([][]byte{[]byte("b"), []byte(body)}, func(d int, k string) { touches = touches || d == db && k == key })
+		var values []any
+		if !touches || lines == 40 || msgpack.Unmarshal([]byte(body), &values) != nil {
+			continue
+		}
+		lines++
+		for i, v := range values {
+			if v == key {
+				fmt.Fprintf(text, "  %s %s: … %.300q\n", entry.ID, values[1], fmt.Sprint(values[max(0, i-4):min(len(values), i+8)]))
+			}
+		}
+	}
 }
 
 // overdue names keys whose time is up and that are still there.

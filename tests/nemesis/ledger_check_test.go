@@ -15,7 +15,8 @@ import (
 // complaints fails a test, but not with thousands of lines.
 type complaints struct {
 	testing.TB
-	count int
+	count    int
+	suspects []string // what some of them are about, as a cell or key
 }
 
 const mostComplaints = 25
@@ -25,10 +26,13 @@ func (c *complaints) add(format string, args ...any) {
 	if c.count++; c.count <= mostComplaints {
 		c.Errorf(format, args...)
 	}
+	if name, ok := args[0].(string); ok && len(c.suspects) < mostExplained {
+		c.suspects = append(c.suspects, name)
+	}
 }
 
-// check compares the ledger with what a region shows after everything has arrived.
-func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
+// check compares the ledger with what a region shows after everything has arrived. It answers cells that are not as they should be.
+func (l *ledger) check(t testing.TB, space redistest.Keyspace) (suspects []string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,6 +50,7 @@ func (l *ledger) check(t testing.TB, space redistest.Keyspace) {
 	}
 	t.Logf("%d writes acknowledged, %d unknown, %d refused; %d counters, %d markers, %d registers, %d keys with short lives",
 		l.outcomes[acknowledged], l.outcomes[unknown], l.outcomes[refused], len(l.counters), len(l.markers), len(l.registers), len(l.mortals))
+	return c.suspects
 }
 
 func (l *ledger) checkCounters(c *complaints, cells map[string]string) {

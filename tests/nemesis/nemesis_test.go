@@ -47,7 +47,9 @@ func TestThreeRegionsUnderAllFaults(t *testing.T) {
 	}
 
 	space := requireEqual(w, l)
-	l.check(t, space)
+	if suspects := l.check(t, space); suspects != nil {
+		t.Log(explainCells(w, suspects))
+	}
 	requireSketches(w, l)
 	for _, region := range w.Regions {
 		region.RequireNoMetadata(t)

@@ -221,7 +221,16 @@ func standingOf(text string) standing {
 // settle lets the regions exchange everything and compares: with the ledgers, and with each other.
 func settle(t *testing.T, cluster *redistest.Cluster, loads ...*load) (total tally) {
 	t.Helper()
-	soon(t, "the regions have everything of each other", func() bool { return cluster.TryConverge() == nil })
+	var apart error
+	defer func() {
+		if apart != nil {
+			t.Log(apart)
+		}
+	}()
+	soon(t, "the regions have everything of each other", func() bool {
+		apart = cluster.TryConverge()
+		return apart == nil
+	})
 	space := cluster.RequireEqual(t)
 	var ledgers []*ledger
 	for _, l := range loads {
