@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes what each machine of a site needs: DIRECTORY/eu-1/etc/…, DIRECTORY/eu-2/etc/… and so on, with addresses, passwords and certificates
-# filled in. Copy each folder over its machine's /etc. Run again, it keeps the passwords and the authority, and writes the rest anew.
+# filled in. Copy each folder over its machine's /etc. Run again, it keeps the passwords and the authority, and writes the rest anew; then
+# leave /etc/redis on the machines as it is, since Redis and the Sentinels have noted in it who is the primary.
 #
 #   prepare.sh DIRECTORY [SITE]       SITE is site.conf, beside this script
 #
@@ -82,9 +83,8 @@ for region in "${regions[@]}"; do
 		etc=$out/$machine/etc
 		replicaof=
 		[ "$index" -eq 0 ] || replicaof="replicaof $first 6379"
-		# When they are there already, Redis and the Sentinels have noted in them who is the primary by now.
-		[ -e "$etc/redis/redis.conf" ] || fill redis.conf "$etc/redis/redis.conf"
-		[ -e "$etc/redis/sentinel.conf" ] || fill sentinel.conf "$etc/redis/sentinel.conf"
+		fill redis.conf "$etc/redis/redis.conf"
+		fill sentinel.conf "$etc/redis/sentinel.conf"
 		fill consul.hcl "$etc/consul.d/anabranch.hcl"
 		[ "$number" -le 2 ] || continue
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,12 +15,14 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/patternmatcher/ignorefile"
-
 	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 
 	"anabranch/internal/redistest"
 )
+
+// goVersion is what go.mod asks for at least.
+var goVersion = regexp.MustCompile(`(?m)^go (\d+\.\d+)`)
 
 // The image is built by hand, step by step as the Dockerfile says, and run in its empty root as its user, in a network of its own.
 func TestImage(t *testing.T) {
@@ -35,8 +38,9 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stages) != 2 || stages[0].BaseName != "golang:1.26" || stages[1].BaseName != "scratch" {
-		t.Fatalf("stages: %+v", stages)
+	compiler := "golang:" + goVersion.FindStringSubmatch(read(t, "go.mod"))[1]
+	if len(stages) != 2 || stages[0].BaseName != compiler || stages[1].BaseName != "scratch" {
+		t.Fatalf("built with %s, want %s, and on %s", stages[0].BaseName, compiler, stages[len(stages)-1].BaseName)
 	}
 	i := &image{T: t, source: t.TempDir(), out: t.TempDir(), root: t.TempDir()}
 	i.send()
@@ -190,7 +194,8 @@ func (i *image) try() {
 	eventually(i.T, "the health check passes", healthy)
 
 	// All ports that clients and probes need are those of the image, on every interface.
-	listening := run(i.T, nil, "nsenter", "--net", "--target", strconv.Itoa(proxy.PID()), "cat", "/proc/net/tcp6")
+	look := asRoot("nsenter", "--net", "--target", strconv.Itoa(proxy.PID()), "cat", "/proc/net/tcp6")
+	listening := run(i.T, nil, look[0], look[1:]...)
 	for _, port := range []int{6380, 6580} {
 		if !strings.Contains(listening, fmt.Sprintf("00000000000000000000000000000000:%04X", port)) {
 			i.Errorf("nobody listens at :%d:\n%s", port, listening)
