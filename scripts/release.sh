@@ -27,7 +27,7 @@ for architecture in "$@"; do
 	fi
 	cp -R LICENSE README.md CHANGELOG.md docs examples "$staging/$name/"
 	mkdir "$staging/$name/scripts"
-	cp scripts/certificates.sh scripts/uninstall.sh "$staging/$name/scripts/"
+	cp scripts/certificates.sh "$staging/$name/scripts/" # prepare.sh of examples/high-availability calls it
 	tar -C "$staging" --sort=name --owner=0 --group=0 --numeric-owner --mode=u+w,go-w,a+rX --mtime="@$made" -cf - "$name" | gzip -n9 >"$directory/$name.tar.gz"
 	echo "$name.tar.gz"
 done
