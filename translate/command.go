@@ -65,7 +65,6 @@ type Command struct {
 	Arity   int    // as COMMAND INFO gives it: negative means "at least"
 	Class   Class
 	Reason  string // why it is refused; for Refused only. One that starts with "ERR " is the whole error
-	Later   bool   // refused in this version only
 	Flags   Flags  // as COMMAND INFO gives them
 	DenyOOM bool   // Redis refuses it over maxmemory; decides the engine's entry point
 	Shape   Shape

@@ -32,12 +32,13 @@ const docsHead = `# Commands
 What Anabranch does with every command of Redis 7.0. This page is generated from the table in ` + "`translate/`" + `:
 ` + "`go test ./translate -update`" + `.
 
+[semantics.md](semantics.md) shows with histories what the words in the last column mean.
+
 * **read**: goes to this region's Redis as it is.
 * **write**: applied in this region in one atomic step with its metadata, and replicated. The last column says how it merges
   with what other regions do at the same time.
 * **write that may wait**: a write for which the proxy lets its client wait, see [proxy.md](proxy.md). ` + "`XREAD BLOCK`" + ` waits there too.
-* **not yet**: refused in this version. **refused**: will not be possible through a proxy. Both are errors, given before
-  anything changes.
+* **refused**: not possible through a proxy, or it would go past the merging. The error says why, before anything changes.
 * A command that is not on this page is refused as unknown, also where the server behind knows it.
 * A key name that starts with ` + "`crdt:`" + ` is refused in every command.
 * A write keeps the errors and the reply that it has in Redis. Whatever it tests (NX, XX, GT, LT) it tests in its own region.
@@ -73,10 +74,7 @@ func docsRow(cmd *Command) string {
 }
 
 func docsClass(cmd *Command) string {
-	switch {
-	case cmd.Class == Refused && cmd.Later:
-		return "not yet"
-	case cmd.Class == Write && cmd.Flags&FlagReadOnly != 0:
+	if cmd.Class == Write && cmd.Flags&FlagReadOnly != 0 {
 		return "read, through the engine"
 	}
 	return map[Class]string{

@@ -31,11 +31,7 @@ func (c *Command) refusalText() string {
 	if strings.HasPrefix(c.Reason, "ERR ") {
 		return c.Reason
 	}
-	when := ": "
-	if c.Later {
-		when = " yet: "
-	}
-	return "ERR '" + c.FullName() + "' is not available through Anabranch" + when + c.Reason
+	return "ERR '" + c.FullName() + "' is not available through Anabranch: " + c.Reason
 }
 
 func wrongArity(cmd *Command) string {

@@ -37,6 +37,7 @@ func subcommands() []subcommand {
 		{"verify", "compare all regions, and name the keys that differ", runVerify},
 		{"haproxy-config", "write a configuration for HAProxy in front of the proxies", runHAProxyConfig},
 		{"haproxy-sync", "keep a running HAProxy equal to Consul's catalogue", runHAProxySync},
+		{"uninstall", "take Anabranch out of a Redis: its keys and its library go, data stays", runUninstall},
 		{"demo", "start two regions on this machine and show how writes merge", runDemo},
 		{"version", "print the version", runVersion},
 		{"help", "show this text", runHelp},

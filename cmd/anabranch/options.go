@@ -28,9 +28,7 @@ const configFlag = "config"
 func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.Region, "region", "NAME", "name of this region, the same for all its proxies", parseRegion, asIs)
 	add(flags, &c.RegionID, "region-id", "1-63", "number of this region; never reuse it for another one", intBetween(1, 63), strconv.Itoa)
-	add(flags, &c.Redis, "redis", "URL", "this region's Redis: redis://[user:password@]host:port, or "+sentinel.URLForm, parseRedisURL, redisURL.String)
-	addTLSFiles(flags, &c.RedisTLS, "redis-tls-", "certificate (PEM) that Redis and its Sentinels are shown, with rediss…://", "authorities (PEM) of their certificates; empty: those of the system")
-	add(flags, &c.RedisTLSServerName, "redis-tls-server-name", "NAME", "name in their certificates; empty: the host that is connected to", asIsAlways, asIs)
+	c.addRedisOptions(flags)
 	add(flags, &c.Listen, "listen", "HOST:PORT", "where clients connect", parseListen, asIs)
 	add(flags, &c.PeerListen, "peer-listen", "HOST:PORT", "where the other regions connect", parseListen, asIs)
 	add(flags, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP: dashboard, /livez, /readyz, /status, /metrics", parseListen, asIs)
@@ -85,6 +83,13 @@ func (c *config) addOptions(flags *pflag.FlagSet) {
 	add(flags, &c.LogLevel, "log-level", "LEVEL", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"), asIs)
 	add(flags, &c.LogFormat, "log-format", "FORMAT", "json, or console for people", oneOf("json", "console"), asIs)
 	addSwitch(flags, &c.Pprof, "pprof", "serve profiles at /debug/pprof/ on the admin port, which must be a loopback address")
+}
+
+// addRedisOptions declares where the region's Redis is, which other subcommands ask too.
+func (c *config) addRedisOptions(flags *pflag.FlagSet) {
+	add(flags, &c.Redis, "redis", "URL", "this region's Redis: redis://[user:password@]host:port, or "+sentinel.URLForm, parseRedisURL, redisURL.String)
+	addTLSFiles(flags, &c.RedisTLS, "redis-tls-", "certificate (PEM) that Redis and its Sentinels are shown, with rediss…://", "authorities (PEM) of their certificates; empty: those of the system")
+	add(flags, &c.RedisTLSServerName, "redis-tls-server-name", "NAME", "name in their certificates; empty: the host that is connected to", asIsAlways, asIs)
 }
 
 // addConsulOptions declares how Consul is asked, which other subcommands do too.

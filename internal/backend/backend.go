@@ -31,6 +31,7 @@ type Backend struct {
 	goroutine sync.WaitGroup
 
 	arming     sync.Mutex   // one takeover at a time
+	loadedOn   string       // run id of the server that has met our build of the engine; guarded by arming
 	lastReady  atomic.Int64 // Unix milliseconds; 0: never
 	lastHeard  atomic.Int64 // Unix milliseconds of the last reply while it was not ready
 	isReady    atomic.Bool

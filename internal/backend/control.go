@@ -93,7 +93,7 @@ func (b *Backend) Held() string {
 
 // isHopeless tells what waiting does not change.
 func isHopeless(err error) bool {
-	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion)
+	return errors.Is(err, ErrNoFunctions) || errors.Is(err, ErrEvictionPolicy) || errors.Is(err, ErrWrongRegion) || errors.Is(err, ErrFormat)
 }
 
 func (b *Backend) setReady(ready bool) {
@@ -138,8 +138,7 @@ func (b *Backend) check(ctx context.Context) error {
 	return b.Arm(ctx)
 }
 
-// Arm prepares the primary of the moment: it checks that it can be used, loads the engine if it is missing or of another
-// build, and arms it. It may be called at any time, and does no harm when all that is done already.
+// Arm prepares the primary of the moment: it checks that it can be used, sees to it that the engine is there, and arms it. It may be called at any time, and does no harm when all that is done already.
 func (b *Backend) Arm(ctx context.Context) error {
 	b.arming.Lock()
 	defer b.arming.Unlock()
@@ -151,7 +150,7 @@ func (b *Backend) Arm(ctx context.Context) error {
 		return err
 	}
 	server.Databases = b.countDatabases(ctx)
-	if err := b.load(ctx); err != nil {
+	if err := b.load(ctx, server.RunID); err != nil {
 		return err
 	}
 	if server.Origin, err = b.arm(ctx, server); err != nil {
@@ -241,8 +240,10 @@ func (b *Backend) HasDatabase(ctx context.Context, db int) (bool, error) {
 	return chosen.Err() == nil, nil
 }
 
-// load makes sure that the server has this build of the engine.
-func (b *Backend) load(ctx context.Context) error {
+// load makes sure that the server has the engine. One of another build is replaced when this proxy first meets the server, and not
+// again: while a region is upgraded, proxies of two versions would put their own in each other's place for ever. Which of them is
+// there does not matter to data and proxies, as the library's name stands for the formats.
+func (b *Backend) load(ctx context.Context, runID string) error {
 	libraries, err := b.client.FunctionList(ctx, redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
 	if err != nil {
 		if IsReply(err) && strings.Contains(err.Error(), "unknown command") {
@@ -250,12 +251,14 @@ func (b *Backend) load(ctx context.Context) error {
 		}
 		return fmt.Errorf("FUNCTION LIST: %w", err)
 	}
-	if len(libraries) == 1 && libraries[0].Code == b.library {
+	if len(libraries) == 1 && (libraries[0].Code == b.library || b.loadedOn == runID) {
+		b.loadedOn = runID
 		return nil
 	}
 	if err := b.client.FunctionLoadReplace(ctx, b.library).Err(); err != nil {
 		return fmt.Errorf("FUNCTION LOAD: %w", err)
 	}
+	b.loadedOn = runID
 	b.cfg.Log.Info().Str("library", crdtmeta.LibraryName).Msg("engine loaded")
 	return nil
 }
@@ -275,6 +278,9 @@ func (b *Backend) arm(ctx context.Context, server Server) (origin string, err er
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "CRDTREGION") {
 			return "", fmt.Errorf("%w: %s", ErrWrongRegion, err)
+		}
+		if strings.HasPrefix(err.Error(), "CRDTFORMAT") {
+			return "", fmt.Errorf("%w: %s", ErrFormat, err)
 		}
 		return "", fmt.Errorf("%s: %w", crdtmeta.FuncArm, err)
 	}

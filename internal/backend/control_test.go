@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"anabranch/crdtmeta"
 	"anabranch/internal/redistest"
 )
@@ -33,6 +35,26 @@ func TestLibraryLoadedBySomebodyElseIsArmed(t *testing.T) {
 	}
 	if got := newSink().do(t, b.Lane(0, 2, 0), "SET k 1", "GET k"); got != "+OK\r\n$1\r\n1\r\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestEngineOfALaterProxyStays(t *testing.T) {
+	b, server := start(t, nil)
+	later := b.library + "-- a later build\n"
+	if err := server.Client().FunctionLoadReplace(context.Background(), later).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := newSink().do(t, b.Lane(0, 2, 0), "SET k 1", "GET k"); got != "+OK\r\n$1\r\n1\r\n" {
+		t.Errorf("got %q", got)
+	}
+	there, err := server.Client().FunctionList(context.Background(), redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
+	if err != nil || len(there) != 1 || there[0].Code != later {
+		t.Errorf("a proxy that was there before has put its own engine back (%v)", err)
+	}
+	run(t, testConfig(server.URL())) // a proxy that comes now puts its own
+	there, err = server.Client().FunctionList(context.Background(), redis.FunctionListQuery{LibraryNamePattern: crdtmeta.LibraryName, WithCode: true}).Result()
+	if err != nil || len(there) != 1 || there[0].Code != b.library {
+		t.Errorf("a new proxy has not put its engine (%v)", err)
 	}
 }
 
@@ -133,6 +155,12 @@ func TestServersThatCannotBeUsed(t *testing.T) {
 	}{
 		"eviction of any key": {config: []string{"maxmemory-policy allkeys-lru"}, want: ErrEvictionPolicy},
 		"no functions":        {config: []string{`rename-command FUNCTION ""`}, want: ErrNoFunctions},
+		"another format": {want: ErrFormat, setup: func(t *testing.T, server *redistest.Server) {
+			later := `return redis.call('SET', KEYS[1], cmsgpack.pack({format = 2, region = 1, name = 'one', origin = '1.0.1-abcdef'}))`
+			if err := server.Client().Eval(context.Background(), later, []string{"crdt:self"}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		"another region": {want: ErrWrongRegion, setup: func(t *testing.T, server *redistest.Server) {
 			cfg := testConfig(server.URL())
 			cfg.RegionID, cfg.RegionName = 2, "other"

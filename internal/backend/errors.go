@@ -9,6 +9,7 @@ var (
 	ErrUnconfirmed    = errors.New("no majority of the Sentinels confirms the primary, and neither do all of its replicas")
 	ErrEvictionPolicy = errors.New("maxmemory-policy evicts any key, also the metadata that merging needs: use noeviction or a volatile policy")
 	ErrWrongRegion    = errors.New("the data belongs to another region")
+	ErrFormat         = errors.New("the metadata in this Redis is of another version of Anabranch")
 	ErrDatabaseInURL  = errors.New("the backend URL must not name a database: all of them are served")
 	ErrNotReady       = errors.New("the backend is not ready")
 )

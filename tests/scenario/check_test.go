@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -14,6 +15,9 @@ import (
 
 // verify compares a reply with what is expected of it.
 func (c check) verify(reply redistest.Reply) error {
+	if c.shown != "" {
+		return c.verifyShown(reply)
+	}
 	if c.Error {
 		if !reply.IsError() || !strings.HasPrefix(reply.Text, c.ErrorPrefix) {
 			return fmt.Errorf("got %s, want an error %s…", reply, c.ErrorPrefix)
@@ -49,6 +53,17 @@ func (c check) verify(reply redistest.Reply) error {
 		}
 	}
 	return fmt.Errorf("got %s, want %s", reply, join(wanted))
+}
+
+func (c check) verifyShown(reply redistest.Reply) error {
+	if c.Unordered {
+		slices.SortFunc(reply.Items, func(x, y redistest.Reply) int { return strings.Compare(x.Text, y.Text) })
+	}
+	begin, cut := strings.CutSuffix(c.shown, "…")
+	if got := reply.String(); got != c.shown && !(cut && strings.HasPrefix(got, begin)) {
+		return fmt.Errorf("got %s, want %s", got, c.shown)
+	}
+	return nil
 }
 
 func (c check) matches(reply redistest.Reply, raw json.RawMessage) (bool, error) {

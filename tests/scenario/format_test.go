@@ -52,6 +52,7 @@ type check struct {
 	JSON        bool              `json:"json"`            // the reply is a string that holds JSON
 	Project     any               `json:"project"`         // take this field name or index of every row
 	Everywhere  bool              `json:"same_everywhere"` // the raw reply must be the same in all regions
+	shown       string            // the reply as redis-cli shows it, on one line; "…" stands for the rest
 }
 
 // empty says that the check looks at nothing, so the regions are compared with each other.

@@ -86,14 +86,7 @@ func TestScenarios(t *testing.T) {
 		reason, isLater := later[scene.ID]
 		delete(later, scene.ID)
 		t.Run(scene.ID, func(t *testing.T) {
-			cluster := s.ready()
-			err := play(t, cluster, scene)
-			if err == nil && !isLater {
-				err = settled(t, cluster)
-			}
-			if t.Failed() {
-				s.drop()
-			}
+			err := s.perform(t, scene, !isLater)
 			switch {
 			case isLater && err == nil:
 				t.Errorf("passes, but testdata/later.txt says %q: take it out", reason)
@@ -108,6 +101,20 @@ func TestScenarios(t *testing.T) {
 	for id := range later {
 		t.Errorf("testdata/later.txt names %s, which does not exist", id)
 	}
+}
+
+// perform plays a scenario on an empty cluster; with settle, all regions must be equal afterwards.
+func (s *stage) perform(t *testing.T, scene scenario, settle bool) error {
+	t.Helper()
+	cluster := s.ready()
+	err := play(t, cluster, scene)
+	if err == nil && settle {
+		err = settled(t, cluster)
+	}
+	if t.Failed() {
+		s.drop()
+	}
+	return err
 }
 
 // TestFlushBetweenScenariosEmptiesEveryRegion holds what the scenarios rely on, under its own name.
