@@ -18,6 +18,8 @@ NEED_HAPROXY := haproxy:haproxy
 NEED_OBSERVE := chromium:chromium promtool:prometheus
 # The client libraries that tests/clients runs. Node.js may have come with npm or without.
 NEED_CLIENTS := import-redis:python3-redis node:nodejs npm:npm
+# What reads or runs the examples: units, scripts, and a whole site in network namespaces.
+NEED_EXAMPLES := systemd-analyze:systemd shellcheck:shellcheck keepalived:keepalived ip:iproute2 unshare:util-linux
 
 FUZZ_SECONDS  ?= 30
 BENCH_SECONDS ?= 5
@@ -35,6 +37,10 @@ help: ## Show this list
 build: ## Build the one binary, ./anabranch
 	$(GO) build -o $(BINARY) ./cmd/anabranch
 
+.PHONY: release
+release: ## Static binaries for amd64 and arm64, in archives with documentation and examples, in dist/
+	scripts/release.sh dist
+
 .PHONY: demo
 demo: need-redis build ## Two regions, concurrent writes of every type, and how they merge (DEMO_FLAGS=--keep stays up)
 	./$(BINARY) demo $(DEMO_FLAGS)
@@ -43,7 +49,7 @@ demo: need-redis build ## Two regions, concurrent writes of every type, and how 
 check: format vet lint unit ## Fast: gofmt, vet, staticcheck, unit tests with the race detector
 
 .PHONY: test
-test: need-redis need-sentinel need-tools need-clients need-observe need-haproxy need-consul format vet lint full allocations smoke ## All that CI runs: check, tests against real servers, demo
+test: need-redis need-sentinel need-tools need-clients need-observe need-haproxy need-consul need-examples format vet lint full manifests allocations smoke ## All that CI runs: check, tests against real servers, demo
 	@echo "make test: all passed"
 
 .PHONY: fuzz
@@ -65,11 +71,11 @@ bench: need-redis need-tools ## Throughput, latency and CPU against plain Redis,
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf $(BINARY) .tools
+	rm -rf $(BINARY) dist .tools
 
 # The parts of check and test.
 
-.PHONY: format vet lint unit full allocations smoke need-redis need-sentinel need-tools need-cc need-clients need-observe need-haproxy need-consul
+.PHONY: format vet lint unit full manifests allocations smoke need-redis need-sentinel need-tools need-cc need-clients need-observe need-haproxy need-consul need-examples
 
 format:
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -91,8 +97,14 @@ $(STATICCHECK): scripts/tools/go.mod scripts/tools/go.sum
 unit: need-cc need-redis need-sentinel need-haproxy
 	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
-full: need-cc need-haproxy need-consul
+full: need-cc need-haproxy need-consul need-examples
 	$(GO) test -race -timeout 20m ./...
+
+# A module of its own, because of what it needs to read a Dockerfile, compose and Kubernetes.
+manifests: $(STATICCHECK) need-redis
+	$(GO) vet -C tests/manifests ./...
+	cd tests/manifests && ../../$(STATICCHECK) -checks inherit,-ST1005 ./...
+	$(GO) test -C tests/manifests -timeout 10m ./...
 
 # Promises of zero allocation are tests too, but the race detector allocates on its own.
 allocations:
@@ -123,6 +135,9 @@ need-observe:
 
 need-haproxy:
 	@scripts/install-missing.sh $(NEED_HAPROXY)
+
+need-examples:
+	@scripts/install-missing.sh $(NEED_EXAMPLES)
 
 # There is no Debian package: it is built once, which takes minutes, and kept in .tools.
 need-consul:

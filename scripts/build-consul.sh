@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 mkdir -p .tools
 exec 9>.tools/consul.lock
 flock 9
+# shellcheck disable=SC3013 # every sh that is in use knows -nt
 if [ .tools/consul -nt scripts/consul/go.mod ] && [ .tools/consul -nt scripts/consul/go.sum ]; then
 	exit 0
 fi

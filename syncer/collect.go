@@ -31,6 +31,7 @@ type collector struct {
 	weight    heldWeight        // of what waits for them
 	published crdtmeta.Frontier // what crdt:collected says
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
+	announced map[string]string // what they had announced then (announced.go)
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	whole  sync.Mutex    // held during a merge of everything
@@ -155,7 +156,10 @@ func (c *collector) lookAround(ctx context.Context) error {
 	}
 	now := time.Now()
 	for i := range c.looks {
-		if c.looks[i].stable.IsZero() && stable.CoversAll(c.looks[i].effects) {
+		switch all := stable.CoversAll(c.looks[i].effects); {
+		case !all:
+			c.looks[i].stable = time.Time{} // a region that had all of it may have lost some
+		case c.looks[i].stable.IsZero():
 			c.looks[i].stable = now
 		}
 	}
@@ -225,20 +229,24 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin, oldest crdt
 	if err != nil {
 		return nil, err
 	}
+	if c.announced, err = c.region.announced(ctx); err != nil {
+		return nil, err
+	}
 	if c.apart, err = c.quarantine(ctx, known, frontier); err != nil {
 		return nil, err
 	}
 	var others []int
 	for _, name := range c.peerNames() {
 		id := known.ids[name]
-		if id == 0 {
+		left := slices.Contains(c.apart, formatID(id))
+		if id == 0 || unheard(c.announced, id, frontier) {
 			id = neverMet
 		}
-		if !slices.Contains(c.apart, formatID(id)) {
+		if !left {
 			others = append(others, id)
 		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
-		left := slices.Contains(c.apart, formatID(id)) // nobody waits for it, and when it is let in again its time begins anew
+		// Nobody waits for one in quarantine, and when it is let in again its time begins anew.
 		c.waits.note(name, left || alone.CoversAll(oldest), time.Now())
 	}
 	for _, id := range c.removedIDs() {
@@ -271,10 +279,7 @@ func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Front
 	if c.published.CoversAll(effects) {
 		return true, nil
 	}
-	args := []any{strings.Join(c.apart, " ")}
-	for origin, t := range effects {
-		args = append(args, origin.String(), t.String())
-	}
+	args := append([]any{strings.Join(c.apart, " "), sortedAnnounced(c.announced)}, vectorArgs(effects)...)
 	done, err := collectedPublish.Run(ctx, c.cfg.Redis, []string{c.keys.collected, c.keys.quarantined}, args...).Int()
 	if err != nil || done == 0 {
 		return false, err

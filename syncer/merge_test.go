@@ -129,7 +129,7 @@ func TestAMergeGoesOnOnlyFromWhatTheServerStillHas(t *testing.T) {
 	a, b := regions[0], regions[1]
 	ctx := context.Background()
 	pipe := a.rdb.Pipeline()
-	for i := range 20_000 {
+	for i := range 10_000 {
 		pipe.Set(ctx, fmt.Sprint("old", i), i, 0)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {

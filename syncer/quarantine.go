@@ -263,12 +263,18 @@ func (s *Syncer) reentry(ctx context.Context) (crdtmeta.Time, error) {
 }
 
 // collectedPublish keeps the vector of all that may be collected, unless a region that it leaves out was let in again since it
-// was computed.
+// was computed, or one has announced another epoch.
 var collectedPublish = newScript(`
 for id in string.gmatch(ARGV[1], '%d+') do
   if redis.call('HEXISTS', KEYS[2], id) == 0 then return 0 end
 end
-for i = 2, #ARGV, 2 do
+local all, announced = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  if string.find(all[i], '^epoch:') then announced[#announced + 1] = all[i] .. ' ' .. all[i + 1] end
+end
+table.sort(announced)
+if ARGV[2] ~= '*' and ARGV[2] ~= table.concat(announced, ' ') then return 0 end
+for i = 3, #ARGV, 2 do
   if tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or 0) < tonumber(ARGV[i + 1]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 end
 return 1`)
@@ -276,11 +282,19 @@ return 1`)
 // adoptCollected notes as collected here what the region of a merge has collected: keys that come from it have no stamps of that, and
 // lose those that they had here. Whoever merges from here later must know.
 func (p *puller) adoptCollected(ctx context.Context, collected crdtmeta.Frontier) error {
-	args := []any{""}
-	for origin, t := range collected {
+	args := append([]any{"", anyEpochs}, vectorArgs(collected)...)
+	return collectedPublish.Run(ctx, p.cfg.Redis, []string{p.keys.collected, p.keys.quarantined}, args...).Err()
+}
+
+// anyEpochs stands for what regions have announced where it does not matter.
+const anyEpochs = "*"
+
+// vectorArgs are origins and times in turn.
+func vectorArgs(f crdtmeta.Frontier) (args []any) {
+	for origin, t := range f {
 		args = append(args, origin.String(), t.String())
 	}
-	return collectedPublish.Run(ctx, p.cfg.Redis, []string{p.keys.collected, p.keys.quarantined}, args...).Err()
+	return args
 }
 
 // adoptBase notes whose data from before this region has now.

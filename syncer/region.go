@@ -80,8 +80,11 @@ func (r region) collected(ctx context.Context) (crdtmeta.Frontier, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(hash, cursorField)
-	delete(hash, baseField)
+	for field := range hash {
+		if field == cursorField || field == baseField || strings.HasPrefix(field, announcedField) {
+			delete(hash, field)
+		}
+	}
 	f, err := crdtmeta.ParseFrontier(hash)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.keys.collected, err)

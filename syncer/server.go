@@ -151,6 +151,9 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	if err != nil {
 		return nil, err
 	}
+	if err := s.announce(ctx, caller); err != nil {
+		return nil, err
+	}
 	collected, collectedErr := s.region.collected(ctx)
 	applied, appliedErr := s.region.frontier(ctx)
 	held, heldErr := s.heldWhy(ctx)

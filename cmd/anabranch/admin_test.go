@@ -73,6 +73,25 @@ func TestReadyzFollowsTheLag(t *testing.T) {
 	if code, body := get(t, admin+"/readyz?max_lag=100"); code != http.StatusOK {
 		t.Errorf("beside a dead region: %d %s", code, body)
 	}
+	addr := a.Proxy().AdminAddr
+	if code, _, _ := call(t, "status", "--admin", addr); code != exitFailure {
+		t.Errorf("anabranch status beside a dead region: %d", code)
+	}
+	if code, stdout, stderr := call(t, "status", "--ready", "--admin", addr); code != exitOK || stdout != "ok\n" {
+		t.Errorf("anabranch status --ready beside a dead region: %d %q %q", code, stdout, stderr)
+	}
+	a.Redis.Kill()
+	eventually(t, "the health check of a container fails without Redis", func() bool {
+		code, stdout, _ := call(t, "status", "--ready", "--admin", addr)
+		return code == exitFailure && stdout != "" && stdout != "ok\n"
+	})
+	a.Proxy().Kill()
+	if code, _, stderr := call(t, "status", "--ready", "--admin", addr); code != exitFailure || stderr == "" {
+		t.Errorf("without a proxy: %d %q", code, stderr)
+	}
+	if code, _, stderr := call(t, "status", "--ready", "--redis", addr); code != exitUsage || !strings.Contains(stderr, "--ready: ") {
+		t.Errorf("--ready --redis: %d %q", code, stderr)
+	}
 }
 
 func TestStatusTellsOfThisProxyAndItsRegion(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // foreign are options of other programs, and variables of tests, that documents speak of.
-var foreign = map[string]bool{"engine-checks": true}
+var foreign = map[string]bool{"engine-checks": true, "appendonly": true}
 
 var (
 	helpOption = regexp.MustCompile(`(?m)^ +--([a-z-]+)`)

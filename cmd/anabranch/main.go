@@ -62,9 +62,9 @@ var errSilent = errors.New("failed")
 
 func main() {
 	// A sidecar shares its machine with Redis, which is one thread: on half of the cores it gets more done than on all,
-	// because its goroutines move about less.
+	// because its goroutines move about less. Go's own choice is less than that where a container has a limit.
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+		runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), max(1, runtime.NumCPU()/2)))
 	}
 	// SIGTERM and Ctrl-C end the context. A second one kills, because the handler is gone by then; but not at once, since
 	// some senders, such as timeout(1), signal the process and then its group.

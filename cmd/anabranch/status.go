@@ -31,13 +31,15 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	adminAddr := flags.String("admin", "127.0.0.1:6580", "HOST:PORT of a proxy's admin port")
 	redisAddr := flags.String("redis", "", "ask over the client port instead: HOST:PORT or redis://[user:password@]host:port; rediss:// for TLS")
 	asJSON := flags.Bool("json", false, "print the document of /status")
+	onlyReady := flags.Bool("ready", false, "ask the admin port whether clients can be served, and nothing else: the health check of a container")
 	var port clientPort
 	port.addTLSOptions(flags)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {
 		fmt.Fprint(stdout, "usage: anabranch status [flags]\n\nPrints what this region's links to the other regions do. The exit code is 0 when all are\n"+
 			"healthy or paused, 1 when one is not, the region takes no writes, a clock or the eviction\n"+
-			"policy alarms, or the proxy does not answer.\n\n")
+			"policy alarms, or the proxy does not answer. With --ready it is 0 when /readyz says so, whatever\n"+
+			"the links do.\n\n")
 		writeFlags(stdout, flags, false)
 	}
 	if err := parseFlags(flags, args); err != nil {
@@ -49,6 +51,12 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	)
 	if err := port.check(*redisAddr); err != nil {
 		return err
+	}
+	if *onlyReady {
+		if *redisAddr != "" || *asJSON {
+			return &usageError{errors.New("--ready: asks the admin port for one word; it goes with neither --redis nor --json")}
+		}
+		return readyOverHTTP(ctx, *adminAddr, stdout)
 	}
 	if *redisAddr != "" {
 		document, err = statusOverRedis(ctx, port, *redisAddr)
@@ -72,25 +80,51 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 }
 
 func statusOverHTTP(ctx context.Context, addr string) (document status.Document, err error) {
+	code, body, err := askAdmin(ctx, addr, "/status")
+	if err != nil {
+		return document, err
+	}
+	if code != http.StatusOK {
+		return document, fmt.Errorf("%s: /status: %s", addr, http.StatusText(code))
+	}
+	if err := json.Unmarshal(body, &document); err != nil {
+		return document, fmt.Errorf("%s does not answer /status as Anabranch does: %w", addr, err)
+	}
+	return document, nil
+}
+
+// readyOverHTTP prints what /readyz says, and fails unless clients can be served. A link to another region that is down is no reason to
+// take this proxy out of service.
+func readyOverHTTP(ctx context.Context, addr string, stdout io.Writer) error {
+	code, body, err := askAdmin(ctx, addr, "/readyz")
+	if err != nil {
+		return err
+	}
+	if _, err := stdout.Write(body); err != nil {
+		return err
+	}
+	if code != http.StatusOK {
+		return errSilent
+	}
+	return nil
+}
+
+// askAdmin is one request to the admin port.
+func askAdmin(ctx context.Context, addr, path string) (code int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: "/status"}).String(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "http", Host: addr, Path: path}).String(), nil)
 	if err != nil {
-		return document, &usageError{fmt.Errorf("--admin: %q: expected HOST:PORT", addr)}
+		return 0, nil, &usageError{fmt.Errorf("--admin: %q: expected HOST:PORT", addr)}
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // one request, and no proxy in between
 	response, err := client.Do(request)
 	if err != nil {
-		return document, err
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return document, fmt.Errorf("%s: %s", request.URL, response.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&document); err != nil {
-		return document, fmt.Errorf("%s does not answer as Anabranch does: %w", request.URL, err)
-	}
-	return document, nil
+	body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, body, err
 }
 
 // statusOverRedis asks with CRDT PEERS, where the admin port is out of reach. It cannot tell the region's own name.

@@ -1,7 +1,6 @@
 package redistest
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -82,14 +81,11 @@ var keepOpen struct {
 	files []*os.File
 }
 
+// moduleRoot is where the sources of Anabranch are, also for tests of a module beside it.
 func moduleRoot() (string, error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "anabranch").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("go env GOMOD: %w", err)
+		return "", fmt.Errorf("go list -m anabranch: %w\n%s", err, out)
 	}
-	file := strings.TrimSpace(string(bytes.TrimSpace(out)))
-	if file == "" || file == os.DevNull {
-		return "", fmt.Errorf("go env GOMOD: not inside a module")
-	}
-	return filepath.Dir(file), nil
+	return strings.TrimSpace(string(out)), nil
 }

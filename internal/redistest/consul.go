@@ -104,7 +104,7 @@ func StartConsul(t testing.TB, opts ...ConsulOption) *Consul {
 func (c *Consul) Restart() {
 	c.t.Helper()
 	c.Kill()
-	proc, err := spawn(c.logPath(), nil, consulBinary(c.t), "agent", "-config-file", filepath.Join(c.dir, "consul.json"))
+	proc, err := spawn(c.logPath(), nil, ConsulBinary(c.t), "agent", "-config-file", filepath.Join(c.dir, "consul.json"))
 	if err != nil {
 		c.t.Fatalf("redistest: consul: %v", err)
 	}
@@ -191,8 +191,8 @@ func (c *Consul) cleanup() {
 	}
 }
 
-// consulBinary is built from a module of its own and kept for all later runs: the first build takes minutes.
-func consulBinary(t testing.TB) string {
+// ConsulBinary is the path of consul. It is built from a module of its own and kept for all later runs: the first build takes minutes.
+func ConsulBinary(t testing.TB) string {
 	t.Helper()
 	root, err := moduleRoot()
 	if err != nil {
