@@ -269,8 +269,14 @@ func requireNothingLeft(w *world, before []int64) {
 			}
 			conn := redistest.Dial(w.t, region.Redis.Addr)
 			defer conn.Close()
-			return fmt.Sprintf("%d keys are left: %.500q\nnoted: %.300s\ncollected: %s\nlog: %s", len(left), left, conn.Do("ZRANGE", "crdt:gc", "0", "-1", "WITHSCORES"),
-				conn.Do("HGETALL", "crdt:collected"), conn.Do("XREVRANGE", "crdt:log", "+", "-", "COUNT", "1"))
+			contexts := ""
+			for origin, packed := range region.Redis.Client().HGetAll(context.Background(), "crdt:context").Val() {
+				f, err := crdtmeta.DecodeFrontier([]byte(packed))
+				contexts += fmt.Sprintln(origin, f, err)
+			}
+			return fmt.Sprintf("%d keys are left: %.500q\nnoted: %.300s\ncollected: %s\nnewest: %s\nfrontier: %s\ncontexts:\n%slog: %s", len(left), left,
+				conn.Do("ZRANGE", "crdt:gc", "0", "-1", "WITHSCORES"), conn.Do("HGETALL", "crdt:collected"), conn.Do("HGETALL", "crdt:newest"),
+				conn.Do("HGETALL", "crdt:frontier"), contexts, conn.Do("XREVRANGE", "crdt:log", "+", "-", "COUNT", "1"))
 		})
 		await(w.t, "region "+region.Name+" uses little memory", memoryLimit, func() string {
 			used := w.info(i, "memory", "used_memory")
