@@ -94,7 +94,7 @@ func (p *play) call(at, db int, commands ...[]string) {
 		}
 		if !sameReply(got, reply) {
 			// How far a stream's ids have gone belongs to its life in one region; a merge brings that of another one.
-			if p.merged && known[i][0] == "XADD" && strings.Contains(got, "equal or smaller") {
+			if p.merged && (known[i][0] == "XADD" || known[i][0] == "XSETID") && strings.Contains(got, "smaller than the target stream top item") {
 				p.t.Skip("an id is below one that the stream has had elsewhere")
 			}
 			p.t.Fatalf("region %c: %s replies %s, the model %s", 'A'+at, history.Quote(commands[index[i]]), got, history.Print(reply))
