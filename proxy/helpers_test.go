@@ -9,14 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"anabranch/internal/backend"
 	"anabranch/internal/redistest"
 	"anabranch/internal/resp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.NoLeaks(m) }
 
 // rig is a proxy in front of a Redis of its own.
 type rig struct {

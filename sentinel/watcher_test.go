@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"anabranch/internal/redistest"
 	"anabranch/sentinel"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.NoLeaks(m) }
 
 func configFor(t testing.TB, url string) sentinel.Config {
 	t.Helper()

@@ -16,10 +16,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { redistest.NoLeaks(m) }
 
 // testRegion is a Redis with the engine in it, and one proxy's syncer.
 type testRegion struct {

@@ -167,7 +167,7 @@ func TestAStaleRegionLosesNothingInAFullSync(t *testing.T) {
 	// What c writes now reaches b alone, and then c is gone.
 	ac.freeze()
 	ac.cut()
-	c.write("INCRBY counter 1000", "SET onlyB 1", "SADD set third", "RPUSH list third")
+	c.write("INCRBY counter 1000", "SADD set third", "RPUSH list third", "SET onlyB 1")
 	eventually(t, "b has it", func() bool { return b.get("onlyB") == "1" })
 	b.stop()
 	c.stop()
