@@ -77,8 +77,11 @@ func TestScrapeOfARealRegion(t *testing.T) {
 	b.Dial().Must("SET", "clash", "b")
 	cluster.ResumeAll()
 	cluster.Converge()
-
-	text := scrape(t, a.Proxy())
+	var text string
+	eventually(t, "the link that was paused shows as a stream", func() bool {
+		text = scrape(t, a.Proxy())
+		return sample(t, text, `anabranch_peer_state{peer="B",region="A",state="stream"}`) == 1
+	})
 	for series, want := range map[string]float64{
 		`anabranch_commands_total{class="write",region="A",result="ok"}`:        51,
 		`anabranch_commands_total{class="read",region="A",result="ok"}`:         50,
