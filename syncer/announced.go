@@ -21,22 +21,13 @@ import (
 const announcedField = "epoch:"
 
 // announce notes the epoch of a peer.
-func (s *server) announce(ctx context.Context, caller hello) error {
-	origin, err := crdtmeta.ParseOrigin(caller.Origin)
-	if err != nil || origin.Region != caller.ID {
-		return refuse(codeProtocol, "origin %.60q is not one of region '%.128s' (id %d)", caller.Origin, caller.Name, caller.ID)
+func (s *server) announce(ctx context.Context, caller crdtmeta.Origin) error {
+	field := announcedField + formatID(caller.Region)
+	known, err := s.cfg.Redis.HMGet(ctx, s.keys.collected, field).Result()
+	if err != nil || known[0] == caller.String() {
+		return err
 	}
-	field := announcedField + formatID(caller.ID)
-	switch known, err := s.cfg.Redis.HMGet(ctx, s.keys.collected, field).Result(); {
-	case err != nil:
-		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
-	case known[0] == caller.Origin:
-		return nil
-	}
-	if err := hashSet.Run(ctx, s.cfg.Redis, []string{s.keys.collected}, field, caller.Origin).Err(); err != nil {
-		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
-	}
-	return nil
+	return hashSet.Run(ctx, s.cfg.Redis, []string{s.keys.collected}, field, caller.String()).Err()
 }
 
 // announced reads what peers have announced, by the field.

@@ -132,6 +132,15 @@ type hello struct {
 	Reentry crdtmeta.Time `json:"reentry"` // when the puller's region was last let out of quarantine, in its own time
 }
 
+// origin is the puller's own origin in force.
+func (h hello) origin() (crdtmeta.Origin, error) {
+	origin, err := crdtmeta.ParseOrigin(h.Origin)
+	if err != nil || origin.Region != h.ID {
+		return origin, refuse(codeProtocol, "origin %.60q is not one of region '%.128s' (id %d)", h.Origin, h.Name, h.ID)
+	}
+	return origin, nil
+}
+
 // welcome is the server's side of it.
 type welcome struct {
 	Name   string                   `json:"name"`

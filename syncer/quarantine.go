@@ -270,7 +270,7 @@ for id in string.gmatch(ARGV[1], '%d+') do
 end
 local all, announced = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
-  if string.find(all[i], '^epoch:') then announced[#announced + 1] = all[i] .. ' ' .. all[i + 1] end
+  if string.find(all[i], '^` + announcedField + `') then announced[#announced + 1] = all[i] .. ' ' .. all[i + 1] end
 end
 table.sort(announced)
 if ARGV[2] ~= '*' and ARGV[2] ~= table.concat(announced, ' ') then return 0 end

@@ -151,15 +151,19 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	if err != nil {
 		return nil, err
 	}
-	if err := s.announce(ctx, caller); err != nil {
+	self, err := caller.origin()
+	if err != nil {
 		return nil, err
+	}
+	if err := s.announce(ctx, self); err != nil {
+		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
 	collected, collectedErr := s.region.collected(ctx)
 	applied, appliedErr := s.region.frontier(ctx)
 	held, heldErr := s.heldWhy(ctx)
 	ours, baseErr := s.region.base(ctx)
 	apart, until, apartErr := s.inQuarantine(ctx, caller.ID)
-	later, laterErr := s.laterEpoch(ctx, caller)
+	later, laterErr := s.laterEpoch(ctx, self)
 	if err := errors.Join(collectedErr, appliedErr, heldErr, baseErr, apartErr, laterErr); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
@@ -190,10 +194,7 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	if err := s.admitAgain(ctx, caller, collected); err != nil {
 		return nil, err
 	}
-	shipment, err := newShipment(s, frames, caller, frontier)
-	if err != nil {
-		return nil, err
-	}
+	shipment := newShipment(s, frames, caller, self, frontier)
 	if err := shipment.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -203,17 +204,13 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 }
 
 // laterEpoch is what of its own epochs the caller should know of.
-func (s *server) laterEpoch(ctx context.Context, caller hello) (string, error) {
-	self, err := crdtmeta.ParseOrigin(caller.Origin)
-	if err != nil {
-		return "", nil // which pull and merge say
-	}
+func (s *server) laterEpoch(ctx context.Context, self crdtmeta.Origin) (string, error) {
 	acked, err := s.acks.load(ctx)
 	if err != nil {
 		return "", err
 	}
 	later := self
-	for origin := range acked[caller.ID] {
+	for origin := range acked[self.Region] {
 		if origin.Region == self.Region && origin.Shard == self.Shard && origin != self && origin.Counter() >= later.Counter() {
 			later = origin
 		}

@@ -32,11 +32,7 @@ type shipment struct {
 	doubted time.Time         // since when acknowledgements are not believed; zero: they are
 }
 
-func newShipment(s *server, frames *frameConn, peer hello, applied crdtmeta.Frontier) (*shipment, error) {
-	self, err := crdtmeta.ParseOrigin(peer.Origin)
-	if err != nil || self.Region != peer.ID {
-		return nil, refuse(codeProtocol, "origin %.60q is not one of region '%s' (id %d)", peer.Origin, peer.Name, peer.ID)
-	}
+func newShipment(s *server, frames *frameConn, peer hello, self crdtmeta.Origin, applied crdtmeta.Frontier) *shipment {
 	limit := s.cfg.WindowBytes
 	if peer.Window > 0 {
 		limit = min(limit, peer.Window)
@@ -44,7 +40,7 @@ func newShipment(s *server, frames *frameConn, peer hello, applied crdtmeta.Fron
 	return &shipment{
 		served: served{server: s, frames: frames, peer: peer}, self: self,
 		window: &window{limit: limit}, applied: applied, fresh: make(chan struct{}, 1),
-	}, nil
+	}
 }
 
 // begin stores the peer's frontier as its first acknowledgement, so that from here on nothing that it lacks is trimmed,
