@@ -2,7 +2,6 @@ package haproxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"anabranch/internal/listen"
 )
 
 // State is what a proxy knows of itself that matters to who sends it clients.
@@ -120,37 +121,21 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for agent checks: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
-	defer listener.Close()
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	places := make(chan struct{}, maxAsking)
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if conn != nil {
-				_ = conn.Close()
-			}
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			a.log.Warn().Err(err).Msg("accepting agent checks")
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
+	return listen.Serve(ctx, listener, a.log, func(conn net.Conn) {
 		select {
 		case places <- struct{}{}:
 		default:
 			_ = conn.Close()
-			continue
+			return
 		}
 		asking.Go(func() { // ends after answerLimit
 			defer func() { <-places }()
 			a.answer(ctx, conn)
 		})
-	}
+	})
 }
 
 // answer owns the connection.

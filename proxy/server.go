@@ -3,12 +3,12 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"anabranch/internal/listen"
 	"anabranch/internal/resp"
 	"anabranch/translate"
 )
@@ -104,10 +104,11 @@ func (s *Server) Run(ctx context.Context) error {
 		s.loops = append(s.loops, l)
 		helpers.Go(func() { l.run() }) // ends when its poller is closed
 	}
-	stopAccepting := context.AfterFunc(ctx, func() { s.listener.Close() })
-	err = s.accept(ctx)
-	stopAccepting()
-	s.listener.Close()
+	err = listen.Serve(ctx, s.listener, s.cfg.Log, func(conn net.Conn) {
+		if client := s.admit(conn); client != nil {
+			s.serve(client)
+		}
+	})
 
 	s.drain(cancel)
 	for _, l := range s.loops {
@@ -117,28 +118,6 @@ func (s *Server) Run(ctx context.Context) error {
 	s.monitors.listening.Wait()
 	s.waiters.goroutines.Wait()
 	return err
-}
-
-// accept hands each connection to a session of its own.
-func (s *Server) accept(ctx context.Context) error {
-	for {
-		conn, err := s.listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			// Too many open files, or a client that was gone before we looked: others still count on us.
-			s.cfg.Log.Warn().Err(err).Msg("accept")
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		if client := s.admit(conn); client != nil {
-			s.serve(client)
-		}
-	}
 }
 
 // serve makes the session a member of a loop, or gives it a goroutine.

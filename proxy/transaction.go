@@ -138,20 +138,9 @@ func (s *session) exec([][]byte) {
 		return
 	}
 	s.endMulti()
-	refusal := s.refusesNow()
-	held := s.server.cfg.Backend.Held()
-	switch {
-	case held != "" && tx.changes:
+	if refusal := s.refusesExec(tx); refusal != "" {
 		s.forgetWatched()
-		s.replyError(fmt.Sprintf(errExecAbortReason, held))
-		return
-	case refusal != "" && (tx.grows || strings.HasPrefix(refusal, "BUSY")):
-		s.forgetWatched()
-		s.replyError(fmt.Sprintf(errExecAbortReason, refusal))
-		return
-	case tx.dirty:
-		s.forgetWatched()
-		s.replyError(errExecAbort)
+		s.replyError(refusal)
 		return
 	}
 	if len(tx.commands) == 0 && !s.watching {
@@ -177,6 +166,21 @@ func (s *session) exec([][]byte) {
 			s.change(db, s.proto)
 		}
 	}
+}
+
+// refusesExec is why nothing of what was queued is executed, or "".
+func (s *session) refusesExec(tx *transaction) string {
+	refusal := s.refusesNow()
+	held := s.server.cfg.Backend.Held()
+	switch {
+	case held != "" && tx.changes:
+		return fmt.Sprintf(errExecAbortReason, held)
+	case refusal != "" && (tx.grows || strings.HasPrefix(refusal, "BUSY")):
+		return fmt.Sprintf(errExecAbortReason, refusal)
+	case tx.dirty:
+		return errExecAbort
+	}
+	return ""
 }
 
 // replayAll dispatches queued commands and returns the ops that they come to, and the database that is selected after

@@ -8,9 +8,9 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"time"
 
 	"anabranch/crdtmeta"
+	"anabranch/internal/listen"
 )
 
 // server ships this region's log to the peers that connect.
@@ -29,33 +29,21 @@ func newServer(s *Syncer) *server {
 	}
 }
 
-// accept serves until the listener is closed.
+// accept serves until ctx ends.
 func (s *server) accept(ctx context.Context, listener net.Listener) error {
 	defer s.links.Wait()
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if conn != nil {
-				_ = conn.Close()
-			}
-			return nil
-		case err != nil:
-			s.cfg.Log.Warn().Err(err).Msg("accepting peers")
-			sleep(ctx, 100*time.Millisecond)
-			continue
-		}
+	return listen.Serve(ctx, listener, s.cfg.Log, func(conn net.Conn) {
 		// One host that fills its share keeps nobody else out.
 		host := hostOf(conn)
 		if !s.strangers.enter(host) {
 			s.counters.streamsRefused.Add(1)
 			_ = conn.Close()
-			continue
+			return
 		}
 		s.links.Go(func() { // ends with its connection, which ends with ctx
 			s.serve(ctx, conn, sync.OnceFunc(func() { s.strangers.leave(host) }))
 		})
-	}
+	})
 }
 
 // session is what a peer wants once it is known: our log, or a merge.

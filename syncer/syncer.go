@@ -69,8 +69,6 @@ func (s *Syncer) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if listener != nil {
-		stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends the accept loop
-		defer stop()
 		server := newServer(s)
 		group.Go(func() error { return server.accept(ctx, listener) })
 	}

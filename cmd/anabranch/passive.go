@@ -21,8 +21,10 @@ import (
 
 	"anabranch/crdtmeta"
 	"anabranch/haproxy"
+	"anabranch/internal/metrics"
 	"anabranch/internal/migration"
 	"anabranch/internal/passive"
+	"anabranch/internal/status"
 	"anabranch/proxy"
 	"anabranch/sentinel"
 	"anabranch/syncer"
@@ -139,7 +141,7 @@ func (s *passiveService) run(ctx context.Context) error {
 		return err
 	}
 	group.Go(func() error { return serveHTTP(serving, listener, s.handler()) })
-	group.Go(func() error { s.security.watch.Run(serving, nil); return nil })
+	group.Go(func() error { return s.security.keep(serving) })
 	if s.primary != nil {
 		group.Go(func() error { return s.primary.Run(serving) })
 		group.Go(func() error { s.follow(serving); return nil })
@@ -227,7 +229,7 @@ func (s *passiveService) health() (ready bool, why string) {
 
 func (s *passiveService) agentState(context.Context) haproxy.State {
 	ready, why := s.health()
-	now, _ := s.server.Clients()
+	now, _, _ := s.server.Clients()
 	switch {
 	case s.stopping.Load():
 		return haproxy.State{Draining: why}
@@ -237,7 +239,19 @@ func (s *passiveService) agentState(context.Context) haproxy.State {
 	return haproxy.State{Load: float64(now) / float64(s.config.MaxClients)}
 }
 
-// handler is the admin port of a passive proxy: it has no dashboard and no metrics, since there is no engine whose figures these are.
+// Document is the little that a passive proxy knows: there is no engine that it could ask.
+func (s *passiveService) Document(context.Context) status.Document {
+	ready, why := s.health()
+	now, total, rejected := s.server.Clients()
+	return status.Document{
+		Version: version, Commit: strings.TrimPrefix(commit(), "+"), Region: s.config.Region, RegionID: s.config.RegionID, RunID: s.report.RunID,
+		Time: time.Now(), StartedAt: s.report.StartedAt, Ready: ready, Why: why,
+		Clients:      status.Clients{Connected: now, Limit: s.config.MaxClients, Accepted: total, Rejected: rejected},
+		Certificates: s.security.expiry(),
+	}
+}
+
+// handler is the admin port of a passive proxy. It has no dashboard.
 func (s *passiveService) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -254,13 +268,13 @@ func (s *passiveService) handler() http.Handler {
 		fmt.Fprintln(w, text)
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		ready, why := s.health()
-		now, total := s.server.Clients()
+		d := s.Document(context.Background())
 		writeJSON(w, http.StatusOK, map[string]any{
-			"version": version, "mode": modePassive, "region": s.config.Region, "ready": ready, "not_ready_because": why, "peers": []string{},
-			"clients": map[string]any{"connected": now, "accepted": total, "limit": s.config.MaxClients},
+			"version": d.Version, "mode": modePassive, "region": d.Region, "ready": d.Ready, "not_ready_because": d.Why, "peers": []string{},
+			"clients": d.Clients, "certificates_expire": d.Certificates,
 		})
 	})
+	mux.Handle("GET /metrics", atMost(4, metrics.Handler(metrics.NewPassiveRegistry(s.config.Region, s))))
 	mux.Handle("GET /migration", atMost(4, s.report))
 	return mux
 }

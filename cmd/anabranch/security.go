@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -133,6 +137,15 @@ func (s *security) identity(of, options string, files credentials.Files) (*crede
 	s.watch.Identity(i)
 	s.shown[of] = i
 	return i, nil
+}
+
+// keep reads files anew when they change, and when SIGHUP comes, until ctx ends.
+func (s *security) keep(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	s.watch.Run(ctx, hangup)
+	return nil
 }
 
 // expiry is when certificates end, by what they are for.

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -140,13 +138,7 @@ func (s *service) run(ctx context.Context) error {
 		front.Go(func() error { s.migration.Rehearsal.Run(ctx); return nil })
 	}
 	front.Go(func() error { return s.admin.run(ctx) })
-	front.Go(func() error {
-		hangup := make(chan os.Signal, 1)
-		signal.Notify(hangup, syscall.SIGHUP)
-		defer signal.Stop(hangup)
-		s.security.watch.Run(ctx, hangup)
-		return nil
-	})
+	front.Go(func() error { return s.security.keep(ctx) })
 	front.Go(func() error {
 		select {
 		case <-ctx.Done():

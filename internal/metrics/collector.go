@@ -29,8 +29,9 @@ type Traffic interface {
 // collector reads everything at the moment of a scrape.
 type collector struct {
 	source  Source
-	traffic Traffic
+	table   []metric
 	descs   []*prometheus.Desc // of table, in its order
+	traffic Traffic            // nil: no histograms
 	trips   *prometheus.Desc
 }
 
@@ -40,12 +41,18 @@ var roundTrips = metric{"anabranch_backend_round_trip_seconds", histogram, []str
 
 // NewRegistry makes a registry with all metrics of one proxy, of Go and of the process. Ours carry the region's name.
 func NewRegistry(region string, source Source, traffic Traffic) *prometheus.Registry {
+	return register(region, &collector{source: source, table: table, traffic: traffic})
+}
+
+// NewPassiveRegistry is for a proxy in passive mode, of which less is to be told.
+func NewPassiveRegistry(region string, source Source) *prometheus.Registry {
+	return register(region, &collector{source: source, table: passiveTable})
+}
+
+func register(region string, c *collector) *prometheus.Registry {
 	labels := prometheus.Labels{"region": region}
-	c := &collector{
-		source: source, traffic: traffic,
-		trips: prometheus.NewDesc(roundTrips.name, roundTrips.help, roundTrips.labels, labels),
-	}
-	for _, m := range table {
+	c.trips = prometheus.NewDesc(roundTrips.name, roundTrips.help, roundTrips.labels, labels)
+	for _, m := range c.table {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels, labels))
 	}
 	registry := prometheus.NewRegistry()
@@ -62,18 +69,23 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range c.descs {
 		out <- desc
 	}
-	out <- c.trips
+	if c.traffic != nil {
+		out <- c.trips
+	}
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
 	d := c.source.Document(ctx)
-	for i := range table {
-		m := &table[i]
+	for i := range c.table {
+		m := &c.table[i]
 		m.read(&d, func(value float64, labels ...string) {
 			out <- prometheus.MustNewConstMetric(c.descs[i], m.valueType(), value, labels...)
 		})
+	}
+	if c.traffic == nil {
+		return
 	}
 	for _, kind := range backend.TripKinds() {
 		out <- c.histogram(kind)

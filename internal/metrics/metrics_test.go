@@ -186,3 +186,24 @@ func TestTableOfTheDocumentation(t *testing.T) {
 		}
 	}
 }
+
+func TestAPassiveProxyTellsWhatItKnows(t *testing.T) {
+	families, err := NewPassiveRegistry("A", full()).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []string
+	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "anabranch_") {
+			ours = append(ours, family.GetName())
+		}
+	}
+	var want []string
+	for _, m := range passiveTable {
+		want = append(want, m.name)
+	}
+	slices.Sort(want)
+	if !slices.Equal(ours, want) {
+		t.Errorf("got %v, want %v", ours, want)
+	}
+}

@@ -16,23 +16,14 @@ var peer = []string{"peer"}
 var states = []string{"probe", "stream", "paused", "waiting", "stalled", "refused", "merge-needed", "merge", "quarantined"}
 
 // table has every metric but the histogram of round trips. What is not said to be of this proxy is of the region, and all its proxies tell the same.
-var table = slices.Concat(proxyTable, regionTable, peerTable)
+var table = slices.Concat(passiveTable, proxyTable, regionTable, peerTable)
 
-var proxyTable = []metric{
+// passiveTable is what a proxy in passive mode has, too: there, no engine knows of more.
+var passiveTable = []metric{
 	{"anabranch_build_info", gauge, []string{"version", "commit", "go_version"}, "1; the labels say what runs.",
 		func(d *status.Document, out emit) { out(1, d.Version, d.Commit, runtime.Version()) }},
 	{"anabranch_ready", gauge, nil, "1 while this proxy serves clients, 0 while its Redis does not answer.",
 		is(func(d *status.Document) bool { return d.Ready })},
-	{"anabranch_status_known", gauge, nil, "1 when this proxy could ask its Redis for the state of replication, else 0 and the metrics of the region are missing.",
-		is(func(d *status.Document) bool { return d.Error == "" })},
-	{"anabranch_sentinel_majority", gauge, nil, "1 while a majority of the Sentinels confirms the primary to this proxy, else 0; missing without Sentinels.",
-		func(d *status.Document, out emit) {
-			if d.Sentinel != nil {
-				out(number(d.Sentinel.Trouble == ""))
-			}
-		}},
-	{"anabranch_leader", gauge, nil, "1 when this proxy leads its region.",
-		is(func(d *status.Document) bool { return d.Leads })},
 	{"anabranch_certificate_expiry_timestamp_seconds", gauge, []string{"of"}, "When the certificate that this proxy shows to clients, peers or redis ends, in Unix seconds.",
 		func(d *status.Document, out emit) {
 			for of, at := range d.Certificates {
@@ -43,12 +34,25 @@ var proxyTable = []metric{
 		of(func(d *status.Document) int { return d.Clients.Connected })},
 	{"anabranch_client_connections_limit", gauge, nil, "Clients that may be connected to this proxy (--maxclients).",
 		of(func(d *status.Document) int { return d.Clients.Limit })},
-	{"anabranch_clients_blocked", gauge, nil, "Clients of this proxy that wait in a command.",
-		of(func(d *status.Document) int { return d.Clients.Blocked })},
 	{"anabranch_client_connections_accepted_total", counter, nil, "Connections that became clients of this proxy.",
 		of(func(d *status.Document) int64 { return d.Clients.Accepted })},
 	{"anabranch_client_connections_rejected_total", counter, nil, "Connections that this proxy sent away because of --maxclients.",
 		of(func(d *status.Document) int64 { return d.Clients.Rejected })},
+}
+
+var proxyTable = []metric{
+	{"anabranch_status_known", gauge, nil, "1 when this proxy could ask its Redis for the state of replication, else 0 and the metrics of the region are missing.",
+		is(func(d *status.Document) bool { return d.Error == "" })},
+	{"anabranch_sentinel_majority", gauge, nil, "1 while a majority of the Sentinels confirms the primary to this proxy, else 0; missing without Sentinels.",
+		func(d *status.Document, out emit) {
+			if d.Sentinel != nil {
+				out(number(d.Sentinel.Trouble == ""))
+			}
+		}},
+	{"anabranch_leader", gauge, nil, "1 when this proxy leads its region.",
+		is(func(d *status.Document) bool { return d.Leads })},
+	{"anabranch_clients_blocked", gauge, nil, "Clients of this proxy that wait in a command.",
+		of(func(d *status.Document) int { return d.Clients.Blocked })},
 	{"anabranch_clients_cut_off_total", counter, nil, "Clients that this proxy closed at --output-limit or --query-limit.",
 		of(func(d *status.Document) int64 { return d.Clients.CutOff })},
 	{"anabranch_commands_total", counter, []string{"class", "result"}, "Commands of this proxy's clients, by class (docs/commands.md) and by result: ok, error, or refused because Anabranch does not take the command.",

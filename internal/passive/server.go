@@ -3,7 +3,6 @@ package passive
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"sync"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"anabranch/internal/listen"
 )
 
 // Watcher hears of every command that passes. Its methods may be called from any goroutine; args are valid during the call only, and
@@ -42,9 +43,10 @@ type Config struct {
 
 // Server is the listener with its clients.
 type Server struct {
-	cfg     Config
-	clients atomic.Int64
-	total   atomic.Int64
+	cfg      Config
+	clients  atomic.Int64
+	total    atomic.Int64
+	rejected atomic.Int64
 
 	mu   sync.Mutex
 	open map[*joint]struct{}
@@ -53,8 +55,10 @@ type Server struct {
 // New listens to nothing yet.
 func New(cfg Config) *Server { return &Server{cfg: cfg, open: map[*joint]struct{}{}} }
 
-// Clients is how many are connected, and how many ever were.
-func (s *Server) Clients() (now int, total int64) { return int(s.clients.Load()), s.total.Load() }
+// Clients is how many are connected, how many ever were, and how many were one too many.
+func (s *Server) Clients() (now int, total, rejected int64) {
+	return int(s.clients.Load()), s.total.Load(), s.rejected.Load()
+}
 
 // errTooMany is what Redis tells a client that is one too many.
 const errTooMany = "-ERR max number of clients reached\r\n"
@@ -65,37 +69,23 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	var joints sync.WaitGroup
 	defer joints.Wait()
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if conn != nil {
-				_ = conn.Close()
-			}
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			s.cfg.Log.Warn().Err(err).Msg("accepting clients")
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
+	return listen.Serve(ctx, listener, s.cfg.Log, func(conn net.Conn) {
 		if int(s.clients.Add(1)) > s.cfg.MaxClients {
 			s.clients.Add(-1)
+			s.rejected.Add(1)
 			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = io.WriteString(conn, errTooMany)
 			_ = conn.Close()
-			continue
+			return
 		}
 		s.total.Add(1)
 		joints.Go(func() { // ends with ctx, or with one of its connections
 			defer s.clients.Add(-1)
 			s.serve(ctx, conn)
 		})
-	}
+	})
 }
 
 // joint is a client's connection and its own one to Redis.

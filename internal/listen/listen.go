@@ -1,0 +1,37 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// pause is how long nobody is taken after an error.
+const pause = 10 * time.Millisecond
+
+// Serve hands each connection to take, which must not block, until ctx ends; then it answers nil. It closes the listener. An error of a single
+// connection is logged and passed over, since others count on us: too many open files, a client that was gone before we looked.
+func Serve(ctx context.Context, listener net.Listener, log zerolog.Logger, take func(net.Conn)) error {
+	defer listener.Close()
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if conn != nil {
+				_ = conn.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			log.Warn().Err(err).Stringer("listener", listener.Addr()).Msg("accepting connections")
+			time.Sleep(pause)
+		default:
+			take(conn)
+		}
+	}
+}
