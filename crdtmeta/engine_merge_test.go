@@ -331,3 +331,40 @@ func TestAWholeMergeShowsNoLoserOfWhatWasCollectedHere(t *testing.T) {
 		}
 	}
 }
+
+// A region that was empty wrote without having seen what all others know without a stamp, so both are kept beside each other. Where that is
+// collected, what was written is known without a stamp, too: a merge must not take it for what was known before.
+func TestAMergeKnowsWhatWasCollectedFromWhatWasKnownBefore(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	keys := []string{"k", "h", "z"}
+	write := func(n *node, text string) {
+		n.call(t, 0, []string{"SET", "k", text}, []string{"HSET", "h", "f", text}, []string{"ZADD", "z", text, "m"})
+	}
+	collect := func(n *node) {
+		t.Helper()
+		n.collect(t, n.look(t), 0, keys)
+		n.pick(t, 0)
+		if left := n.do(t, "EXISTS", "crdt:0{k}", "crdt:0{h}", "crdt:0{z}").Int(); left != 0 {
+			t.Fatalf("region %d has not collected %d keys", n.id, left)
+		}
+	}
+	write(b, "9")
+	exchange(t, nodes[1:])
+	collect(b)
+	collect(c)
+	write(a, "2")
+	a.merge(t, b.id, "whole", b.position(t), b.states(t, 0, keys))
+	exchange(t, nodes)
+	collect(c)
+	both := a.states(t, 0, keys)
+	a.merge(t, c.id, "changes", "", c.states(t, 0, keys))
+	c.merge(t, a.id, "changes", "", both)
+	b.merge(t, a.id, "changes", "", a.states(t, 0, keys))
+	requireEqual(t, nodes)
+	for _, command := range []string{"GET k", "HGET h f", "ZSCORE z m"} {
+		if got := a.get(t, strings.Fields(command)...); got != `"2"` {
+			t.Errorf("%s answers %s, what was written last is 2", command, got)
+		}
+	}
+}

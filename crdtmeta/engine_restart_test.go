@@ -1,6 +1,7 @@
 package crdtmeta_test
 
 import (
+	"strings"
 	"testing"
 
 	"anabranch/crdtmeta"
@@ -110,4 +111,22 @@ func (n *node) frontierOf(t *testing.T, origin crdtmeta.Origin) crdtmeta.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+// A leader outlives its server. One that came back with old data is held from writing, whatever the leader says before it is armed.
+func TestAnUnarmedServerGivesNoSignOfLife(t *testing.T) {
+	a := regions(t, 1, redistest.WithAOF())[0]
+	a.do(t, "FCALL", crdtmeta.FuncAlive, "0")
+	a.do(t, "SET", "crdt:alive", "1000") // long ago
+	a.restart(t)
+	a.pick(t, 0)
+	a.fails(t, "CRDTTAKEOVER", "FCALL", crdtmeta.FuncAlive, "0")
+	a.do(t, "FCALL", crdtmeta.FuncArm, "0", "1", "region1", "0", "abcdef", "life2", "repl", "semi-strict", "values", "250")
+	if why := a.do(t, "GET", "crdt:held").Text; !strings.HasPrefix(why, "this region was away for ") {
+		t.Errorf("clients are not held: %q", why)
+	}
+	a.do(t, "FCALL", crdtmeta.FuncAlive, "0")
+	if at := a.do(t, "GET", "crdt:alive").Int(); at < 1_600_000_000_000 {
+		t.Errorf("the sign of life is at %d", at)
+	}
 }

@@ -31,6 +31,7 @@ const (
 	FuncMerge  = "anabranch_merge_1"  // takes them there
 	FuncHold   = "anabranch_hold_1"   // clients may not write for now
 	FuncRenew  = "anabranch_renew_1"  // a new epoch is needed
+	FuncAlive  = "anabranch_alive_1"  // the leader's sign of life
 	FuncInfo   = "anabranch_info_1"   // counters
 
 	FuncCollect = "anabranch_collect_1" // metadata that every region has seen

@@ -69,16 +69,31 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	}
 	for origin, t := range due {
 		l.cfg.Log.Warn().Stringer("epoch", origin).Stringer("after", ours[origin]).Stringer("upto", t).
-			Msg("a region has lost effects that only keys merged from it still show: they go on from here")
+			Msg("effects of an epoch that has ended are nowhere else than here: they go on from here")
 	}
 	return l.view.load(ctx, l.region.frontier)
 }
 
-// aheadBeyond is what keys are ahead of the frontier by, but for what a merge that is not over may still bring, and our own time when the
-// first of them came.
+// aheadBeyond is what is here beyond the frontier, but for what a merge that is not over may still bring, and our own time when the
+// first of it came. Keys are ahead of it that a merge has brought; and a merge of everything takes it back to where the other region's
+// is, although what this region has written stays, also in epochs that have ended.
 func (l *leader) aheadBeyond(ctx context.Context) (pending crdtmeta.Frontier, first crdtmeta.Time, err error) {
+	frontier, err := l.region.frontier(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	newest, _, err := l.region.newest(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	pending, first = crdtmeta.Frontier{}, endOfTime
+	for origin, t := range newest {
+		if t > frontier[origin] {
+			pending[origin], first = t, 1 // nothing tells when it came
+		}
+	}
 	count, err := l.cfg.Redis.HLen(ctx, l.keys.ahead).Result()
-	if err != nil || count == 0 {
+	if err != nil || count == 0 && len(pending) == 0 {
 		return nil, 0, err
 	}
 	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
@@ -90,11 +105,6 @@ func (l *leader) aheadBeyond(ctx context.Context) (pending crdtmeta.Frontier, fi
 			return nil, 0, nil
 		}
 	}
-	frontier, err := l.region.frontier(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	pending, first = crdtmeta.Frontier{}, endOfTime
 	for cursor := uint64(0); ; {
 		var page []string
 		if page, cursor, err = l.cfg.Redis.HScan(ctx, l.keys.ahead, cursor, "", 1000).Result(); err != nil {

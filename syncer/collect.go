@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,15 +30,16 @@ type collector struct {
 	large     map[string]*largeKey // by the name in crdt:gc
 	waits     heldBack
 	weight    heldWeight        // of what waits for them
-	published crdtmeta.Frontier // what crdt:collected says
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	announced map[string]string // what they had announced then (announced.go)
+	own       crdtmeta.Origin   // in force when the looks were taken
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	whole  sync.Mutex    // held during a merge of everything
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc
+	saved  string        // what crdt:collected says of it
 	count  int           // entries read at once; follows their size
 }
 
@@ -90,7 +92,8 @@ func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 	if err != nil || info.origin.IsZero() {
 		return false, err
 	}
-	cursor := crdtmeta.Time(0)
+	cursor, saved := crdtmeta.Time(0), ""
+	c.looks, c.large = nil, map[string]*largeKey{}
 	if copied, err := c.cfg.Redis.Exists(ctx, c.keys.sweep).Result(); err != nil {
 		return false, err
 	} else if copied > 0 {
@@ -101,9 +104,9 @@ func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 			return false, err
 		}
 	}
-	switch text, err := c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result(); {
+	switch saved, err = c.cfg.Redis.HGet(ctx, c.keys.collected, cursorField).Result(); {
 	case err == nil:
-		if cursor, err = crdtmeta.ParseTime(text); err != nil {
+		if cursor, err = crdtmeta.ParseTime(saved); err != nil {
 			return false, fmt.Errorf("%s: %w", c.keys.collected, err)
 		}
 	case !errors.Is(err, redis.Nil):
@@ -116,7 +119,7 @@ func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cursor, c.begun = cursor, true
+	c.cursor, c.saved, c.begun = cursor, saved, true
 	return true, nil
 }
 
@@ -148,6 +151,9 @@ func (c *collector) lookAround(ctx context.Context) error {
 	stable, err := c.stable(ctx, own, c.oldestUnstable(newest))
 	if err != nil {
 		return err
+	}
+	if c.own != own {
+		c.own, c.looks = own, nil // they may be of a past that the region's Redis does not have any more
 	}
 	if n := len(c.looks); n > 0 && c.looks[n-1].effects.CoversAll(newest.effects) && newest.effects.CoversAll(c.looks[n-1].effects) {
 		c.looks[n-1].until = newest.until // nothing has happened
@@ -276,17 +282,18 @@ const neverMet = -1
 // publishCollected keeps the vector of all that may be collected from now on: what it covers has no metadata any more. It answers
 // false when a region was let in again meanwhile.
 func (c *collector) publishCollected(ctx context.Context, effects crdtmeta.Frontier) (published bool, err error) {
-	if c.published.CoversAll(effects) {
-		return true, nil
-	}
 	args := append([]any{strings.Join(c.apart, " "), sortedAnnounced(c.announced)}, vectorArgs(effects)...)
 	done, err := collectedPublish.Run(ctx, c.cfg.Redis, []string{c.keys.collected, c.keys.quarantined}, args...).Int()
-	if err != nil || done == 0 {
-		return false, err
-	}
-	c.published = effects
-	return true, nil
+	return done == 1, err
 }
+
+// moveCursor moves it from where we know it to be. A Redis that came back from an old snapshot has it elsewhere.
+var moveCursor = newScript(`
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`)
+
+var errCursor = errors.New("how far collection has come is to be found out")
 
 // hashSet is HSET that runs also when memory is short, which is when collection is needed most.
 var hashSet = newScript(`return redis.call('HSET', KEYS[1], unpack(ARGV))`)
@@ -324,6 +331,9 @@ func (c *collector) walk(ctx context.Context, until crdtmeta.Time, f func(keys m
 func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys map[string]int, last crdtmeta.Time) error) (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.begun {
+		return false, errCursor
+	}
 	if ctx.Err() != nil || c.cursor >= until {
 		return true, nil
 	}
@@ -335,8 +345,13 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if err := f(changed.keys, changed.last); err != nil {
 		return false, err
 	}
-	c.cursor = changed.last
-	return changed.last == until, hashSet.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, changed.last.String()).Err()
+	moved, err := moveCursor.Run(ctx, c.cfg.Redis, []string{c.keys.collected}, cursorField, c.saved, changed.last.String()).Int()
+	if err != nil || moved == 0 {
+		c.begun = false
+		return false, cmp.Or(err, errCursor)
+	}
+	c.cursor, c.saved = changed.last, changed.last.String()
+	return changed.last == until, nil
 }
 
 // changedKeys is what a stretch of the log says of keys.

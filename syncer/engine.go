@@ -79,6 +79,11 @@ func (e engine) renew(ctx context.Context, later crdtmeta.Origin) error {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncRenew, 0, later.String()).Err()
 }
 
+// alive is the leader's sign of life.
+func (e engine) alive(ctx context.Context) error {
+	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncAlive, 0).Err()
+}
+
 // info reads what the engine says of itself: names and values.
 func (e engine) info(ctx context.Context) (map[string]string, error) {
 	values, err := e.rdb.Do(ctx, "FCALL", crdtmeta.FuncInfo, 0).Slice()

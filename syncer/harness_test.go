@@ -30,6 +30,7 @@ type testRegion struct {
 	listen string
 	logs   *testLog
 	copyOf string // see FuncArm
+	trust  string // the same
 
 	*Syncer
 	stop func()
@@ -101,7 +102,7 @@ func (r *testRegion) arm(ctx context.Context) error {
 		return err
 	}
 	return r.rdb.Do(ctx, "FCALL", crdtmeta.FuncArm, 0, r.id, r.name, 0, fmt.Sprintf("%06x", rand.N(1<<24)),
-		infoField(info, "run_id"), infoField(info, "master_replid"), "", "", "", r.copyOf).Err()
+		infoField(info, "run_id"), infoField(info, "master_replid"), "", "", r.trust, r.copyOf).Err()
 }
 
 func infoField(info, name string) string {

@@ -2,7 +2,7 @@ package syncer
 
 // The fixed keys of docs/engine.md, section 2. They lie in database 0.
 type keys struct {
-	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, alive, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, heard, ttl, scratch, plain string
+	log, self, epochs, frontier, acks, members, paused, conflicts, lease, status, messages, context, newest, gc, collected, count, merges, flushed, held, quarantined, reentry, roster, found, sweep, ahead, cut, shipped, heard, ttl, scratch, plain string
 }
 
 func newKeys(prefix string) keys {
@@ -26,7 +26,6 @@ func newKeys(prefix string) keys {
 		merges:    prefix + "merges",
 		flushed:   prefix + "flushed",
 		held:      prefix + "held",
-		alive:     prefix + "alive",
 
 		quarantined: prefix + "quarantined",
 		reentry:     prefix + "reentry",

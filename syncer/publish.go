@@ -91,13 +91,17 @@ func (l *leader) publish(ctx context.Context) error {
 		}
 		fields = append(fields, field, encodeJSON(peer))
 	}
-	return statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status, l.keys.alive}, fields...).Err()
+	if err := statusReplace.Run(ctx, l.cfg.Redis, []string{l.keys.status}, fields...).Err(); err != nil {
+		return err
+	}
+	err = l.engine.alive(ctx)
+	if err != nil && classify(err) == failureUnarmed {
+		return l.armed.run(ctx)
+	}
+	return err
 }
 
-// The engine reads the sign of life when it is armed for another life of the server (docs/engine.md, 3).
 var statusReplace = newScript(`
-local time = redis.call('TIME')
-redis.call('SET', KEYS[2], time[1] .. string.format('%03d', math.floor(time[2] / 1000)))
 redis.call('DEL', KEYS[1])
 return redis.call('HSET', KEYS[1], unpack(ARGV))`)
 

@@ -127,6 +127,12 @@ do
 
   local function nothing() return false end
 
+  -- collected tells which base counts where both sides have one, and only the stamp is the same: one that came of collection replaces one
+  -- that had another write beside it, which is the write that was collected. other and seen are of the side that has the base.
+  local function collected(list, base, other, seen)
+    return first(list, function(x) return not same(x, base) and seen(x[1], x[2]) and not has(other, x) end)
+  end
+
   -- joined_writes merges the writes of a cell. A base is a write that every region may know without its stamp: data that is
   -- known to all, and what a list's element was made with. It stands for whatever the other side has, and this side has seen.
   local function joined_writes(ours, theirs, is_base)
@@ -138,6 +144,10 @@ do
     if other_base and first(theirs, function(x) return mine(x[1], x[2]) end) then base = my_base end
     if not base and your_base and not (my_base and same(my_base, your_base)) then
       if first(ours, function(x) return yours(x[1], x[2]) end) then base = your_base end
+    end
+    if my_base and your_base and not other_base and collected(ours, my_base, theirs, yours) then
+      local mutual = collected(theirs, your_base, ours, mine)
+      if not mutual or tostring_(your_base[4]) > tostring_(my_base[4]) then my_base[4] = your_base[4] end
     end
     w = kept_of(ours, theirs)
     if base and not has(w, base) then w[#w + 1] = base end

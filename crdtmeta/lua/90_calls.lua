@@ -128,6 +128,15 @@ do
     return {ok = 'OK'}
   end
 
+  -- FCALL anabranch_alive: the leader's sign of life, which the next arming reads. It is refused while the engine is not armed: a leader
+  -- outlives its server, and one that came back with old data must not pass for one that was never away.
+  local function alive_call()
+    local refused = E.begin(0)
+    if refused then return refused end
+    call('SET', ALIVE, format('%.0f', now))
+    return {ok = 'OK'}
+  end
+
   local function epoch_number(o) return tonumber_(match(o, '^%d+%.%d+%.(%d+)')) end
 
   -- renew begins a new epoch with the next arming: this region has learnt that it once had later epochs than its own, before its
@@ -287,6 +296,7 @@ do
   redis.register_function{function_name = 'anabranch_monitor_1', callback = function_of(E.monitor), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_functions_1', callback = function_of(E.take_functions), flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_hold_1', callback = hold_call, flags = {'allow-oom'}}
+  redis.register_function{function_name = 'anabranch_alive_1', callback = alive_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_plain_1', callback = E.plain_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_renew_1', callback = renew_call, flags = {'allow-oom'}}
   redis.register_function{function_name = 'anabranch_info_1', callback = info, flags = {'allow-oom'}}

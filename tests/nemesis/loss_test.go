@@ -125,12 +125,13 @@ func endEmptyRestart(w *world, s strike) {
 // others, too. If none has, it ends the doubt and answers false.
 func (w *world) confirmed(s strike) bool {
 	w.doubtful[s.region].begin()
-	w.outdated[s.region].begin()
 	own, known, ahead := w.positions(s.region)
 	for deadline := time.Now().Add(confirmTime); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for other := range regionNames {
 			if !ahead && other != s.region && w.covers(other, own, known) {
 				w.losses++
+				w.recovering[s.region].Add(1)
+				w.outdated[s.region].begin()
 				go w.awaitRecovery(s.region, own, known)
 				return true
 			}
@@ -138,7 +139,6 @@ func (w *world) confirmed(s strike) bool {
 	}
 	w.t.Logf("no region has confirmed what region %s would lose: it loses nothing", regionNames[s.region])
 	w.doubtful[s.region].end()
-	w.outdated[s.region].end()
 	return false
 }
 
@@ -211,7 +211,9 @@ func (w *world) awaitRecovery(region int, own string, wanted map[string]int64) {
 			missing = missing || known[origin] < t
 		}
 		if !missing {
-			w.outdated[region].end()
+			if w.recovering[region].Add(-1) == 0 {
+				w.outdated[region].end()
+			}
 			return
 		}
 	}

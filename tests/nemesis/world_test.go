@@ -29,11 +29,12 @@ type world struct {
 	t       *testing.T
 	scratch *redistest.Server // a plain Redis, to calculate with
 
-	odd      [3]spell                  // the region's clock is not the machine's
-	doubtful [3]spell                  // what the region acknowledges may be lost with its server
-	outdated [3]spell                  // the region has lost something, and not yet got it back
-	losses   int                       // how often
-	servers  [3]atomic.Pointer[string] // addresses of the regions' servers, for other goroutines
+	odd        [3]spell                  // the region's clock is not the machine's
+	doubtful   [3]spell                  // what the region acknowledges may be lost with its server
+	outdated   [3]spell                  // the region has lost something, and not yet got it back
+	recovering [3]atomic.Int32           // how many losses it has still to get over
+	losses     int                       // how often
+	servers    [3]atomic.Pointer[string] // addresses of the regions' servers, for other goroutines
 }
 
 // spell is a time in which something holds, and a moment longer, for commands that are under way when it ends.
