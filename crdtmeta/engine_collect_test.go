@@ -160,3 +160,51 @@ func TestKeyOfIsTheInverseOfCompanion(t *testing.T) {
 		n.run(t, "FLUSHALL")
 	}
 }
+
+// A merge leaves a vector for each of its calls, and the log drops only some of them in one call. When the log is at rest, keys whose vector
+// is still there although the frontier covers it are collected all the same, and the vectors go.
+func TestKeysWhoseVectorIsLeftAreCollected(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.run(t, "SET", "k", "1")
+	a.run(t, "DEL", "gone")
+	a.run(t, "SADD", "s", "m")
+	b.merge(t, a.id, "changes", "", a.states(t, 0, []string{"k", "s"}))
+	vectors := b.do(t, "HGETALL", "crdt:ahead").Strings()
+	words := []string{"HSET", "crdt:ahead"}
+	for i := range 1000 {
+		words = append(words, "more"+strconv.Itoa(i), vectors[1])
+	}
+	b.do(t, words...)
+	exchange(t, nodes)
+	b.pick(t, 0)
+	b.do(t, append([]string{"HSET", "crdt:ahead"}, vectors...)...)
+	b.collect(t, b.look(t), 0, []string{"k", "s"})
+	b.pick(t, 0)
+	if n := b.do(t, "EXISTS", "crdt:0{k}", "crdt:0{s}").Int(); n != 0 {
+		t.Errorf("%d keys have metadata", n)
+	}
+	known := b.look(t)
+	for range 11 {
+		b.do(t, "FCALL", crdtmeta.FuncCollect, "0", string(known.effects.AppendMsgpack(nil)), known.until.String())
+	}
+	if n := b.do(t, "HLEN", "crdt:ahead").Int(); n != 0 {
+		t.Errorf("%d vectors are left", n)
+	}
+	requireEqual(t, nodes)
+}
+
+// While the frontier has not caught up, a key is visited again.
+func TestAKeyThatIsAheadIsVisitedAgain(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	a.run(t, "SET", "k", "1")
+	b.merge(t, a.id, "changes", "", a.states(t, 0, []string{"k"}))
+	known := b.look(t)
+	known.effects[a.origin] = a.log[len(a.log)-1].t
+	b.collect(t, known, 0, []string{"k"})
+	b.pick(t, 0)
+	if n := b.do(t, "ZCARD", "crdt:gc").Int(); n != 1 {
+		t.Errorf("%d keys are to be visited again", n)
+	}
+}

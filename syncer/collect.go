@@ -139,7 +139,22 @@ func (c *collector) collect(ctx context.Context) error {
 	if err := c.visitLog(ctx, known); err != nil {
 		return err
 	}
-	return c.visitNoted(ctx, known)
+	if err := c.visitNoted(ctx, known); err != nil {
+		return err
+	}
+	return c.catchUp(ctx, known)
+}
+
+// vectorsDropped is how many vectors of crdt:ahead a call of the engine looks at, at least.
+const vectorsDropped = 100
+
+// catchUp has those dropped that the frontier covers: the log does so as it goes, but it may be at rest.
+func (c *collector) catchUp(ctx context.Context, known look) error {
+	left, err := c.cfg.Redis.HLen(ctx, c.keys.ahead).Result()
+	for ; err == nil && ctx.Err() == nil && left > 0; left -= vectorsDropped {
+		_, err = c.engine.collect(ctx, known.effects, known.until, nil)
+	}
+	return err
 }
 
 // lookAround takes another look, and finds out which of all looks have become stable.

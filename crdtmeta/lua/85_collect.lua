@@ -12,6 +12,7 @@ do
   local known, settled        -- origin → t; own time: all that was recorded here up to it is in known
   local mark                  -- own time that all that is recorded here by now is not above
   local marked                -- something of the key at work can go later
+  local frontier              -- of this region
 
   local function knows(o, at)
     return o == '' or at <= (known[o] or 0)
@@ -217,6 +218,15 @@ do
     return false
   end
 
+  -- still_ahead says whether a merge has brought more of a key than the log has by now. The log drops vectors as it goes, some at a time, so
+  -- this one may be over.
+  local function still_ahead(rec)
+    local vector = E.ahead_of(rec)
+    if vector and E.beyond(vector, frontier) then return true end
+    rec.v = nil
+    return false
+  end
+
   -- collect_key answers where to go on with a key: "0" when nothing is left to do, "+" and a size when it is large and cursor
   -- did not insist.
   local function collect_key(k, cursor)
@@ -225,13 +235,16 @@ do
     E.stats.visited_keys = E.stats.visited_keys + 1
     -- What a TTL or an eviction has taken is not for this file to judge.
     local present = not E.passed(S.rec) and call('EXISTS', k) == 1
-    marked = false
+    marked = still_ahead(S.rec)
     if not present and leftover(S) then
       E.remove_local(S)
       return '0'
     end
     S.cells = nil
-    if S.rec.y and not (present and unmix(S)) then return '0' end
+    if S.rec.y and not (present and unmix(S)) then
+      if marked then E.visit_later(k, mark) end
+      return '0'
+    end
     local next_cursor = '0'
     if S.form == 'h' then
       if cursor == '' then
@@ -279,11 +292,14 @@ do
     if type_(known) ~= 'table' or not settled then return {err = 'ERR anabranch: malformed call'} end
     -- While the log is ahead of the clock, t is a time that no look reaches before something else is written.
     mark = now * TICKS > last_t and now * TICKS or last_t
+    E.select(0)
+    frontier = E.read_frontier()
     local replies = {}
     for i = 3, #argv, 3 do
       E.select(tonumber_(argv[i]))
       replies[#replies + 1] = collect_key(argv[i + 1], argv[i + 2])
     end
+    if E.some_ahead then E.catch_up(frontier) end
     E.finish()
     return replies
   end
