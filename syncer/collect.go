@@ -93,7 +93,6 @@ func (c *collector) begin(ctx context.Context) (begun bool, err error) {
 		return false, err
 	}
 	cursor, saved := crdtmeta.Time(0), ""
-	c.looks, c.large = nil, map[string]*largeKey{}
 	if copied, err := c.cfg.Redis.Exists(ctx, c.keys.sweep).Result(); err != nil {
 		return false, err
 	} else if copied > 0 {
@@ -320,6 +319,11 @@ func (c *collector) visitLog(ctx context.Context, known look) error {
 
 // makeWay is called before the log is trimmed up to cut: what was not visited yet is noted.
 func (c *collector) makeWay(ctx context.Context, cut crdtmeta.Time) error {
+	if _, begun := c.reached(); !begun {
+		if begun, err := c.begin(ctx); !begun {
+			return cmp.Or(err, errCursor)
+		}
+	}
 	return c.walk(ctx, cut, func(keys map[string]int, last crdtmeta.Time) error { return c.noteKeys(ctx, keys, last) })
 }
 

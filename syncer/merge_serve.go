@@ -24,8 +24,8 @@ type mergeServer struct {
 	client *redis.Client // for waiting
 }
 
-// openMerge takes MERGE and says what it is going to be.
-func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello, request frame) (session, error) {
+// openMerge takes MERGE and says what it is going to be. told is what the caller knows to be collected here.
+func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello, request frame, told crdtmeta.Frontier) (session, error) {
 	wanted, err := decodeJSON[mergeProgress](request, 1)
 	if err != nil {
 		return nil, refuse(codeProtocol, "%v", err)
@@ -33,7 +33,12 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if !wanted.valid() {
 		return nil, refuse(codeProtocol, "%s: a merge '%.20s' in phase '%.20s'", verbMerge, wanted.Mode, wanted.Phase)
 	}
-	if err := s.mayGiveAll(ctx, caller, wanted); err != nil {
+	if ofAll(wanted.Mode) {
+		err = s.mayGiveAll(ctx, caller, wanted)
+	} else {
+		err = s.admitAgain(ctx, caller, told)
+	}
+	if err != nil {
 		return nil, err
 	}
 	info, err := s.readHistory(ctx)
@@ -125,9 +130,6 @@ func (s *server) beforeMerges(ctx context.Context, since crdtmeta.Time) (crdtmet
 // mayGiveAll keeps a region that has itself to merge everything from being the measure for another one. Of several such the one with
 // the lowest id serves the others, so that not all wait for each other.
 func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgress) error {
-	if !ofAll(wanted.Mode) {
-		return nil
-	}
 	ours, err := s.region.base(ctx)
 	if err != nil {
 		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)

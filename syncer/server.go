@@ -171,7 +171,7 @@ func (s *server) open(ctx context.Context, frames *frameConn, caller hello, c *c
 	switch request.verb() {
 	case verbPull:
 	case verbMerge:
-		return s.openMerge(ctx, frames, caller, request)
+		return s.openMerge(ctx, frames, caller, request, collected)
 	default:
 		return nil, refuse(codeProtocol, "expected %s or %s", verbPull, verbMerge)
 	}
