@@ -251,3 +251,32 @@ func TestNothingIsTakenFromARegionThatHasMissedWhatIsCollected(t *testing.T) {
 	synced(t, regions...)
 	sameData(t, a, b, c)
 }
+
+// A region that has merged everything from one region is let in by the others, also by one that it first asks for a merge of changes: it had
+// begun one there before.
+func TestARegionIsLetInForAMergeOfChanges(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	a.write("SET k 1")
+	b.write("SET l 1")
+	synced(t, regions...)
+	b.stop()
+	a.write("SET k 2")
+	last := a.appliedOf(b)
+	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
+	for _, err := range []error{
+		a.rdb.HSet(ctx, a.keys.quarantined, formatID(b.id), last.String()).Err(),
+		b.rdb.Set(ctx, b.keys.reentry, (last+1).String(), 0).Err(),
+		b.rdb.HSet(ctx, b.keys.merges, formatID(a.id), begun.text()).Err(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.run(peersOf(b, regions))
+	eventually(t, "b has merged", func() bool { return b.counters.mergesDone.Load() > 0 })
+	eventually(t, "nobody is in quarantine", func() bool { return a.rdb.HLen(ctx, a.keys.quarantined).Val() == 0 })
+	synced(t, regions...)
+	sameData(t, a, b)
+}

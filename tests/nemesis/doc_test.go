@@ -9,7 +9,7 @@
 //
 // The plan is made from the seed alone, before anything starts, and is printed; so are the choices of each client. What the
 // scheduler adds is not in it. NEMESIS_SEED=n plays a run again, NEMESIS_MINUTES=n makes it longer, NEMESIS_FAULTS=a,b
-// chooses faults by name, also those that are left out by default.
+// chooses faults by name.
 //
 // The ledger leaves room for a write whose outcome a client was not told, for as much as it may have done once, and for
 // nothing else. A write that was refused did nothing. Where a server loses what it has acknowledged, all that a peer had must

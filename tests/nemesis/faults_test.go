@@ -27,7 +27,7 @@ type fault struct {
 	end     func(*world, strike)
 }
 
-// faults are those of a run by default. With them a server keeps what it has acknowledged.
+// faults are those with which a server keeps what it has acknowledged.
 var faults = []*fault{
 	{name: "kill-proxy", places: oneProxy, detail: whichProxy,
 		begin: func(w *world, s strike) { w.proxy(s).Kill() },
@@ -144,15 +144,14 @@ func paused(s strike) string {
 // allFaults are those that can be chosen.
 func allFaults() []*fault { return append(slices.Clone(faults), losses...) }
 
-// chosenFaults are the default ones, or those that the environment names.
+// chosenFaults are all of them, or those that the environment names.
 func chosenFaults(t testing.TB) []*fault {
 	t.Helper()
-	names := os.Getenv(faultsEnv)
+	names, all := os.Getenv(faultsEnv), allFaults()
 	if names == "" {
-		return faults
+		return all
 	}
 	var chosen []*fault
-	all := allFaults()
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(all, func(f *fault) bool { return f.name == name })
 		if i < 0 {

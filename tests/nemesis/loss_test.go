@@ -10,7 +10,7 @@ import (
 	"anabranch/internal/redistest"
 )
 
-// losses are faults with which a region's server loses what it has acknowledged. They are chosen by name alone:
+// losses are faults with which a region's server loses what it has acknowledged:
 //
 //	begins: what the server will come back with is fixed, and replicated or copied
 //	  │     all that is acknowledged from here on will be lost to the server
