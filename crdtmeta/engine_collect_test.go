@@ -70,7 +70,7 @@ func (n *node) collect(f failer, known look, db int, keys []string) {
 	n.pick(f, 0)
 	for _, key := range keys {
 		for cursor := "0"; ; {
-			reply := n.do(f, "FCALL", crdtmeta.FuncCollect, "0", string(known.effects.AppendMsgpack(nil)), known.until.String(),
+			reply := n.do(f, "FCALL", crdtmeta.FuncCollect, "0", n.origin.String(), string(known.effects.AppendMsgpack(nil)), known.until.String(),
 				strconv.Itoa(db), key, cursor)
 			if cursor = reply.Items[0].Text; cursor == "0" {
 				break
@@ -186,7 +186,7 @@ func TestKeysWhoseVectorIsLeftAreCollected(t *testing.T) {
 	}
 	known := b.look(t)
 	for range 11 {
-		b.do(t, "FCALL", crdtmeta.FuncCollect, "0", string(known.effects.AppendMsgpack(nil)), known.until.String())
+		b.do(t, "FCALL", crdtmeta.FuncCollect, "0", b.origin.String(), string(known.effects.AppendMsgpack(nil)), known.until.String())
 	}
 	if n := b.do(t, "HLEN", "crdt:ahead").Int(); n != 0 {
 		t.Errorf("%d vectors are left", n)
@@ -206,5 +206,17 @@ func TestAKeyThatIsAheadIsVisitedAgain(t *testing.T) {
 	b.pick(t, 0)
 	if n := b.do(t, "ZCARD", "crdt:gc").Int(); n != 1 {
 		t.Errorf("%d keys are to be visited again", n)
+	}
+}
+
+// What was known to all in one epoch need not be here in the next one.
+func TestAnotherEpochIsNotCollected(t *testing.T) {
+	a := regions(t, 1)[0]
+	a.run(t, "SET", "k", "1")
+	known := a.look(t)
+	a.origin.Epoch = "7-abcdef"
+	reply := a.do(t, "FCALL", crdtmeta.FuncCollect, "0", a.origin.String(), string(known.effects.AppendMsgpack(nil)), known.until.String(), "0", "k", "0")
+	if n := a.do(t, "EXISTS", "crdt:0{k}").Int(); n != 1 || len(reply.Items) != 0 {
+		t.Errorf("%d companions are left, and the answer is %v", n, reply)
 	}
 }

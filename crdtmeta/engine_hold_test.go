@@ -13,7 +13,7 @@ func TestQuarantineEndsInOneStep(t *testing.T) {
 	a := regions(t, 1)[0]
 	hold := func(words ...string) {
 		a.pick(t, 0)
-		a.do(t, append([]string{"FCALL", crdtmeta.FuncHold, "0"}, words...)...)
+		a.do(t, append([]string{"FCALL", crdtmeta.FuncHold, "0", a.origin.String()}, words...)...)
 	}
 	ends := func() string { return a.do(t, "XINFO", "STREAM", "crdt:log").Items[7].Text }
 	a.call(t, 0, []string{"SET", "before", "1"})
@@ -46,5 +46,19 @@ func TestQuarantineEndsInOneStep(t *testing.T) {
 	hold("", (later + 1).String())
 	if n := a.do(t, "XLEN", "crdt:log").Int(); n != 2 {
 		t.Errorf("%d entries are left of 2 after a leader came late", n)
+	}
+}
+
+// What somebody has found out of an epoch does not let clients of the next one write: its server may have come back old.
+func TestAnotherEpochIsNotLetGo(t *testing.T) {
+	a := regions(t, 1)[0]
+	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "this region was away for 9 s")
+	for _, words := range [][]string{{""}, {"", "123"}, {"other"}} {
+		if answer := a.do(t, append([]string{"FCALL", crdtmeta.FuncHold, "0", "1.0.7-abcdef"}, words...)...).Text; answer != "epoch" {
+			t.Errorf("%q is answered %q", words, answer)
+		}
+	}
+	if why := a.do(t, "GET", "crdt:held").Text; why != "this region was away for 9 s" {
+		t.Errorf("clients are held because %q", why)
 	}
 }

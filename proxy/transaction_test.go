@@ -246,7 +246,7 @@ func TestTransactionWhereNoWritesAreTaken(t *testing.T) {
 	begun.want("MULTI", "+OK\r\n")
 	begun.want("GET k", "+QUEUED\r\n")
 	begun.want("SET k 1", "+QUEUED\r\n")
-	r.direct("FCALL " + crdtmeta.FuncHold + " 0 merging")
+	r.direct("FCALL " + crdtmeta.FuncHold + " 0 " + r.backend.Server().Origin + " merging")
 	eventually(t, "the proxy knows", func() bool {
 		later.want("MULTI", "+OK\r\n")
 		reply := later.do("SET k 2")

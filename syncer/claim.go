@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"anabranch/crdtmeta"
 )
 
-// claims are effects that only merged keys have.
+// claims are effects that only we have, and our frontier does not cover. Most come with merged keys:
 //
 //	A   e ────────────L- - - - - -x      its Redis comes back without what is behind L, and begins another epoch
 //	B   frontier of e ┘  keys ahead └──  a merge from A had brought some keys as they were at x, and broke off
@@ -27,20 +28,24 @@ type claims struct {
 // look claims what is due. Of several regions that could claim, one goes first: others have a longer time to wait, which begins
 // anew with its claim.
 func (c *claims) look(ctx context.Context, l *leader) error {
-	pending, first, err := l.aheadBeyond(ctx)
-	if err != nil || len(pending) == 0 {
-		clear(c.since)
+	self, err := l.region.origin(ctx) // before all else: what is found out holds for that epoch
+	if err != nil {
 		return err
 	}
-	self, err := l.region.origin(ctx)
+	ours, err := l.region.frontier(ctx)
 	if err != nil {
+		return err
+	}
+	pending, first, err := l.aheadBeyond(ctx, ours)
+	maps.DeleteFunc(c.since, func(origin crdtmeta.Origin, _ time.Time) bool { return pending[origin] == 0 })
+	if err != nil || len(pending) == 0 {
 		return err
 	}
 	others, before, err := l.told(ctx)
 	if err != nil {
 		return err
 	}
-	ours, now, due := l.view.snapshot(), time.Now(), crdtmeta.Frontier{}
+	now, due := time.Now(), crdtmeta.Frontier{}
 	for origin, t := range pending {
 		if others == nil || !over(origin, self, ours[origin], others, l.removedIDs()) {
 			delete(c.since, origin)
@@ -76,12 +81,8 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 
 // aheadBeyond is what is here beyond the frontier, but for what a merge that is not over may still bring, and our own time when the
 // first of it came. Keys are ahead of it that a merge has brought; and a merge of everything takes it back to where the other region's
-// is, although what this region has written stays, also in epochs that have ended.
-func (l *leader) aheadBeyond(ctx context.Context) (pending crdtmeta.Frontier, first crdtmeta.Time, err error) {
-	frontier, err := l.region.frontier(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
+// is, although what was written here stays, and what had come from third regions.
+func (l *leader) aheadBeyond(ctx context.Context, frontier crdtmeta.Frontier) (pending crdtmeta.Frontier, first crdtmeta.Time, err error) {
 	newest, _, err := l.region.newest(ctx)
 	if err != nil {
 		return nil, 0, err

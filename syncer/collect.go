@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ type collector struct {
 	apart     []string          // ids of regions in quarantine, in order, when what is stable was last computed
 	announced map[string]string // what they had announced then (announced.go)
 	own       crdtmeta.Origin   // in force when the looks were taken
+	caughtUp  crdtmeta.Frontier // when all vectors of merged keys were last gone through
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	whole  sync.Mutex    // held during a merge of everything
@@ -150,10 +152,22 @@ const vectorsDropped = 100
 // catchUp has those dropped that the frontier covers: the log does so as it goes, but it may be at rest.
 func (c *collector) catchUp(ctx context.Context, known look) error {
 	left, err := c.cfg.Redis.HLen(ctx, c.keys.ahead).Result()
-	for ; err == nil && ctx.Err() == nil && left > 0; left -= vectorsDropped {
-		_, err = c.engine.collect(ctx, known.effects, known.until, nil)
+	if err != nil || left == 0 {
+		return err
 	}
-	return err
+	frontier, err := c.region.frontier(ctx)
+	if err != nil || maps.Equal(frontier, c.caughtUp) {
+		return err
+	}
+	for ; left > 0 && ctx.Err() == nil; left -= vectorsDropped {
+		began := time.Now()
+		if _, err := c.engine.collect(ctx, c.own, known, nil); err != nil {
+			return err
+		}
+		sleep(ctx, collectDuty*time.Since(began))
+	}
+	c.caughtUp = frontier
+	return ctx.Err()
 }
 
 // lookAround takes another look, and finds out which of all looks have become stable.
@@ -162,12 +176,13 @@ func (c *collector) lookAround(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.own != own {
+		c.own, c.looks = own, nil // they may be of a past that the region's Redis does not have any more
+		c.settledAt.Store(0)
+	}
 	stable, err := c.stable(ctx, own, c.oldestUnstable(newest))
 	if err != nil {
 		return err
-	}
-	if c.own != own {
-		c.own, c.looks = own, nil // they may be of a past that the region's Redis does not have any more
 	}
 	if n := len(c.looks); n > 0 && c.looks[n-1].effects.CoversAll(newest.effects) && newest.effects.CoversAll(c.looks[n-1].effects) {
 		c.looks[n-1].until = newest.until // nothing has happened
@@ -353,7 +368,7 @@ func (c *collector) step(ctx context.Context, until crdtmeta.Time, f func(keys m
 	if !c.begun {
 		return false, errCursor
 	}
-	if ctx.Err() != nil || c.cursor >= until {
+	if ctx.Err() != nil || c.cursor >= until { // should the cursor be elsewhere by now, cutLog finds out
 		return true, nil
 	}
 	changed, err := c.changedKeys(ctx, c.cursor, until, c.count)

@@ -37,7 +37,7 @@ type keyAt struct{ name, cursor string }
 func (c *collector) visitBatch(ctx context.Context, known look, batch []keyAt) error {
 	for len(batch) > 0 {
 		began := time.Now()
-		cursors, err := c.engine.collect(ctx, known.effects, known.until, batch)
+		cursors, err := c.engine.collect(ctx, c.own, known, batch)
 		if err != nil {
 			return err
 		}

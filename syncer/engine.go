@@ -59,19 +59,26 @@ func (e engine) expire(ctx context.Context, limit int) (int, error) {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncExpire, 0, limit).Int()
 }
 
-// hold keeps clients from writing; "" lets them go on.
-func (e engine) hold(ctx context.Context, why string) error {
-	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncHold, 0, why).Err()
+// hold keeps clients from writing; "" lets them go on. self is the epoch for which the caller has found that out.
+func (e engine) hold(ctx context.Context, self crdtmeta.Origin, why string) error {
+	return e.held(ctx, self, why)
 }
 
 // reenter lets clients go on after quarantine. If the region ever wrote something, the log up to a time goes in the same step, and
 // everybody is told that it has.
-func (e engine) reenter(ctx context.Context, upto crdtmeta.Time, wrote bool) error {
-	args := []any{"FCALL", crdtmeta.FuncHold, 0, "", upto.String()}
-	if !wrote {
-		args = append(args, "keep")
+func (e engine) reenter(ctx context.Context, self crdtmeta.Origin, upto crdtmeta.Time, wrote bool) error {
+	if wrote {
+		return e.held(ctx, self, "", upto.String())
 	}
-	return e.rdb.Do(ctx, args...).Err()
+	return e.held(ctx, self, "", upto.String(), "keep")
+}
+
+func (e engine) held(ctx context.Context, self crdtmeta.Origin, words ...any) error {
+	answer, err := e.rdb.Do(ctx, append([]any{"FCALL", crdtmeta.FuncHold, 0, self.String()}, words...)...).Text()
+	if err == nil && answer == mergeEpoch {
+		err = errOwnEpoch
+	}
+	return err
 }
 
 // renew has a new epoch begun, unless it has begun already: later is one of this region that only others have seen.
@@ -97,17 +104,19 @@ func (e engine) info(ctx context.Context) (map[string]string, error) {
 	return info, nil
 }
 
-// collect removes the metadata of keys that every region has seen. known is what they have seen, and everything that was
-// recorded here up to until is in it. It answers for each key where to go on.
-func (e engine) collect(ctx context.Context, known crdtmeta.Frontier, until crdtmeta.Time, keys []keyAt) ([]string, error) {
-	args := make([]any, 0, 5+3*len(keys))
-	args = append(args, "FCALL", crdtmeta.FuncCollect, 0, known.AppendMsgpack(nil), until.String())
+// collect removes the metadata of keys that every region has seen, as known from a look in the epoch self. It answers for each key where
+// to go on.
+func (e engine) collect(ctx context.Context, self crdtmeta.Origin, known look, keys []keyAt) ([]string, error) {
+	args := make([]any, 0, 6+3*len(keys))
+	args = append(args, "FCALL", crdtmeta.FuncCollect, 0, self.String(), known.effects.AppendMsgpack(nil), known.until.String())
 	for _, key := range keys {
 		db, name, _ := strings.Cut(key.name, ":")
 		args = append(args, db, name, key.cursor)
 	}
 	cursors, err := e.rdb.Do(ctx, args...).StringSlice()
-	if err == nil && len(cursors) != len(keys) {
+	if err == nil && len(cursors) == 0 && len(keys) > 0 {
+		err = errOwnEpoch
+	} else if err == nil && len(cursors) != len(keys) {
 		err = fmt.Errorf("%w: %d answers for %d keys", errReply, len(cursors), len(keys))
 	}
 	return cursors, err

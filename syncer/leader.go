@@ -12,7 +12,6 @@ import (
 // leader is the work of the one proxy that holds the lease.
 type leader struct {
 	*Syncer
-	began  time.Time
 	view   *view
 	news   signal // a link changed its state
 	links  []*linkStatus
@@ -21,6 +20,9 @@ type leader struct {
 	backlog   backlog
 	footprint footprint
 	collector *collector
+
+	heldIn    crdtmeta.Origin // epoch in which clients are held because the region was away
+	heldSince time.Time
 
 	epoch   crdtmeta.Origin // of the region, when losses were last counted
 	epochAt time.Time       // when this leader first saw it
@@ -48,7 +50,7 @@ func (s *Syncer) lead(ctx context.Context) {
 
 // leadThese pulls from all peers, independently of each other, and keeps house, until ctx ends.
 func (s *Syncer) leadThese(ctx context.Context) {
-	l := &leader{Syncer: s, began: time.Now(), view: newView()}
+	l := &leader{Syncer: s, view: newView()}
 	l.collector = newCollector(l)
 	l.loss.Store(&loss{})
 	known, ok := l.prepare(ctx)

@@ -76,7 +76,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	if err := m.run(ctx); err != nil {
 		return err
 	}
-	if err := p.release(ctx); err != nil {
+	if err := p.release(ctx, self); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	p.behind = false

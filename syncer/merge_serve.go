@@ -259,7 +259,12 @@ func (m *mergeServer) giveNext(ctx context.Context) error {
 		return err
 	}
 	raw := []byte(nil)
-	if len(keys) > 0 {
+	if len(keys) == 0 {
+		// That there is nothing must be true of the epoch that the peer takes the place of, and not of a server that has come since.
+		if _, err := m.engine.position(ctx, m.origin); err != nil {
+			return m.epochOver(ctx, err)
+		}
+	} else {
 		vector, first, err := m.states(ctx, keys)
 		if err != nil {
 			return err
@@ -311,13 +316,7 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 // states asks the engine, and arms it if it must be.
 func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []keyState, error) {
 	vector, first, err := m.engine.states(ctx, m.origin, mergeBytes, keys)
-	if err != nil && classify(err) == failureUnarmed {
-		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
-	}
-	if errors.Is(err, errOwnEpoch) {
-		return "", nil, m.otherEpoch()
-	}
-	if err != nil && classify(err) == failureEngine {
+	if err = m.epochOver(ctx, err); err != nil && classify(err) == failureEngine {
 		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
 		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
 	}
@@ -325,6 +324,17 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 		err = m.replicated(ctx, m.client)
 	}
 	return vector, first, err
+}
+
+// epochOver turns the error of a call that is meant for another epoch than the one in force into what the peer is told.
+func (m *mergeServer) epochOver(ctx context.Context, err error) error {
+	if err != nil && classify(err) == failureUnarmed {
+		err = errors.Join(errOwnEpoch, m.armed.run(ctx))
+	}
+	if errors.Is(err, errOwnEpoch) {
+		return m.otherEpoch()
+	}
+	return err
 }
 
 // give sends one piece, cut into frames.

@@ -37,7 +37,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	}
 	missed := lacks(self, frontier, host.Collected) || host.Apart
 	if missed {
-		if err := p.quarantineSelf(ctx); err != nil {
+		if err := p.quarantineSelf(ctx, self); err != nil {
 			return progress, false, err
 		}
 	}
@@ -60,7 +60,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		if wanted && progress.Mode == "" {
 			progress, err = p.beginMerge(ctx, self, host, frontier, ours == 0 && len(collected) == 0)
 		}
-		err = errors.Join(err, p.release(ctx))
+		err = errors.Join(err, p.release(ctx, self))
 	}
 	progress.Missed = missed
 	return progress, wanted, err

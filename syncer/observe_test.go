@@ -55,7 +55,7 @@ func TestObservationTellsWhoIsInQuarantineAndWhatMemoryThereIs(t *testing.T) {
 		own := a.observe().Own
 		return fmt.Sprint(own.Quarantined) == "[beta]" && own.MemoryLimit == 100<<20 && own.MemoryUsed > 0
 	})
-	if err := a.engine.hold(ctx, heldQuarantine); err != nil {
+	if err := a.engine.hold(ctx, a.origin(), heldQuarantine); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "held writes show", func() bool { return a.observe().Own.Held == heldQuarantine })

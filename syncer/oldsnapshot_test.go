@@ -59,25 +59,83 @@ func TestARedisThatComesBackOldIsHeldAlthoughItsLeaderLives(t *testing.T) {
 	sameData(t, a, b)
 }
 
-// What the leader remembers of collection is about another past then: the metadata that has come back is collected, too.
+// What the leader remembers of collection is about another past then: the metadata that has come back is collected, too, and no entry of the
+// log that names it goes before.
 func TestMetadataThatComesBackIsCollected(t *testing.T) {
-	regions := mesh(t, 2, func(cfg *Config) { cfg.Grace, cfg.CollectInterval = time.Second, 50*time.Millisecond })
+	regions := mesh(t, 2, func(cfg *Config) {
+		cfg.Grace, cfg.CollectInterval, cfg.KeepTime = time.Second, 50*time.Millisecond, time.Millisecond
+	})
 	a, b := regions[0], regions[1]
 	ctx := context.Background()
-	a.write("SET k 1", "SADD s m")
+	a.write("SET early 1")
+	eventually(t, "collection has begun", func() bool { return a.rdb.HExists(ctx, a.keys.collected, cursorField).Val() })
+	for i := range 400 { // the log is trimmed by nodes of a hundred
+		a.write("SET k" + strconv.Itoa(i) + " 1")
+	}
+	left := func() int { return len(a.rdb.Keys(ctx, "crdt:0{k*").Val()) }
+	kept := func() int64 { return a.rdb.XLen(ctx, a.keys.log).Val() }
 	synced(t, regions...)
-	left := func() int64 { return a.rdb.Exists(ctx, "crdt:0{k}", "crdt:0{s}").Val() }
-	if err := a.rdb.Save(ctx).Err(); err != nil || left() != 2 {
+	if err := a.rdb.Save(ctx).Err(); err != nil || left() != 400 {
 		t.Fatalf("%v, %d keys have metadata", err, left())
 	}
-	eventually(t, "all is collected", func() bool { return left() == 0 })
+	eventually(t, "all is collected, and the log is trimmed", func() bool { return left() == 0 && kept() < 200 })
 	a.server.Kill()
 	a.server.Restart()
-	if left() != 2 {
-		t.Fatal("no metadata has come back")
+	if left() != 400 || kept() < 400 {
+		t.Fatalf("metadata of %d keys has come back, and %d entries", left(), kept())
 	}
 	eventually(t, "a is armed", func() bool { return a.armedWrite("SET other 1") })
 	eventually(t, "all is collected again", func() bool { return left() == 0 })
+	synced(t, regions...)
+	sameData(t, a, b)
+}
+
+// The time after which a region goes on alone begins when it is held, however long somebody has been leading.
+func TestALeaderThatLivesDoesNotLetARegionGoAtOnce(t *testing.T) {
+	r, _ := stopped(t)
+	ctx := context.Background()
+	r.cfg.AloneAfter = 300 * time.Millisecond
+	l := &leader{Syncer: r.Syncer, links: []*linkStatus{newLinkStatus("other", nil)}}
+	held := func() bool { return r.rdb.Exists(ctx, r.keys.held).Val() > 0 }
+	look := func() {
+		t.Helper()
+		if err := l.letAlone(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look()
+	time.Sleep(2 * r.cfg.AloneAfter)
+	for range 2 {
+		if err := r.engine.hold(ctx, r.origin(), heldAway+"9 s"); err != nil {
+			t.Fatal(err)
+		}
+		if look(); !held() {
+			t.Error("clients were held, and may write at once")
+		}
+		time.Sleep(2 * r.cfg.AloneAfter)
+		if look(); held() {
+			t.Error("clients are still held")
+		}
+		look()
+	}
+}
+
+// A Redis that comes back empty has forgotten who was added at run time, and its proxies have not.
+func TestMembersSurviveAnEmptyRedis(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	a.run(nil)
+	b.run(peersOf(b, regions))
+	if err := a.AddMember(ctx, b.name, []string{b.listen}); err != nil {
+		t.Fatal(err)
+	}
+	a.write("SET k 1")
+	synced(t, regions...)
+	a.server.Kill()
+	a.server.Restart() // nothing was saved
+	eventually(t, "a is armed", func() bool { return a.armedWrite("SET l 1") })
+	eventually(t, "a has its data again", func() bool { return a.get("k") == "1" })
 	synced(t, regions...)
 	sameData(t, a, b)
 }

@@ -27,12 +27,12 @@ const heldAway = "this region was away for "
 const heldMerged = "merged everything"
 
 // quarantineSelf keeps clients from writing.
-func (p *puller) quarantineSelf(ctx context.Context) error {
+func (p *puller) quarantineSelf(ctx context.Context, self crdtmeta.Origin) error {
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == heldQuarantine || strings.HasPrefix(why, heldMerged) {
 		return err
 	}
-	if err := p.engine.hold(ctx, heldQuarantine); err != nil {
+	if err := p.engine.hold(ctx, self, heldQuarantine); err != nil {
 		if classify(err) == failureUnarmed {
 			return p.armed.run(ctx)
 		}
@@ -52,15 +52,15 @@ func (s *Syncer) heldWhy(ctx context.Context) (string, error) {
 }
 
 // release lets clients write again: a region has told us that we have missed nothing, or everything is merged.
-func (p *puller) release(ctx context.Context) error {
+func (p *puller) release(ctx context.Context, self crdtmeta.Origin) error {
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == "" || why == heldQuarantine {
 		return err
 	}
 	if strings.HasPrefix(why, heldMerged) {
-		err = p.reenter(ctx)
+		err = p.reenter(ctx, self)
 	} else {
-		err = p.engine.hold(ctx, "")
+		err = p.engine.hold(ctx, self, "")
 	}
 	if err == nil {
 		p.cfg.Log.Info().Str("peer", p.name).Msg("this region has missed nothing: it takes writes")
@@ -71,7 +71,7 @@ func (p *puller) release(ctx context.Context) error {
 // reenter ends quarantine. The log so far must not be told to anybody: what it says was seen is not what its effects meet now. The
 // others merge what this region has written, since nothing else is left to them. Where it has no effects, as that of a region that was
 // new, they need not.
-func (p *puller) reenter(ctx context.Context) error {
+func (p *puller) reenter(ctx context.Context, self crdtmeta.Origin) error {
 	info, err := p.region.history(ctx)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (p *puller) reenter(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.engine.reenter(ctx, info.last, wrote)
+	return p.engine.reenter(ctx, self, info.last, wrote)
 }
 
 // everWrote says whether this region may have effects of its own, in this epoch or in an earlier one that others know of.
@@ -98,17 +98,26 @@ func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
 	return info["last_effect"] != "0" || len(frontier.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
-// letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed.
+// letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed, since
+// they are held or somebody leads.
 func (l *leader) letAlone(ctx context.Context) error {
-	why, err := l.heldWhy(ctx)
-	if err != nil || !strings.HasPrefix(why, heldAway) {
+	self, err := l.region.origin(ctx)
+	if err != nil {
 		return err
 	}
-	if alone := len(l.links) == 0 || l.cfg.AloneAfter > 0 && time.Since(l.began) >= l.cfg.AloneAfter; !alone {
+	why, err := l.heldWhy(ctx)
+	if err != nil || !strings.HasPrefix(why, heldAway) {
+		l.heldIn = crdtmeta.Origin{}
+		return err
+	}
+	if l.heldIn != self {
+		l.heldIn, l.heldSince = self, time.Now()
+	}
+	if alone := len(l.links) == 0 || l.cfg.AloneAfter > 0 && time.Since(l.heldSince) >= l.cfg.AloneAfter; !alone {
 		return nil
 	}
 	l.cfg.Log.Warn().Msg("this region takes writes, although it was away and no other region has said that it has missed nothing")
-	return l.engine.hold(ctx, "")
+	return l.engine.hold(ctx, self, "")
 }
 
 // quarantine decides which regions have been away for too long, notes them with how much of their logs is applied here, and

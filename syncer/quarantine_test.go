@@ -154,7 +154,7 @@ func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
 		t.Fatal("nothing was trimmed")
 	}
 	b.run(peersOf(b, regions))
-	if err := b.engine.hold(context.Background(), heldQuarantine); err != nil {
+	if err := b.engine.hold(context.Background(), b.origin(), heldQuarantine); err != nil {
 		t.Fatal(err)
 	}
 	a.run(peersOf(a, regions))
@@ -162,7 +162,7 @@ func TestARegionInQuarantineGivesNoMergeOfEverything(t *testing.T) {
 	if a.get("k") != "" || a.counters.mergesDone.Load() != 0 {
 		t.Error("a has merged")
 	}
-	if err := b.engine.hold(context.Background(), ""); err != nil {
+	if err := b.engine.hold(context.Background(), b.origin(), ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a has all", func() bool { return a.get("k") == "v" && a.get("old") == "v" })
@@ -267,7 +267,7 @@ func TestARegionIsLetInForAMergeOfChanges(t *testing.T) {
 	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
 	for _, err := range []error{
 		a.rdb.HSet(ctx, a.keys.quarantined, formatID(b.id), last.String()).Err(),
-		b.rdb.Set(ctx, b.keys.reentry, (last+1).String(), 0).Err(),
+		b.rdb.Set(ctx, b.keys.reentry, (last + 1).String(), 0).Err(),
 		b.rdb.HSet(ctx, b.keys.merges, formatID(a.id), begun.text()).Err(),
 	} {
 		if err != nil {

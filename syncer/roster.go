@@ -90,6 +90,11 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 			return fmt.Errorf("%s: field %.40q: %w", s.keys.roster, name, err)
 		}
 		entries[name] = entry
+	}
+	if err := s.keepRoster(ctx, entries); err != nil {
+		return err
+	}
+	for name, entry := range entries {
 		switch {
 		case name == s.cfg.Region.Name:
 		case entry.Removed, s.cfg.Shadow:
@@ -116,6 +121,24 @@ func (s *Syncer) loadRoster(ctx context.Context) error {
 	}
 	if news {
 		s.roster.news.notify()
+	}
+	return nil
+}
+
+// keepRoster adds what is known here to what Redis has, and stores it there: a Redis that came back empty, or from before a change, has
+// forgotten it.
+func (s *Syncer) keepRoster(ctx context.Context, entries map[string]rosterEntry) error {
+	s.roster.mu.Lock()
+	known := maps.Clone(s.roster.entries)
+	s.roster.mu.Unlock()
+	for name, entry := range known {
+		if stored, there := entries[name]; there && stored.At >= entry.At {
+			continue
+		}
+		if _, err := s.storeRoster(ctx, entry); err != nil {
+			return err
+		}
+		entries[name] = entry
 	}
 	return nil
 }
@@ -159,17 +182,22 @@ func (s *Syncer) change(ctx context.Context, entry rosterEntry) (bool, error) {
 	if id := known.ids[entry.Name]; id != 0 {
 		entry.ID = id
 	}
+	if stored, err := s.storeRoster(ctx, entry); err != nil || !stored {
+		return false, err
+	}
+	return true, s.loadRoster(ctx)
+}
+
+// storeRoster says whether the entry is later than what Redis has.
+func (s *Syncer) storeRoster(ctx context.Context, entry rosterEntry) (stored bool, err error) {
 	frontier, err := s.region.frontier(ctx)
 	if err != nil {
 		return false, err
 	}
 	applied := frontier.Of(entry.ID, s.cfg.Shard).Newest()
-	stored, err := rosterStore.Run(ctx, s.cfg.Redis, []string{s.keys.roster, s.keys.quarantined},
+	n, err := rosterStore.Run(ctx, s.cfg.Redis, []string{s.keys.roster, s.keys.quarantined},
 		entry.Name, encodeJSON(entry), entry.At, entry.ID, applied.String()).Int()
-	if err != nil || stored == 0 {
-		return false, err
-	}
-	return true, s.loadRoster(ctx)
+	return n > 0, err
 }
 
 const (

@@ -183,7 +183,7 @@ func (s *Syncer) replicated(ctx context.Context, client *redis.Client) error {
 		return nil
 	}
 	for ctx.Err() == nil {
-		if err := cutSet.Run(ctx, client, []string{s.keys.shipped}, time.Now().UnixMilli()).Err(); err != nil {
+		if err := shippedSet.Run(ctx, client, []string{s.keys.shipped}, time.Now().UnixMilli()).Err(); err != nil {
 			return err
 		}
 		n, err := client.Wait(ctx, s.cfg.ShipAfterReplicas, replicaWait).Result()
@@ -197,6 +197,9 @@ func (s *Syncer) replicated(ctx context.Context, client *redis.Client) error {
 	}
 	return ctx.Err()
 }
+
+// shippedSet works when memory is short, too.
+var shippedSet = newScript(`return redis.call('SET', KEYS[1], ARGV[1])`)
 
 // replicaWait bounds one look at the replicas.
 const replicaWait = 500 * time.Millisecond

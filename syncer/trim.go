@@ -42,7 +42,17 @@ func (l *leader) trim(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.cutLog(ctx, cut)
+	for ctx.Err() == nil {
+		n, err := l.collector.cutLog(ctx, cut)
+		if err != nil {
+			return fmt.Errorf("trimming the log: %w", err)
+		}
+		l.counters.entriesTrimmed.Add(n)
+		if n == 0 {
+			break
+		}
+	}
+	return nil
 }
 
 // appliedByAll is where the stream of the slowest peer would begin; 0 as long as a peer was never met, or is behind already.
@@ -80,13 +90,6 @@ func overflow(h history, bytes, limit int64) crdtmeta.Time {
 	return h.first + crdtmeta.Time(excess*float64(h.last-h.first))
 }
 
-// announceCut notes that entries below cut may be gone from now on. It works when memory is short, too.
-func (s *Syncer) announceCut(ctx context.Context, cut crdtmeta.Time) error {
-	return cutSet.Run(ctx, s.cfg.Redis, []string{s.keys.cut}, cut.String()).Err()
-}
-
-var cutSet = newScript(`return redis.call('SET', KEYS[1], ARGV[1])`)
-
 // trimCut is the oldest entry to keep: where the stream of the slowest peer would begin. The entry at that place stays
 // too, as a witness that nothing is missing behind it.
 func trimCut(applied []crdtmeta.Frontier, h history) (cut crdtmeta.Time, ok bool) {
@@ -101,21 +104,24 @@ func trimCut(applied []crdtmeta.Frontier, h history) (cut crdtmeta.Time, ok bool
 	return cut, len(applied) > 0
 }
 
-// cutLog removes entries below cut, whole nodes of the stream only, which is cheap. It says so first: whoever reads on from below
-// must not take what is left for all.
-func (l *leader) cutLog(ctx context.Context, cut crdtmeta.Time) error {
-	if err := l.announceCut(ctx, cut); err != nil {
-		return err
+// logCut removes some entries below a time, whole nodes of the stream only, which is cheap, and works when memory is short. It says so in the
+// same step: whoever reads on from below must not take what is left for all. In a Redis whose log was not visited so far it does nothing.
+var logCut = newScript(`
+if (redis.call('HGET', KEYS[3], ARGV[1]) or '') ~= ARGV[2] then return -1 end
+redis.call('SET', KEYS[2], ARGV[3])
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[4], 'LIMIT', ARGV[5])`)
+
+// cutLog removes entries below cut, which have been visited or noted, and answers how many: not all of them at once.
+func (c *collector) cutLog(ctx context.Context, cut crdtmeta.Time) (removed int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun {
+		return 0, errCursor
 	}
-	for ctx.Err() == nil {
-		n, err := l.cfg.Redis.Do(ctx, "XTRIM", l.keys.log, "MINID", "~", cut.ID(), "LIMIT", trimChunk).Int64()
-		if err != nil {
-			return fmt.Errorf("trimming the log: %w", err)
-		}
-		l.counters.entriesTrimmed.Add(n)
-		if n == 0 {
-			return nil
-		}
+	removed, err = logCut.Run(ctx, c.cfg.Redis, []string{c.keys.log, c.keys.cut, c.keys.collected}, cursorField, c.saved, cut.String(), cut.ID(), trimChunk).Int64()
+	if err == nil && removed < 0 {
+		c.begun = false
+		return 0, errCursor
 	}
-	return nil
+	return removed, err
 }

@@ -147,7 +147,8 @@ do
     end
     if my_base and your_base and not other_base and collected(ours, my_base, theirs, yours) then
       local mutual = collected(theirs, your_base, ours, mine)
-      if not mutual or tostring_(your_base[4]) > tostring_(my_base[4]) then my_base[4] = your_base[4] end
+      -- Never by Lua's own order of strings, which is the server's locale's.
+      if not mutual or redis.sha1hex(tostring_(your_base[4])) > redis.sha1hex(tostring_(my_base[4])) then my_base[4] = your_base[4] end
     end
     w = kept_of(ours, theirs)
     if base and not has(w, base) then w[#w + 1] = base end

@@ -284,18 +284,19 @@ do
     return {total, #drawn, bytes, call('MEMORY', 'USAGE', GC) or 0}
   end
 
-  -- FCALL anabranch_collect_1 0 known settled {db key cursor}…
+  -- FCALL anabranch_collect_1 0 self known settled {db key cursor}…: nothing is done in another epoch than self.
   function E.collect(argv)
     local refused = E.begin(0)
     if refused then return refused end
-    known, settled = munpack(argv[1]), tonumber_(argv[2])
+    if argv[1] ~= origin then return {} end
+    known, settled = munpack(argv[2]), tonumber_(argv[3])
     if type_(known) ~= 'table' or not settled then return {err = 'ERR anabranch: malformed call'} end
     -- While the log is ahead of the clock, t is a time that no look reaches before something else is written.
     mark = now * TICKS > last_t and now * TICKS or last_t
     E.select(0)
     frontier = E.read_frontier()
     local replies = {}
-    for i = 3, #argv, 3 do
+    for i = 4, #argv, 3 do
       E.select(tonumber_(argv[i]))
       replies[#replies + 1] = collect_key(argv[i + 1], argv[i + 2])
     end

@@ -116,14 +116,17 @@ do
     call('SET', PREFIX .. 'reentry', upto)
   end
 
-  -- FCALL anabranch_hold why [t ["keep"]]: "" lets clients write again, with t after quarantine. Clients that write already must not lose
-  -- their entries to a leader that comes late.
+  -- FCALL anabranch_hold self why [t ["keep"]]: "" lets clients write again, with t after quarantine. self is the epoch of which the caller
+  -- speaks: what is in force may be one of a server that came back old. Clients that write already must not lose their entries to a leader
+  -- that comes late.
   local function hold_call(keys, argv)
     local refused = E.begin(0)
     if refused then return refused end
-    if argv[2] and not held then return {ok = 'OK'} end
-    if argv[2] then forget_log(argv[2], argv[3]) end
-    E.hold(argv[1] ~= '' and argv[1] or nil)
+    local self, why, upto, keep = argv[1], argv[2], argv[3], argv[4]
+    if self ~= origin then return 'epoch' end
+    if upto and not held then return {ok = 'OK'} end
+    if upto then forget_log(upto, keep) end
+    E.hold(why ~= '' and why or nil)
     E.finish()
     return {ok = 'OK'}
   end

@@ -10,7 +10,7 @@ import (
 )
 
 // pause is how long nobody is taken after an error.
-const pause = 10 * time.Millisecond
+const pause = 100 * time.Millisecond
 
 // Serve hands each connection to take, which must not block, until ctx ends; then it answers nil. It closes the listener. An error of a single
 // connection is logged and passed over, since others count on us: too many open files, a client that was gone before we looked.
@@ -29,7 +29,10 @@ func Serve(ctx context.Context, listener net.Listener, log zerolog.Logger, take 
 			return err
 		case err != nil:
 			log.Warn().Err(err).Stringer("listener", listener.Addr()).Msg("accepting connections")
-			time.Sleep(pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
 		default:
 			take(conn)
 		}
