@@ -144,13 +144,16 @@ func (r *testRegion) start(peers map[string][]string, lease string, change ...fu
 		s.keys.lease = lease
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	r.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil && ctx.Err() == nil {
+	done := make(chan struct{})
+	go func() { // ends with r.stop
+		defer close(done)
+		if err := s.Run(ctx); err != nil && ctx.Err() == nil {
 			r.t.Errorf("%s: %v", r.name, err)
 		}
+	}()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
 	})
 	r.t.Cleanup(r.stop)
 }

@@ -50,6 +50,25 @@ func TestConnectionsAreTakenAfterErrorsAndUntilTheEnd(t *testing.T) {
 	}
 }
 
+// Whoever served a port can serve it again at once.
+func TestThePortIsFreeAtTheEnd(t *testing.T) {
+	addr := "127.0.0.1:0"
+	for range 2000 {
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr = listener.Addr().String()
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- Serve(ctx, listener, zerolog.Nop(), func(net.Conn) {}) }()
+		end()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAListenerThatOthersCloseIsAnError(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
