@@ -167,7 +167,6 @@ func TestKeysWhoseVectorIsLeftAreCollected(t *testing.T) {
 	nodes := regions(t, 2)
 	a, b := nodes[0], nodes[1]
 	a.run(t, "SET", "k", "1")
-	a.run(t, "DEL", "gone")
 	a.run(t, "SADD", "s", "m")
 	b.merge(t, a.id, "changes", "", a.states(t, 0, []string{"k", "s"}))
 	vectors := b.do(t, "HGETALL", "crdt:ahead").Strings()

@@ -74,10 +74,8 @@ func newCollector(l *leader) *collector { return &collector{leader: l, large: ma
 // run is the task of the leader.
 func (c *collector) run(ctx context.Context) {
 	c.every(ctx, c.cfg.CollectInterval, func(ctx context.Context) error {
-		if _, begun := c.reached(); !begun {
-			if begun, err := c.begin(ctx); !begun {
-				return err
-			}
+		if begun, err := c.begin(ctx); !begun {
+			return err
 		}
 		err := c.collect(ctx)
 		if err != nil && classify(err) == failureUnarmed {
@@ -87,9 +85,12 @@ func (c *collector) run(ctx context.Context) {
 	})
 }
 
-// begin finds the cursor. begun is false while there is no log. The log is never trimmed past the cursor; where it was trimmed
+// begin finds the cursor, unless it is known. begun is false while there is no log. The log is never trimmed past the cursor; where it was trimmed
 // before there was one, nobody knows the names any more, and all companions are looked at.
 func (c *collector) begin(ctx context.Context) (begun bool, err error) {
+	if _, begun := c.reached(); begun {
+		return true, nil
+	}
 	info, err := c.region.history(ctx)
 	if err != nil || info.origin.IsZero() {
 		return false, err
@@ -334,10 +335,8 @@ func (c *collector) visitLog(ctx context.Context, known look) error {
 
 // makeWay is called before the log is trimmed up to cut: what was not visited yet is noted.
 func (c *collector) makeWay(ctx context.Context, cut crdtmeta.Time) error {
-	if _, begun := c.reached(); !begun {
-		if begun, err := c.begin(ctx); !begun {
-			return cmp.Or(err, errCursor)
-		}
+	if begun, err := c.begin(ctx); !begun {
+		return cmp.Or(err, errCursor)
 	}
 	return c.walk(ctx, cut, func(keys map[string]int, last crdtmeta.Time) error { return c.noteKeys(ctx, keys, last) })
 }

@@ -59,26 +59,23 @@ func (e engine) expire(ctx context.Context, limit int) (int, error) {
 	return e.rdb.Do(ctx, "FCALL", crdtmeta.FuncExpire, 0, limit).Int()
 }
 
-// hold keeps clients from writing; "" lets them go on. self is the epoch for which the caller has found that out.
-func (e engine) hold(ctx context.Context, self crdtmeta.Origin, why string) error {
-	return e.held(ctx, self, why)
+// hold keeps clients from writing; "" lets them go on. self is the epoch for which the caller has found that out, and more what the end of
+// quarantine says besides.
+func (e engine) hold(ctx context.Context, self crdtmeta.Origin, why string, more ...any) error {
+	answer, err := e.rdb.Do(ctx, append([]any{"FCALL", crdtmeta.FuncHold, 0, self.String(), why}, more...)...).Text()
+	if err == nil && answer == mergeEpoch {
+		err = errOwnEpoch
+	}
+	return err
 }
 
 // reenter lets clients go on after quarantine. If the region ever wrote something, the log up to a time goes in the same step, and
 // everybody is told that it has.
 func (e engine) reenter(ctx context.Context, self crdtmeta.Origin, upto crdtmeta.Time, wrote bool) error {
 	if wrote {
-		return e.held(ctx, self, "", upto.String())
+		return e.hold(ctx, self, "", upto.String())
 	}
-	return e.held(ctx, self, "", upto.String(), "keep")
-}
-
-func (e engine) held(ctx context.Context, self crdtmeta.Origin, words ...any) error {
-	answer, err := e.rdb.Do(ctx, append([]any{"FCALL", crdtmeta.FuncHold, 0, self.String()}, words...)...).Text()
-	if err == nil && answer == mergeEpoch {
-		err = errOwnEpoch
-	}
-	return err
+	return e.hold(ctx, self, "", upto.String(), "keep")
 }
 
 // renew has a new epoch begun, unless it has begun already: later is one of this region that only others have seen.

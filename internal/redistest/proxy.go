@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -92,6 +94,22 @@ func (p *Proxy) Launch() {
 		p.t.Fatalf("redistest: proxy %s: %v", p.name, err)
 	}
 	p.proc = proc
+}
+
+// Scrape gets /metrics.
+func (p *Proxy) Scrape() string {
+	p.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: startLimit}
+	response, err := client.Get("http://" + p.AdminAddr + "/metrics")
+	if err != nil {
+		p.t.Fatalf("redistest: proxy %s: %v", p.name, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		p.t.Fatalf("redistest: proxy %s: /metrics: %s, %v", p.name, response.Status, err)
+	}
+	return string(body)
 }
 
 // AwaitReady waits until the proxy serves reads and writes: PING alone may be answered without Redis.

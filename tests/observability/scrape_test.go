@@ -1,10 +1,7 @@
 package observability
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -14,28 +11,6 @@ import (
 
 	"anabranch/internal/redistest"
 )
-
-// scrape gets /metrics of a proxy.
-func scrape(t *testing.T, p *redistest.Proxy) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.AdminAddr+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s, %v", response.Status, err)
-	}
-	return string(body)
-}
 
 // sample is the value of one series.
 func sample(t *testing.T, text, series string) float64 {
@@ -64,7 +39,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestScrapeOfARealRegion(t *testing.T) {
 	cluster := redistest.StartCluster(t, 2)
 	a, b := cluster.Region("A"), cluster.Region("B")
-	before := scrape(t, a.Proxy())
+	before := a.Proxy().Scrape()
 	conn := a.Dial()
 	for i := range 50 {
 		conn.Must("SET", fmt.Sprint("k", i), "v")
@@ -79,7 +54,7 @@ func TestScrapeOfARealRegion(t *testing.T) {
 	cluster.Converge()
 	var text string
 	eventually(t, "the link that was paused shows as a stream", func() bool {
-		text = scrape(t, a.Proxy())
+		text = a.Proxy().Scrape()
 		return sample(t, text, `anabranch_peer_state{peer="B",region="A",state="stream"}`) == 1
 	})
 	for series, want := range map[string]float64{
@@ -105,7 +80,7 @@ func TestScrapeOfARealRegion(t *testing.T) {
 		t.Errorf("%v round trips with writes", n)
 	}
 	eventually(t, "keys, companions and memory show", func() bool {
-		text := scrape(t, a.Proxy())
+		text := a.Proxy().Scrape()
 		return sample(t, text, `anabranch_keys{db="0",region="A"}`) == 51 && sample(t, text, `anabranch_companion_keys{db="0",region="A"}`) >= 51 &&
 			sample(t, text, `anabranch_companion_bytes{region="A"}`) > 51*20 && sample(t, text, `anabranch_redis_memory_used_bytes{region="A"}`) > 1e6
 	})
@@ -117,10 +92,10 @@ func TestScrapeOfARealRegion(t *testing.T) {
 	}
 
 	b.Proxy().Kill()
-	eventually(t, "a lost link shows", func() bool { return sample(t, scrape(t, a.Proxy()), `anabranch_peer_up{peer="B",region="A"}`) == 0 })
+	eventually(t, "a lost link shows", func() bool { return sample(t, a.Proxy().Scrape(), `anabranch_peer_up{peer="B",region="A"}`) == 0 })
 	a.Redis.Kill()
 	eventually(t, "a lost Redis shows", func() bool {
-		text := scrape(t, a.Proxy())
+		text := a.Proxy().Scrape()
 		return sample(t, text, `anabranch_ready{region="A"}`) == 0 && sample(t, text, `anabranch_status_known{region="A"}`) == 0 &&
 			!strings.Contains(text, "anabranch_log_bytes{")
 	})
@@ -149,6 +124,6 @@ func TestFiguresAreThoseOfINFO(t *testing.T) {
 		"crdt_backlog_size": `anabranch_log_limit_bytes{region="A"}`, "crdt_gc_pending": `anabranch_collection_pending_keys{region="A"}`,
 		"crdt_effect_reqs": `anabranch_effects_applied_total{region="A"}`, "crdt_alarms": `anabranch_alarms{region="A"}`,
 	} {
-		eventually(t, field+" is "+series, func() bool { return info(field) == sample(t, scrape(t, a.Proxy()), series) })
+		eventually(t, field+" is "+series, func() bool { return info(field) == sample(t, a.Proxy().Scrape(), series) })
 	}
 }

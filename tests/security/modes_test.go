@@ -2,8 +2,6 @@ package security
 
 import (
 	"crypto/tls"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +44,7 @@ func TestPassiveAndShadowModeUnderTLS(t *testing.T) {
 			_, now, err := ask(p.Addr, config, "PING")
 			return err == nil && !now.Equal(first)
 		})
-		metrics := scrape(t, p)
+		metrics := p.Scrape()
 		for _, of := range []string{"clients", "redis"} {
 			if !strings.Contains(metrics, `anabranch_certificate_expiry_timestamp_seconds{of="`+of+`",region="A"}`) {
 				t.Errorf("%s: /metrics does not tell when the certificate of %s ends:\n%s", mode, of, metrics)
@@ -54,19 +52,4 @@ func TestPassiveAndShadowModeUnderTLS(t *testing.T) {
 		}
 		p.Stop()
 	}
-}
-
-// scrape reads /metrics.
-func scrape(t *testing.T, p *redistest.Proxy) string {
-	t.Helper()
-	response, err := http.Get("http://" + p.AdminAddr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("/metrics: %s, %v", response.Status, err)
-	}
-	return string(body)
 }
