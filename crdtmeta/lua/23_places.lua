@@ -66,6 +66,18 @@ do
     return low, low < m and call('LINDEX', pk, low) == place
   end
 
+  -- find_run answers the entry that the run of a bound is, if there is one, and where it is. A single run is at an end of most lists.
+  local function find_run(pk, m, bounds, i, low)
+    if #bounds == 1 then
+      for _, at in pairs_({0, m - 1}) do
+        local entry = call('LINDEX', pk, at)
+        if #entry == RUN then return at, entry end
+      end
+    end
+    local at = E.find_place(pk, m, E.cold(bounds[i], bounds[i]), low)
+    return at, call('LINDEX', pk, at)
+  end
+
   -- open_places answers how many entries the places of a list with n elements have, and its runs in their order: {first,
   -- last, n = elements, at = its entry, p = position of its first element}. The record has a lower bound for the first
   -- of each run, none means 0. Places that do not fit the list, because somebody wrote to it past the engine, are given
@@ -77,8 +89,8 @@ do
     if m > 0 then
       local at = 0
       for i = 1, #bounds do
-        at = E.find_place(pk, m, E.cold(bounds[i], bounds[i]), at)
-        local entry = call('LINDEX', pk, at)
+        local entry
+        at, entry = find_run(pk, m, bounds, i, at)
         if entry and #entry == RUN then
           local first, last = E.cold_range(entry)
           -- A run that went leaves its bound behind, after which comes the next one.

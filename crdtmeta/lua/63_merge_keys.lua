@@ -41,6 +41,8 @@ do
       E.drop_cells(S)
       E.save(S)
     elseif next_(given) or not M.remove_most(S) then
+      -- Of a list that was changed past the engine nobody knows here which element is whose.
+      if E.native_type(k) == 'l' then E.open_places(S, call('LLEN', k)) end
       M.full(S, false, function()
         M.forget(S, given)
         E.set_ttl(rec, r.o, r.t, r.op, -1)

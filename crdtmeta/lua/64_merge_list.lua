@@ -18,19 +18,16 @@ do
   -- push does the common case: elements that come before or after all that is there. It answers false, having done nothing,
   -- in any other.
   local function push(S, base, places, values)
-    local edge = call('LINDEX', E.places_key(S), base == START and 0 or -1)
-    local before
-    if edge then
-      if base == START then before = E.place_before(places[1], edge) else before = E.place_before(edge, places[1]) end
-      if not before then return false end
-      before = 1
-    else
-      before = try('LLEN', S.k)
-      if type_(before) == 'table' then return false end
+    local n = try('LLEN', S.k)
+    if type_(n) == 'table' then return false end
+    -- What was pushed past the engine has no place, and would take the next one's; what was removed has left places behind.
+    if E.open_places(S, n) > 0 then
+      local edge, first = call('LINDEX', E.places_key(S), base == START and 0 or -1), places[1]
+      if not E.place_before(base == START and first or edge, base == START and edge or first) then return false end
     end
     local how = base == START and 'LPUSH' or 'RPUSH'
     if E.in_parts(try, how, S.k, values) then return false end
-    E.push_places(S, how, places, before)
+    E.push_places(S, how, places, n)
     recorded(S, {}, 0)
     return true
   end
