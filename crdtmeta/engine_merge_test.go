@@ -192,6 +192,10 @@ func (p *play) begin(from, to int) *merging {
 // step merges some keys. It answers whether the merge is over.
 func (m *merging) step(p *play) bool {
 	source, target := p.nodes[m.from], p.nodes[m.to]
+	if source.origin != m.origin {
+		p.t.Logf("%c<%c: merge is void, as %v is over", 'A'+m.to, 'A'+m.from, m.origin)
+		return true
+	}
 	for range rapid.IntRange(1, 4).Draw(p.t, "keys") {
 		if len(m.left) == 0 {
 			target.merge(p.t, source.id, "changes", m.upto, states{vector: "\x80"})

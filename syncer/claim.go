@@ -12,25 +12,31 @@ import (
 	"anabranch/crdtmeta"
 )
 
-// claims are effects that only we have, and our frontier does not cover. Most come with merged keys:
+// claims are effects that only regions which cannot vouch for them have. Most come with merged keys:
 //
 //	A   e ────────────L- - - - - -x      its Redis comes back without what is behind L, and begins another epoch
 //	B   frontier of e ┘  keys ahead └──  a merge from A had brought some keys as they were at x, and broke off
+//	C   the same, and other keys
 //
-// No log has what is between L and x, so no frontier would ever cover what these keys are ahead by, and what B does to them
-// would wait for it in other regions. When everybody knows that e is over, and nobody has more of it than we do, we
-// say that we have it up to x: others then take these keys by a merge, as they take any orphans. What did not come with the keys
-// is lost with the server.
+// No log has what is between L and x, so no frontier would ever cover what these keys are ahead by, and what is done to them
+// would wait for it in other regions. When everybody knows that e is over, and nobody's frontier has more of it than ours, we merge
+// all keys with metadata from every other region. Nothing new of e comes into being any more, so we have all of it that exists then, and
+// say that we have it up to x: others take these keys by a merge, as they take any orphans. What did not come with any keys is lost with
+// the server.
 type claims struct {
-	since map[crdtmeta.Origin]time.Time
+	epochs string // in which all regions are; with another one that some region is in, everything begins anew
+	since  map[crdtmeta.Origin]time.Time
 }
 
 // look claims what is due. Of several regions that could claim, one goes first: others have a longer time to wait, which begins
-// anew with its claim.
+// anew with its claim. Should two do so at the same time, they claim the same.
 func (c *claims) look(ctx context.Context, l *leader) error {
 	self, err := l.region.origin(ctx) // before all else: what is found out holds for that epoch
 	if err != nil {
 		return err
+	}
+	if merging, err := l.mergeGoesOn(ctx); err != nil || merging {
+		return err // it may still bring more; or it was asked for here
 	}
 	ours, err := l.region.frontier(ctx)
 	if err != nil {
@@ -41,22 +47,26 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	if err != nil || len(pending) == 0 {
 		return err
 	}
-	others, before, err := l.told(ctx)
-	if err != nil {
+	others, err := l.told(ctx)
+	if err != nil || others == nil {
 		return err
+	}
+	// A region that has come back with old data may have given to others what it has not got now, and they had not got it yet when we merged.
+	if epochs := others.epochs(self); c.since == nil || c.epochs != epochs {
+		c.epochs, c.since = epochs, map[crdtmeta.Origin]time.Time{}
 	}
 	now, due := time.Now(), crdtmeta.Frontier{}
 	for origin, t := range pending {
-		if others == nil || !over(origin, self, ours[origin], others, l.removedIDs()) {
+		if !others.over(origin, self, ours[origin], l.removedIDs()) {
 			delete(c.since, origin)
 			continue
 		}
-		if c.since == nil {
-			c.since = map[crdtmeta.Origin]time.Time{}
-		}
-		if began, noted := c.since[origin]; !noted {
+		if _, noted := c.since[origin]; !noted {
 			c.since[origin] = now
-		} else if now.Sub(began) > time.Duration(1+before)*l.cfg.RelayAfter {
+		}
+		// What a region was merging from one that has lost it is there by then.
+		settled := c.since[origin].Add(l.cfg.RelayAfter)
+		if now.After(settled.Add(time.Duration(others.before(self.Region))*l.cfg.RelayAfter)) && others.given(settled) {
 			due[origin] = t
 		}
 	}
@@ -74,14 +84,20 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	}
 	for origin, t := range due {
 		l.cfg.Log.Warn().Stringer("epoch", origin).Stringer("after", ours[origin]).Stringer("upto", t).
-			Msg("effects of an epoch that has ended are nowhere else than here: they go on from here")
+			Msg("effects of an epoch that has ended are in no log: they go on from here")
 	}
 	return l.view.load(ctx, l.region.frontier)
 }
 
-// aheadBeyond is what is here beyond the frontier, but for what a merge that is not over may still bring, and our own time when the
-// first of it came. Keys are ahead of it that a merge has brought; and a merge of everything takes it back to where the other region's
-// is, although what was written here stays, and what had come from third regions.
+// mergeGoesOn says whether a merge from some region has begun here, and is not over.
+func (l *leader) mergeGoesOn(ctx context.Context) (bool, error) {
+	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
+	return slices.ContainsFunc(l.links, func(link *linkStatus) bool { return slices.Contains(merging, formatID(link.regionID())) }), err
+}
+
+// aheadBeyond is what is here beyond the frontier, and our own time when the first of it came. Keys are ahead of it that a merge has brought;
+// and a merge of everything takes it back to where the other region's is, although what was written here stays, and what had come from
+// third regions.
 func (l *leader) aheadBeyond(ctx context.Context, frontier crdtmeta.Frontier) (pending crdtmeta.Frontier, first crdtmeta.Time, err error) {
 	newest, _, err := l.region.newest(ctx)
 	if err != nil {
@@ -91,19 +107,6 @@ func (l *leader) aheadBeyond(ctx context.Context, frontier crdtmeta.Frontier) (p
 	for origin, t := range newest {
 		if t > frontier[origin] {
 			pending[origin], first = t, 1 // nothing tells when it came
-		}
-	}
-	count, err := l.cfg.Redis.HLen(ctx, l.keys.ahead).Result()
-	if err != nil || count == 0 && len(pending) == 0 {
-		return nil, 0, err
-	}
-	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, link := range l.links {
-		if slices.Contains(merging, formatID(link.regionID())) {
-			return nil, 0, nil
 		}
 	}
 	for cursor := uint64(0); ; {
@@ -131,48 +134,83 @@ func (l *leader) aheadBeyond(ctx context.Context, frontier crdtmeta.Frontier) (p
 	}
 }
 
-// told is how far every other region is, by its id, as it says now; nil while one says nothing. Regions in quarantine do not count. before is how
-// many have a lower id than we.
-func (l *leader) told(ctx context.Context) (others map[int]crdtmeta.Frontier, before int, err error) {
+// toldRegion is what a region says of itself now.
+type toldRegion struct {
+	*linkStatus
+	id       int
+	epoch    string
+	frontier crdtmeta.Frontier
+}
+
+// toldRegions are all other regions, but those in quarantine.
+type toldRegions []toldRegion
+
+// told is nil while one of them says nothing.
+func (l *leader) told(ctx context.Context) (toldRegions, error) {
 	apart, err := l.cfg.Redis.HKeys(ctx, l.keys.quarantined).Result()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	others = map[int]crdtmeta.Frontier{}
+	others := toldRegions{}
 	for _, link := range l.links {
-		id, frontier := link.frontierNow(l.cfg.SilenceLimit)
+		id, epoch, frontier := link.frontierNow(l.cfg.SilenceLimit)
 		if id != 0 && slices.Contains(apart, formatID(id)) {
 			continue
 		}
 		if frontier == nil {
-			return nil, 0, nil
+			return nil, nil
 		}
-		others[id] = frontier
-		if id < l.cfg.Region.ID {
-			before++
-		}
+		others = append(others, toldRegion{link, id, epoch, frontier})
 	}
-	return others, before, nil
+	return others, nil
 }
 
-// over says whether every other region knows that an epoch has ended, and has no more of it than we do.
-func over(epoch, self crdtmeta.Origin, ours crdtmeta.Time, others map[int]crdtmeta.Frontier, removed []int) bool {
-	if epoch == self {
+// epochs names those in which all regions are.
+func (others toldRegions) epochs(self crdtmeta.Origin) string {
+	names := []string{self.String()}
+	for _, region := range others {
+		names = append(names, region.epoch)
+	}
+	return strings.Join(names, " ")
+}
+
+// before is how many have a lower id.
+func (others toldRegions) before(id int) (n int) {
+	for _, region := range others {
+		if region.id < id {
+			n++
+		}
+	}
+	return n
+}
+
+// given says whether all keys with metadata were merged from every one of them since a moment. It asks for those that were not.
+func (others toldRegions) given(since time.Time) bool {
+	all := true
+	for _, region := range others {
+		all = region.hasAll(since) && all
+	}
+	return all
+}
+
+// over says whether every one of them knows that an epoch has ended, and has no more of it than we do.
+func (others toldRegions) over(epoch, self crdtmeta.Origin, ours crdtmeta.Time, removed []int) bool {
+	return epoch != self && !slices.ContainsFunc(others, func(r toldRegion) bool { return !r.over(epoch, ours, removed) })
+}
+
+func (r toldRegion) over(epoch crdtmeta.Origin, ours crdtmeta.Time, removed []int) bool {
+	// A region does not list the epoch that it is in.
+	t, known := r.frontier[epoch]
+	if t > ours || r.id == epoch.Region && !known {
 		return false
 	}
-	for id, frontier := range others {
-		// A region does not list the epoch that it is in.
-		t, known := frontier[epoch]
-		if t > ours || id == epoch.Region && !known {
-			return false
-		}
-		later := id == epoch.Region || slices.Contains(removed, epoch.Region)
-		for other := range frontier {
-			later = later || other.Region == epoch.Region && other.Shard == epoch.Shard && other.Counter() > epoch.Counter()
-		}
-		if !later {
-			return false
+	if r.id == epoch.Region || slices.Contains(removed, epoch.Region) {
+		return true
+	}
+	for other := range r.frontier {
+		if other.Region == epoch.Region && other.Shard == epoch.Shard && other.Counter() > epoch.Counter() {
+			return true
 		}
 	}
-	return true
+	return false
 }

@@ -30,19 +30,7 @@ func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
 		link.cut()
 	}
 	a.write("SADD s x", "SET nobody 1", "INCR n", "SADD s z", "SREM s w")
-	vector, states, err := a.engine.states(ctx, a.origin(), 1<<20, []keyState{{db: "0", key: "s"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := b.region.origin(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begun := mergeProgress{Mode: mergeChanges, Origin: a.origin().String(), Phase: phaseLog, Began: time.Now()}.in(self)
-	answer, err := b.engine.merge(ctx, self, a.id, mergeChanges, begun.text(), "", vector, states)
-	if err != nil || answer != mergeTaken {
-		t.Fatal(answer, err)
-	}
+	b.takeState(a, "s")
 	a.server.Kill()
 	a.server.Restart()
 	b.write("SADD s y", "SREM s z")
@@ -68,6 +56,103 @@ func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
 	}
 }
 
+// takeState merges keys as they are in another region, and does not end the merge.
+func (r *testRegion) takeState(from *testRegion, names ...string) {
+	r.t.Helper()
+	if answer := r.tryState(from, names...)(); answer != mergeTaken {
+		r.t.Fatal(answer)
+	}
+}
+
+// tryState reads keys in another region; what it answers merges them, and says what the engine says.
+func (r *testRegion) tryState(from *testRegion, names ...string) func() string {
+	r.t.Helper()
+	ctx := context.Background()
+	var keys []keyState
+	for _, name := range names {
+		keys = append(keys, keyState{db: "0", key: name})
+	}
+	given := from.origin()
+	vector, states, err := from.engine.states(ctx, given, 1<<20, keys)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return func() string {
+		r.t.Helper()
+		self := r.origin()
+		begun := mergeProgress{Mode: mergeChanges, Origin: given.String(), Phase: phaseLog, Began: time.Now()}.in(self)
+		answer, err := r.engine.merge(ctx, self, from.id, mergeChanges, begun.text(), "", vector, states)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return answer
+	}
+}
+
+// Two regions have got different keys of what the first one then loses: who claims it has all of them.
+func TestClaimsPutTogetherWhatSeveralRegionsHave(t *testing.T) {
+	regions := newRegions(t, 3)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
+	ab, ac := newBreaker(t, a.listen), newBreaker(t, a.listen)
+	a.run(peersOf(a, regions))
+	b.run(map[string][]string{a.name: {ab.addr}, c.name: {c.listen}})
+	c.run(map[string][]string{a.name: {ac.addr}, b.name: {b.listen}})
+	a.write("SADD s w", "SADD u w", "SADD both w", "RPUSH l w")
+	synced(t, regions...)
+	if err := a.rdb.Save(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []*breaker{ab, ac} {
+		link.freeze()
+		link.cut()
+	}
+	a.write("SADD both x")
+	b.takeState(a, "both")
+	a.write("SADD s x", "SREM s w", "SADD u x", "SREM u w", "SREM both w", "RPUSH l x", "HSET h f v")
+	b.takeState(a, "s", "l")
+	c.takeState(a, "both", "u", "h")
+	a.server.Kill()
+	a.server.Restart()
+	for _, link := range []*breaker{ab, ac} {
+		link.thaw()
+	}
+	eventually(t, "a is armed", func() bool { return a.armedWrite("SET again 1") })
+	for _, r := range regions {
+		eventually(t, r.name+" has it, and is not ahead any more", func() bool {
+			return r.rdb.SIsMember(ctx, "s", "x").Val() && r.rdb.SIsMember(ctx, "u", "x").Val() && r.rdb.Exists(ctx, r.keys.ahead).Val() == 0
+		})
+	}
+	synced(t, regions...)
+	sameData(t, regions...)
+	for key, want := range map[string]string{"s": "x", "u": "x", "both": "x"} {
+		if got := b.rdb.SMembers(ctx, key).Val(); len(got) != 1 || got[0] != want {
+			t.Errorf("%s has %q", key, got)
+		}
+	}
+	if got := c.rdb.LRange(ctx, "l", 0, -1).Val(); len(got) != 2 {
+		t.Errorf("l has %q", got)
+	}
+}
+
+// What a region gave before it came back with old data does not spread any more where that is known.
+func TestNothingIsMergedFromAnEpochThatIsOver(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	a.write("SET k 1")
+	synced(t, regions...)
+	late := b.tryState(a, "k")
+	ended := a.origin()
+	a.server.Kill()
+	a.server.Restart()
+	eventually(t, "a is in another epoch", func() bool { return a.armedWrite("SET l 1") && a.origin() != ended })
+	synced(t, regions...)
+	if answer := late(); answer != mergeOver {
+		t.Errorf("the answer is %q", answer)
+	}
+	b.takeState(a, "k")
+}
+
 func TestAnEpochIsOverOnlyWhenEverybodySaysSo(t *testing.T) {
 	one := crdtmeta.Origin{Region: 1, Epoch: "1-aaaaaa"}
 	next := crdtmeta.Origin{Region: 1, Epoch: "2-bbbbbb"}
@@ -84,11 +169,15 @@ func TestAnEpochIsOverOnlyWhenEverybodySaysSo(t *testing.T) {
 		"its region was removed":                          {map[int]crdtmeta.Frontier{3: {one: 5}}, []int{1}, true},
 		"its region is gone, and was not removed":         {map[int]crdtmeta.Frontier{3: {one: 5}}, nil, false},
 	} {
-		if got := over(one, self, 6, test.others, test.removed); got != test.want {
+		others := toldRegions{}
+		for id, frontier := range test.others {
+			others = append(others, toldRegion{id: id, frontier: frontier})
+		}
+		if got := others.over(one, self, 6, test.removed); got != test.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	if over(self, self, 6, nil, nil) {
+	if (toldRegions{}).over(self, self, 6, nil) {
 		t.Error("our own epoch is not over")
 	}
 }

@@ -182,6 +182,7 @@ func (e engine) position(ctx context.Context, self crdtmeta.Origin) (string, err
 const (
 	mergeTaken = "ok"
 	mergeEpoch = "epoch" // the region is not in the epoch self any more
+	mergeOver  = "over"  // a later epoch of region from is known than it was in
 )
 
 // merge joins keys with their states in region from, whose vector is theirs. progress is kept in the same step; "" ends the

@@ -45,6 +45,8 @@ type linkStatus struct {
 	behind   time.Time         // since when we know that something waits there
 	wire     *timedConn        // of the link that is up
 	frontier crdtmeta.Frontier // of that region, when it last said
+	epoch    string            // of that region, when the link was made
+	all      allKeys
 
 	lastUp time.Time // when there was a link, or the beginning
 }
@@ -85,10 +87,10 @@ func (s *linkStatus) met(id int) {
 	s.status.ID = id
 }
 
-func (s *linkStatus) connected(addr string, wire *timedConn) {
+func (s *linkStatus) connected(addr, epoch string, wire *timedConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wire = wire
+	s.wire, s.epoch = wire, epoch
 	s.status.Addr, s.status.Connected = addr, time.Now()
 	s.status.Connects++
 	s.set(StateStream, "")
@@ -151,15 +153,15 @@ func (s *linkStatus) heard(b beat) {
 	}
 }
 
-// frontierNow is how far that region is, and its id, 0 as long as it is not known. It is nil unless the region's log is followed now and it
-// has said so within that time.
-func (s *linkStatus) frontierNow(within time.Duration) (id int, frontier crdtmeta.Frontier) {
+// frontierNow is how far that region is in which epoch, and its id, 0 as long as it is not known. The frontier is nil unless the region's log
+// is followed now and it has said so within that time.
+func (s *linkStatus) frontierNow(within time.Duration) (id int, epoch string, frontier crdtmeta.Frontier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.status.State.up() && s.status.State != StateMerge && time.Since(s.status.Heard) < within {
 		frontier = s.frontier
 	}
-	return s.status.ID, frontier
+	return s.status.ID, s.epoch, frontier
 }
 
 func (s *linkStatus) regionID() int {

@@ -117,9 +117,9 @@ func (l *leader) notTold(origin crdtmeta.Origin, ours crdtmeta.Time) (names []st
 	}
 	for _, link := range l.links {
 		link.mu.Lock()
-		id, theirs := link.status.ID, link.frontier
+		region := toldRegion{id: link.status.ID, frontier: link.frontier}
 		link.mu.Unlock()
-		if !over(origin, l.epoch, ours, map[int]crdtmeta.Frontier{id: theirs}, nil) {
+		if !region.over(origin, ours, nil) {
 			names = append(names, link.name)
 		}
 	}

@@ -63,6 +63,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	if progress.Origin == "" {
 		m.progress.Until = m.offer.Since
+		p.beginsMerge(ofAll(progress.Mode) || m.offer.Since == 0)
 	}
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
 	if m.progress.Mode == mergeChanges {
@@ -80,6 +81,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return fmt.Errorf("redis: %w", err)
 	}
 	p.behind = false
+	p.endsMerge()
 	p.counters.mergesDone.Add(1)
 	p.cfg.Log.Info().Str("peer", p.name).Int64("keys", m.progress.Keys).Int64("bytes", m.progress.Bytes).
 		Dur("took", time.Since(m.progress.Began)).Stringer("upto", upto[mustOrigin(m.offer.Origin)]).Msg("merge is over")
@@ -363,6 +365,8 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 		switch answer {
 		case mergeEpoch:
 			return errOwnEpoch
+		case mergeOver:
+			return errItsEpoch
 		case mergeTaken:
 			m.adapt(len(keys), took)
 			m.show("")

@@ -17,7 +17,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(p.id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		wanted = p.behind
+		wanted = p.behind || p.wantsAll()
 	case err != nil:
 		return progress, false, err
 	default:
@@ -100,6 +100,9 @@ func (p *puller) beginMerge(ctx context.Context, self crdtmeta.Origin, host welc
 		return beginAll(mergeWhole), nil
 	}
 	begun := mergeProgress{Mode: mergeChanges, Phase: phaseLog, Began: time.Now()}
+	if p.wantsAll() {
+		return begun, nil
+	}
 	contexts, err := p.region.contexts(ctx)
 	if err != nil {
 		return begun, err

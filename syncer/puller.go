@@ -128,7 +128,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 			}
 			defer p.collector.whole.Unlock()
 		}
-		p.connected(addr, frames.conn)
+		p.connected(addr, host.Origin, frames.conn)
 		return true, p.merge(ctx, frames, self, host, progress)
 	}
 	// Its log says what it has done without knowing what others did, and what is not known any more.
@@ -139,7 +139,7 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if err != nil {
 		return false, err
 	}
-	p.connected(addr, frames.conn)
+	p.connected(addr, host.Origin, frames.conn)
 	p.cfg.Log.Info().Str("peer", p.name).Int("id", p.id).Str("addr", addr).Stringer("after", p.start).Msg("link to region is up")
 	return true, l.run(ctx)
 }

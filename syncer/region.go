@@ -23,6 +23,7 @@ type region struct {
 var (
 	errOwnData  = errors.New("the data in Redis belongs to another region")
 	errOwnEpoch = errors.New("our own region began another epoch")
+	errItsEpoch = errors.New("that region has begun another epoch since")
 )
 
 // selfRecord is the part of crdt:self that matters here.

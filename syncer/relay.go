@@ -14,11 +14,20 @@ import (
 //   - effects of an epoch that has ended, which its region has lost (orphans): a fail-over, or an old snapshot, took them;
 //   - effects of a region that is out of reach here, but not there.
 
-// errRelay ends a stream for a merge with the same region.
-var errRelay = errors.New("another region's effects are to be had there")
+// They end a stream for a merge with the same region.
+var (
+	errRelay   = errors.New("another region's effects are to be had there")
+	errAllKeys = errors.New("what only merged keys have of an epoch that is over is to be put together")
+)
 
 // compare looks for such effects in what a peer has.
 func (l *link) compare(ctx context.Context, theirs crdtmeta.Frontier) error {
+	if l.wantsAll() {
+		if paused, err := l.cfg.Redis.SIsMember(ctx, l.keys.paused, formatID(l.id)).Result(); err == nil && !paused {
+			l.behind = true
+			return errAllKeys
+		}
+	}
 	ours, removed := l.view.snapshot(), l.removedIDs()
 	gone := func(id int) bool { return slices.Contains(removed, id) }
 	for origin, t := range theirs {

@@ -97,6 +97,8 @@ do
     return sub(origin, 1, a) == sub(o, 1, b)
   end
 
+  function E.epoch_number(o) return tonumber_(match(o, '^%d+%.%d+%.(%d+)')) end
+
   -- note_ttl keeps the list of due times: the owner's at the deadline, another region's a minute later.
   function E.note_ttl(S)
     local at, owner = E.deadline(S.rec)

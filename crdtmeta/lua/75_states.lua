@@ -490,6 +490,19 @@ do
     call('HSET', MERGES, PRUNED, format('%.0f', ends[1]))
   end
 
+  -- over says that a region has come back without some of what it gave: a later epoch of it is known than any that it told of.
+  local function over(from, told, frontier)
+    local function newest(vector)
+      local n = -1
+      for o in pairs_(vector) do
+        if find(o, from .. '.', 1, true) == 1 and E.epoch_number(o) > n then n = E.epoch_number(o) end
+      end
+      return n
+    end
+    local n = newest(told)
+    return n >= 0 and newest(frontier) > n
+  end
+
   -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
   -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
   -- came back without part of that is in another epoch.
@@ -503,6 +516,8 @@ do
     if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[3] ~= 'changes'
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
+    -- What is known to be lost must not spread any more: somebody may just be finding out who has the rest of it (syncer/claim.go).
+    if over(from, upto or theirs, E.read_frontier()) then return 'over' end
     -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
     -- not go back again.
     if whole and progress == '' and #argv < 9 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end

@@ -140,15 +140,13 @@ do
     return {ok = 'OK'}
   end
 
-  local function epoch_number(o) return tonumber_(match(o, '^%d+%.%d+%.(%d+)')) end
-
   -- renew begins a new epoch with the next arming: this region has learnt that it once had later epochs than its own, before its
   -- Redis was emptied.
   function E.renew(frontier)
     for o in pairs_(frontier) do
-      if o ~= origin and E.our_region(o) and epoch_number(o) >= epoch_number(origin) then
+      if o ~= origin and E.our_region(o) and E.epoch_number(o) >= E.epoch_number(origin) then
         local self = munpack(call('GET', SELF))
-        self.runid, self.above = '', epoch_number(o)
+        self.runid, self.above = '', E.epoch_number(o)
         call('SET', SELF, mpack(self))
         armed = nil
         return
@@ -235,9 +233,9 @@ do
       armed, origin = raw, self.origin
       return origin
     end
-    local counter = self and math.max(epoch_number(self.origin), self.above or 0) or 0
+    local counter = self and math.max(E.epoch_number(self.origin), self.above or 0) or 0
     for o in pairs_(E.read_frontier()) do
-      if find(o, id .. '.', 1, true) == 1 and epoch_number(o) > counter then counter = epoch_number(o) end
+      if find(o, id .. '.', 1, true) == 1 and E.epoch_number(o) > counter then counter = E.epoch_number(o) end
     end
     local epoch = format('%d-%s', counter + 1, random)
     origin = format('%d.%d.%s', id, shard, epoch)
