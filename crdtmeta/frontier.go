@@ -59,6 +59,16 @@ func (f Frontier) Of(region, shard int) Frontier {
 	return part
 }
 
+// Supersedes says whether it has a later epoch of that origin's region and shard.
+func (f Frontier) Supersedes(origin Origin) bool {
+	for other := range f {
+		if other.Region == origin.Region && other.Shard == origin.Shard && other.Counter() > origin.Counter() {
+			return true
+		}
+	}
+	return false
+}
+
 // Newest is the highest time in it, 0 for none.
 func (f Frontier) Newest() (t Time) {
 	for _, at := range f {

@@ -22,6 +22,13 @@ func (s *linkStatus) hasAll(after time.Time) bool {
 	return false
 }
 
+// withdraw forgets what was asked for.
+func (s *linkStatus) withdraw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all.asked = time.Time{}
+}
+
 // wantsAll says that such a merge was asked for, and none has begun since.
 func (s *linkStatus) wantsAll() bool {
 	s.mu.Lock()

@@ -44,6 +44,11 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	}
 	pending, first, err := l.aheadBeyond(ctx, ours)
 	maps.DeleteFunc(c.since, func(origin crdtmeta.Origin, _ time.Time) bool { return pending[origin] == 0 })
+	if len(pending) == 0 {
+		for _, link := range l.links {
+			link.withdraw()
+		}
+	}
 	if err != nil || len(pending) == 0 {
 		return err
 	}
@@ -89,10 +94,17 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 	return l.view.load(ctx, l.region.frontier)
 }
 
-// mergeGoesOn says whether a merge from some region has begun here, and is not over.
+// mergeGoesOn says whether a merge from some region, that is not in quarantine, has begun here and is not over.
 func (l *leader) mergeGoesOn(ctx context.Context) (bool, error) {
 	merging, err := l.cfg.Redis.HKeys(ctx, l.keys.merges).Result()
-	return slices.ContainsFunc(l.links, func(link *linkStatus) bool { return slices.Contains(merging, formatID(link.regionID())) }), err
+	if err != nil {
+		return false, err
+	}
+	apart, err := l.cfg.Redis.HKeys(ctx, l.keys.quarantined).Result()
+	return slices.ContainsFunc(l.links, func(link *linkStatus) bool {
+		id := formatID(link.regionID())
+		return slices.Contains(merging, id) && !slices.Contains(apart, id)
+	}), err
 }
 
 // aheadBeyond is what is here beyond the frontier, and our own time when the first of it came. Keys are ahead of it that a merge has brought;
@@ -204,13 +216,5 @@ func (r toldRegion) over(epoch crdtmeta.Origin, ours crdtmeta.Time, removed []in
 	if t > ours || r.id == epoch.Region && !known {
 		return false
 	}
-	if r.id == epoch.Region || slices.Contains(removed, epoch.Region) {
-		return true
-	}
-	for other := range r.frontier {
-		if other.Region == epoch.Region && other.Shard == epoch.Shard && other.Counter() > epoch.Counter() {
-			return true
-		}
-	}
-	return false
+	return r.id == epoch.Region || slices.Contains(removed, epoch.Region) || r.frontier.Supersedes(epoch)
 }

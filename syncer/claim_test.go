@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -151,6 +152,33 @@ func TestNothingIsMergedFromAnEpochThatIsOver(t *testing.T) {
 		t.Errorf("the answer is %q", answer)
 	}
 	b.takeState(a, "k")
+}
+
+// A server that is still in an epoch of its region that is over, an old primary for example, gives nothing any more where that is known.
+func TestNothingIsTakenFromAnOldPrimary(t *testing.T) {
+	regions := newRegions(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	link := newBreaker(t, a.listen)
+	a.run(map[string][]string{b.name: {"127.0.0.1:1"}}) // so that it does not learn of a later epoch
+	b.run(map[string][]string{a.name: {link.addr}})
+	a.write("SET k 1")
+	eventually(t, "b has k", func() bool { return b.get("k") == "1" })
+	later := crdtmeta.Origin{Region: a.id, Epoch: strconv.FormatInt(a.origin().Counter()+1, 10) + "-ffffff"}.String()
+	if err := b.rdb.HSet(ctx, b.keys.frontier, later, 1).Err(); err != nil {
+		t.Fatal(err)
+	}
+	link.cut()
+	eventually(t, "b refuses", func() bool { return b.logs.count("later epoch") > 0 })
+	a.write("SET k 2")
+	time.Sleep(300 * time.Millisecond)
+	if got := b.get("k"); got != "1" {
+		t.Errorf("b has taken %s", got)
+	}
+	if err := b.rdb.HDel(ctx, b.keys.frontier, later).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "b has all of it", func() bool { return b.get("k") == "2" })
 }
 
 func TestAnEpochIsOverOnlyWhenEverybodySaysSo(t *testing.T) {

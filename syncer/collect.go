@@ -38,6 +38,7 @@ type collector struct {
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
 	whole  sync.Mutex    // held during a merge of everything
+	wholes atomic.Int64  // such that are over
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc

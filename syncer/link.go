@@ -17,11 +17,13 @@ import (
 // link is one connection over which the leader pulls a region's log and applies it.
 type link struct {
 	taken
-	work   *applier // used by the goroutine of run alone
+	host   crdtmeta.Origin // that region's epoch
+	work   *applier        // used by the goroutine of run alone
 	inbox  *inbox
 	answer chan stateAnswer
 	mail   *mailbox
 	asked  atomic.Int64 // number of the newest STATE
+	wholes int64        // merges of everything that were over when it began
 }
 
 // stateAnswer is the reply to a STATE request.

@@ -80,6 +80,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	if err := p.release(ctx, self); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
+	if ofAll(progress.Mode) {
+		p.collector.wholes.Add(1)
+	}
 	p.behind = false
 	p.endsMerge()
 	p.counters.mergesDone.Add(1)

@@ -17,7 +17,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(p.id)).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
-		wanted = p.behind || p.wantsAll()
+		wanted = p.behind
 	case err != nil:
 		return progress, false, err
 	default:
@@ -35,6 +35,11 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if err := errors.Join(baseErr, collectedErr); err != nil {
 		return progress, false, err
 	}
+	wanted = wanted || p.wantsAll() && !ours.before(host.Base)
+	epoch := mustOrigin(host.Origin)
+	if stale(frontier, epoch) {
+		return progress, false, errItsEpoch
+	}
 	missed := lacks(self, frontier, host.Collected) || host.Apart
 	if missed {
 		if err := p.quarantineSelf(ctx, self); err != nil {
@@ -42,7 +47,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		}
 	}
 	// One that is in quarantine says itself whether others that are may take from it.
-	if !(missed && host.Held) && lacks(mustOrigin(host.Origin), host.Frontier, collected) {
+	if !(missed && host.Held) && lacks(epoch, host.Frontier, collected) {
 		return progress, false, errMissed
 	}
 	switch {
@@ -62,8 +67,18 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		}
 		err = errors.Join(err, p.release(ctx, self))
 	}
+	if wanted && frontier.Supersedes(epoch) {
+		err = errors.Join(err, errItsEpoch) // the engine would take no key
+	}
 	progress.Missed = missed
 	return progress, wanted, err
+}
+
+// stale says that an epoch of another region is over, as far as is known here. One that is not known at all may be that of a server
+// which was emptied, and is about to learn that there were later ones.
+func stale(frontier crdtmeta.Frontier, epoch crdtmeta.Origin) bool {
+	_, known := frontier[epoch]
+	return known && frontier.Supersedes(epoch)
 }
 
 // strangers says that a region knows nothing of what this one has collected: each was alone so far, or with others.

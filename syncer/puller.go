@@ -120,6 +120,10 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 	if err != nil {
 		return false, fmt.Errorf("redis: %w", err)
 	}
+	// What a region in quarantine has done without knowing what others did, and what is not known any more, it says when it has merged everything.
+	if apart, _, err := p.inQuarantine(ctx, p.id); err != nil || apart && !ofAll(progress.Mode) {
+		return false, errors.Join(err, errApart)
+	}
 	if wanted {
 		if ofAll(progress.Mode) {
 			// One at a time: when it is over, this region has missed nothing of what others have.
@@ -130,10 +134,6 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 		}
 		p.connected(addr, host.Origin, frames.conn)
 		return true, p.merge(ctx, frames, self, host, progress)
-	}
-	// Its log says what it has done without knowing what others did, and what is not known any more.
-	if apart, _, err := p.inQuarantine(ctx, p.id); err != nil || apart {
-		return false, errors.Join(err, errApart)
 	}
 	l, err := p.pull(ctx, frames, self, host)
 	if err != nil {
@@ -194,6 +194,7 @@ func (p *puller) explain(frames *frameConn, err error) error {
 
 // pull says what we have, and hears where the stream of the rest begins.
 func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome) (*link, error) {
+	wholes := p.collector.wholes.Load()
 	if err := p.view.load(ctx, p.region.frontier); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
@@ -204,8 +205,8 @@ func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Orig
 		return nil, err
 	}
 	l := &link{
-		taken: taken{puller: p, frames: frames, self: self}, work: newApplier(p.applierLimits(), positions),
-		inbox: newInbox(2 * p.cfg.WindowBytes), answer: make(chan stateAnswer, 1), mail: newMailbox(),
+		taken: taken{puller: p, frames: frames, self: self}, host: mustOrigin(host.Origin), work: newApplier(p.applierLimits(), positions),
+		inbox: newInbox(2 * p.cfg.WindowBytes), answer: make(chan stateAnswer, 1), mail: newMailbox(), wholes: wholes,
 	}
 	return l, l.hearStream()
 }

@@ -23,7 +23,7 @@ type region struct {
 var (
 	errOwnData  = errors.New("the data in Redis belongs to another region")
 	errOwnEpoch = errors.New("our own region began another epoch")
-	errItsEpoch = errors.New("that region has begun another epoch since")
+	errItsEpoch = errors.New("that region has begun a later epoch: this server is not its primary any more")
 )
 
 // selfRecord is the part of crdt:self that matters here.

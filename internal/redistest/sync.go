@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// syncLimit is how long regions may take to exchange everything when nothing separates them.
-	syncLimit = 60 * time.Second
+	// syncLimit is how long regions may take to exchange everything when nothing separates them. After losses that is several merges, one
+	// after the other.
+	syncLimit = 2 * time.Minute
 	// stillFor is how long nothing may move before a sync during a partition is taken as finished.
 	stillFor = 400 * time.Millisecond
 )

@@ -19,7 +19,7 @@ import (
 
 // limits say how long something may take after everything was healed, before it counts as not done.
 const (
-	equalLimit   = 90 * time.Second // also for the deletes of keys whose time is up
+	equalLimit   = 150 * time.Second // also for the deletes of keys whose time is up
 	replicaLimit = 60 * time.Second
 	collectLimit = 90 * time.Second
 	memoryLimit  = 30 * time.Second
