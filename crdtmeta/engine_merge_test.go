@@ -257,6 +257,35 @@ func TestAWholeMergeEndsOnce(t *testing.T) {
 	}
 }
 
+// A merge of everything brings back what another merge had taken away by a removal that the other side has not seen. The removal comes again,
+// with its log.
+func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	c.run(t, "SADD", "k", "x", "y")
+	exchange(t, nodes)
+	c.run(t, "SREM", "k", "x")
+	a.merge(t, c.id, "changes", "", c.states(t, 0, []string{"k"}))
+	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "away for too long")
+	a.merge(t, b.id, "whole", "", b.states(t, 0, []string{"k"}))
+	if got := words(a.do(t, "SMISMEMBER", "k", "x", "y")); got != "1 1" {
+		t.Errorf("in the middle of the merge k has %s", got)
+	}
+	if got := a.do(t, "HGET", "crdt:merges", "all").Text; got != strconv.Itoa(b.id) {
+		t.Errorf("everything is merged from %q", got)
+	}
+	a.merge(t, b.id, "whole", b.position(t), states{vector: "\x80"})
+	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "")
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if got := words(a.do(t, "SMISMEMBER", "k", "x", "y")); got != "0 1" {
+		t.Errorf("k has %s", got)
+	}
+	if n := a.do(t, "HEXISTS", "crdt:merges", "all").Int(); n != 0 {
+		t.Error("the merge is over, and still noted")
+	}
+}
+
 // What a call of the log costs does not grow with the number of calls that a merge took.
 func TestManyVectorsDoNotSlowTheLog(t *testing.T) {
 	nodes := regions(t, 2)

@@ -50,6 +50,11 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
+	if !ofAll(wanted.Mode) {
+		if err := s.mayGiveChanges(ctx); err != nil {
+			return nil, err
+		}
+	}
 	upto, err := crdtmeta.DecodePosition([]byte(position))
 	if err != nil {
 		return nil, fmt.Errorf("%w: position: %w", errReply, err)
@@ -149,6 +154,25 @@ func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgr
 	}
 	return nil
 }
+
+// mayGiveChanges keeps a region that merges everything itself from giving what it has: its frontier covers effects of third regions that
+// such a merge has taken back, and whoever believed it would never take them.
+func (s *server) mayGiveChanges(ctx context.Context) error {
+	text, err := s.cfg.Redis.HGet(ctx, s.keys.merges, allField).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+	}
+	if from, _ := strconv.Atoi(text); slices.Contains(s.removedIDs(), from) {
+		return nil // that one never comes back
+	}
+	return refuse(codeNotReady, "region '%s' is merging everything itself", s.cfg.Region.Name)
+}
+
+// allField is where crdt:merges has the id of the region that everything is being merged from.
+const allField = "all"
 
 // describe adds to the offer how much there is, and which databases were emptied.
 func (s *server) describe(ctx context.Context, offer *mergeOffer, wanted mergeProgress) error {
@@ -319,6 +343,9 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 	if err = m.epochOver(ctx, err); err != nil && classify(err) == failureEngine {
 		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
 		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
+	}
+	if err == nil && !m.all {
+		err = m.mayGiveChanges(ctx) // it may have begun before these keys were read
 	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)

@@ -380,7 +380,8 @@ do
   -- merge_key joins a key with its state in another region.
   local function merge_key(k, rec, cells, last_id, theirs, frontier)
     local S = E.open(k)
-    local ahead = E.ahead_of(S.rec)
+    -- What another merge has brought does not count either where nothing does that was seen here: it is to come again with the logs.
+    local ahead = not (whole and held) and E.ahead_of(S.rec) or nil
     local vector = theirs
     if type_(rec) == 'table' and rec.v then vector = E.union(E.union({}, theirs), rec.v) end
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
@@ -460,7 +461,9 @@ do
   -- Between its first piece and its end a merge has brought effects of third regions that no frontier record tells of yet: whoever
   -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
   -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
-  local FIRST, ENDED, PRUNED = 'first:', 'ended:', 'pruned'
+  -- "all" is the region that everything is being merged from. Until that is over the frontier is not to be believed: what it covers of third
+  -- regions may have been taken back, to come again with their logs.
+  local FIRST, ENDED, PRUNED, ALL = 'first:', 'ended:', 'pruned', 'all'
   local KEPT = 64 -- merges that are over; a place from before is as good as none
 
   local function note_begin(from)
@@ -555,6 +558,7 @@ do
     E.select(0)
     if progress ~= '' then
       call('HSET', MERGES, from, progress)
+      if whole then call('HSET', MERGES, ALL, from) end
       note_begin(from)
     else
       note_end(from, whole)
