@@ -224,6 +224,7 @@ func TestSpoiledStatesDoNoHarm(t *testing.T) {
 		}
 		for _, db := range databases {
 			s := b.states(rt, db, history.Keys)
+			a.tryMerge(rt, b.id, "changes", "some", "", states{vector: "\x80"})
 			for i, state := range s.each {
 				name := s.keys[i]
 				if rapid.IntRange(0, 9).Draw(rt, "name") == 0 {

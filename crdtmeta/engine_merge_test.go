@@ -52,18 +52,31 @@ func (n *node) position(f failer) string {
 func (n *node) merge(f failer, from int, mode, upto string, s states) {
 	f.Helper()
 	n.pick(f, 0)
+	if mode == "changes" {
+		n.tryMerge(f, from, mode, "some", "", states{vector: "\x80"})
+	}
 	progress := "some"
 	if upto != "" {
 		progress = ""
 	}
+	if answer := n.tryMerge(f, from, mode, progress, upto, s); answer != "ok" {
+		f.Fatalf("region %d: merge answers %s", n.id, answer)
+	}
+	n.fetch(f)
+}
+
+func (n *node) tryMerge(f failer, from int, mode, progress, upto string, s states) (answer string) {
+	f.Helper()
+	n.pick(f, 0)
 	words := []string{"FCALL", crdtmeta.FuncMerge, "0", n.origin.String(), strconv.Itoa(from), mode, progress, upto, s.vector}
 	for i, key := range s.keys {
 		words = append(words, strconv.Itoa(s.db), key, s.each[i])
 	}
-	if reply := n.do(f, words...); reply.Text != "ok" {
+	reply := n.do(f, words...)
+	if reply.IsError() {
 		f.Fatalf("region %d: merge answers %v", n.id, reply)
 	}
-	n.fetch(f)
+	return reply.Text
 }
 
 // mergeAll merges everything that one region has into another one, and notes what has arrived with it.
@@ -283,6 +296,33 @@ func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
 	}
 	if n := a.do(t, "HEXISTS", "crdt:merges", "all").Int(); n != 0 {
 		t.Error("the merge is over, and still noted")
+	}
+}
+
+// A merge of everything that ends makes one of changes void that goes on beside it: what that had merged may have been taken back.
+func TestAWholeMergeEndsOthers(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	c.run(t, "SADD", "k", "x", "y")
+	exchange(t, nodes)
+	c.run(t, "SREM", "k", "x")
+	upto := c.position(t)
+	none := states{vector: "\x80"}
+	a.merge(t, c.id, "changes", "", c.states(t, 0, []string{"k"}))
+	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "away for too long")
+	a.merge(t, b.id, "whole", "", b.states(t, 0, []string{"k"}))
+	a.merge(t, b.id, "whole", b.position(t), none)
+	if answer := a.tryMerge(t, c.id, "changes", "some", "", c.states(t, 0, []string{"l"})); answer != "anew" {
+		t.Errorf("more keys: %s", answer)
+	}
+	if answer := a.tryMerge(t, c.id, "changes", "", upto, none); answer != "anew" {
+		t.Errorf("the end: %s", answer)
+	}
+	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "")
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if got := words(a.do(t, "SMISMEMBER", "k", "x", "y")); got != "0 1" {
+		t.Errorf("k has %s", got)
 	}
 }
 

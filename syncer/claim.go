@@ -79,7 +79,7 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 		return nil
 	}
 	// A place in our log from before the claim is one in the middle of the merge that has brought these keys.
-	if err := hashSet.Run(ctx, l.cfg.Redis, []string{l.keys.merges}, "first:0", first.String()).Err(); err != nil {
+	if err := hashSet.Run(ctx, l.cfg.Redis, []string{l.keys.merges}, "first:0", first.String(), "0", "claim").Err(); err != nil {
 		return err
 	}
 	position := append(due.AppendMsgpack(nil), emptyVector+emptyVector...)
@@ -103,7 +103,7 @@ func (l *leader) mergeGoesOn(ctx context.Context) (bool, error) {
 	apart, err := l.cfg.Redis.HKeys(ctx, l.keys.quarantined).Result()
 	return slices.ContainsFunc(l.links, func(link *linkStatus) bool {
 		id := formatID(link.regionID())
-		return slices.Contains(merging, id) && !slices.Contains(apart, id)
+		return id != formatID(0) && slices.Contains(merging, id) && !slices.Contains(apart, id)
 	}), err
 }
 

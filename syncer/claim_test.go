@@ -82,11 +82,20 @@ func (r *testRegion) tryState(from *testRegion, names ...string) func() string {
 		r.t.Helper()
 		self := r.origin()
 		begun := mergeProgress{Mode: mergeChanges, Origin: given.String(), Phase: phaseLog, Began: time.Now()}.in(self)
-		answer, err := r.engine.merge(ctx, self, from.id, mergeChanges, begun.text(), "", vector, states)
-		if err != nil {
-			r.t.Fatal(err)
+		for _, keys := range [][]keyState{nil, states} { // it begins without keys
+			with := vector
+			if keys == nil {
+				with = emptyVector
+			}
+			answer, err := r.engine.merge(ctx, self, from.id, mergeChanges, begun.text(), "", with, keys)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if answer != mergeTaken {
+				return answer
+			}
 		}
-		return answer
+		return mergeTaken
 	}
 }
 
@@ -235,6 +244,7 @@ func TestARelayBringsWhatAMergeHadBroughtBeforeOurPlace(t *testing.T) {
 			t.Fatal(answer, err)
 		}
 	}
+	merge("some", nil)
 	merge("some", states)
 	c.write("SET p 1")
 	eventually(t, "a follows c's log", func() bool { return a.get("p") == "1" })

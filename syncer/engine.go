@@ -183,6 +183,7 @@ const (
 	mergeTaken = "ok"
 	mergeEpoch = "epoch" // the region is not in the epoch self any more
 	mergeOver  = "over"  // a later epoch of region from is known than it was in
+	mergeAnew  = "anew"  // what had been merged may have been taken back since
 )
 
 // merge joins keys with their states in region from, whose vector is theirs. progress is kept in the same step; "" ends the

@@ -370,6 +370,8 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 			return errOwnEpoch
 		case mergeOver:
 			return errItsEpoch
+		case mergeAnew:
+			return errTakenBack
 		case mergeTaken:
 			m.adapt(len(keys), took)
 			m.show("")

@@ -507,7 +507,7 @@ do
   end
 
   -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
-  -- of everything only if there is progress or a key. self is the origin in which the caller knows what it has merged: a server that
+  -- of everything only if there is progress or a key; one of changes begins without keys. self is the origin in which the caller knows what it has merged: a server that
   -- came back without part of that is in another epoch.
   function E.merge_states(argv)
     local refused = E.begin(0) or E.refuse_unrecorded()
@@ -521,9 +521,13 @@ do
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- What is known to be lost must not spread any more: somebody may just be finding out who has the rest of it (syncer/claim.go).
     if over(from, upto or theirs, E.read_frontier()) then return 'over' end
-    -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must
-    -- not go back again.
-    if whole and progress == '' and #argv < 9 and call('HEXISTS', MERGES, from) == 0 then return 'ok' end
+    if call('HEXISTS', MERGES, from) == 0 then
+      -- The end of a merge of everything, said once more because the answer got lost: the frontier may have moved on since, and must not go
+      -- back again.
+      if whole and progress == '' and #argv < 9 then return 'ok' end
+      -- A merge of everything has ended meanwhile: what this one had merged before may have been taken back.
+      if not whole and (progress == '' or #argv >= 9) then return 'anew' end
+    end
     -- Everything is read before the first of it changes anything.
     local states = {}
     for i = 7, #argv, 3 do
