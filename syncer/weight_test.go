@@ -63,7 +63,8 @@ func TestTooMuchMetadataPutsARegionIntoQuarantine(t *testing.T) {
 func TestMetadataThatStaysIsNoReasonForQuarantine(t *testing.T) {
 	heldBackAfter = 0
 	t.Cleanup(func() { heldBackAfter = heldBackTime })
-	regions := mesh(t, 3, little)
+	// More than the names have, and less than they and the metadata.
+	regions := mesh(t, 3, little, func(cfg *Config) { cfg.QuarantineMemory.Bytes *= 3 })
 	a, c := regions[0], regions[2]
 	ctx := context.Background()
 	a.write("SET kept 1")
@@ -88,6 +89,9 @@ func TestMetadataThatStaysIsNoReasonForQuarantine(t *testing.T) {
 	}
 	if all, names := bytes("crdt:0{*"), bytes(a.keys.gc); all < names || own.HeldBackBytes > names*3/2 {
 		t.Errorf("%d bytes are said to wait, of %d of metadata and %d of names", own.HeldBackBytes, all, names)
+	}
+	if n := a.rdb.HLen(ctx, a.keys.quarantined).Val(); n != 0 {
+		t.Error("a region was given up")
 	}
 	list, err := a.Info(ctx)
 	if err != nil || !strings.Contains(fmt.Sprint(list), "crdt_gc_held_back_bytes") {

@@ -54,6 +54,16 @@ func (l *load) end() {
 	l.done.Wait()
 }
 
+// awaitAcked waits until something was written.
+func (l *load) awaitAcked() {
+	l.t.Helper()
+	for deadline := time.Now().Add(time.Minute); l.acked.Load() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			l.t.Fatalf("load %s has written nothing within a minute", l.name)
+		}
+	}
+}
+
 // use sends clients elsewhere, from their next connection on.
 func (l *load) use(proxies ...*redistest.Proxy) {
 	l.mu.Lock()

@@ -72,6 +72,7 @@ func TestRollingChangesOfModeUnderLoad(t *testing.T) {
 	one.Dial().Must("CRDT", "MEMBERS", "ADD", "B", b.PeerAddr)
 	time.Sleep(step)
 	others := startLoad(t, "b", 4, b)
+	others.awaitAcked() // its writes are held until it has all of it
 	time.Sleep(2 * step)
 	clients.end()
 	others.end()
