@@ -53,6 +53,18 @@ func (l *ledger) acked(w *write) {
 	l.open = append(l.open, w)
 }
 
+// safe is how many writes are known to be replicated.
+func (l *ledger) safe() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.writes {
+		if w.standing == safe {
+			n++
+		}
+	}
+	return n
+}
+
 // doubt is called when there is another primary: what is open may have been acknowledged by either.
 func (l *ledger) doubt() {
 	l.mu.Lock()

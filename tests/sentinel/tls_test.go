@@ -17,7 +17,7 @@ func TestFailOverUnderTLS(t *testing.T) {
 		"--redis-tls-ca-file", authority.CAFile, "--redis-tls-cert-file", own.CertFile, "--redis-tls-key-file", own.KeyFile))
 	g, a := cluster.Regions[0].Guarded, cluster.Regions[0].Proxy()
 	l, end := startLoad(t, 2, 1, a)
-	time.Sleep(time.Second)
+	soon(t, "many writes are safe", func() bool { return l.ledger.safe() >= 100 })
 	old := g.Primary()
 	old.Kill()
 	firstWrite(t, a.Addr)
