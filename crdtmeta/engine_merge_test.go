@@ -270,9 +270,10 @@ func TestAWholeMergeEndsOnce(t *testing.T) {
 	}
 }
 
-// A merge of everything brings back what another merge had taken away by a removal that the other side has not seen. The removal comes again,
-// with its log.
-func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
+// takenBack are three regions: the third one has removed x from k, the first one has that by a merge, and is in the middle of a merge of
+// everything from the second one, which has not got it.
+func takenBack(t *testing.T) []*node {
+	t.Helper()
 	nodes := regions(t, 3)
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	c.run(t, "SADD", "k", "x", "y")
@@ -281,6 +282,14 @@ func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
 	a.merge(t, c.id, "changes", "", c.states(t, 0, []string{"k"}))
 	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "away for too long")
 	a.merge(t, b.id, "whole", "", b.states(t, 0, []string{"k"}))
+	return nodes
+}
+
+// A merge of everything brings back what another merge had taken away by a removal that the other side has not seen. The removal comes again,
+// with its log.
+func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
+	nodes := takenBack(t)
+	a, b := nodes[0], nodes[1]
 	if got := words(a.do(t, "SMISMEMBER", "k", "x", "y")); got != "1 1" {
 		t.Errorf("in the middle of the merge k has %s", got)
 	}
@@ -301,16 +310,9 @@ func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
 
 // A merge of everything that ends makes one of changes void that goes on beside it: what that had merged may have been taken back.
 func TestAWholeMergeEndsOthers(t *testing.T) {
-	nodes := regions(t, 3)
+	nodes := takenBack(t)
 	a, b, c := nodes[0], nodes[1], nodes[2]
-	c.run(t, "SADD", "k", "x", "y")
-	exchange(t, nodes)
-	c.run(t, "SREM", "k", "x")
-	upto := c.position(t)
-	none := states{vector: "\x80"}
-	a.merge(t, c.id, "changes", "", c.states(t, 0, []string{"k"}))
-	a.do(t, "FCALL", crdtmeta.FuncHold, "0", a.origin.String(), "away for too long")
-	a.merge(t, b.id, "whole", "", b.states(t, 0, []string{"k"}))
+	upto, none := c.position(t), states{vector: "\x80"}
 	a.merge(t, b.id, "whole", b.position(t), none)
 	if answer := a.tryMerge(t, c.id, "changes", "some", "", c.states(t, 0, []string{"l"})); answer != "anew" {
 		t.Errorf("more keys: %s", answer)

@@ -43,14 +43,15 @@ func (c *claims) look(ctx context.Context, l *leader) error {
 		return err
 	}
 	pending, first, err := l.aheadBeyond(ctx, ours)
+	if err != nil {
+		return err
+	}
 	maps.DeleteFunc(c.since, func(origin crdtmeta.Origin, _ time.Time) bool { return pending[origin] == 0 })
 	if len(pending) == 0 {
 		for _, link := range l.links {
 			link.withdraw()
 		}
-	}
-	if err != nil || len(pending) == 0 {
-		return err
+		return nil
 	}
 	others, err := l.told(ctx)
 	if err != nil || others == nil {

@@ -10,34 +10,46 @@ import (
 	"anabranch/crdtmeta"
 )
 
-// A merge has brought a key as it was at a moment that the other region's Redis then does not remember. Nobody's log has that, and
-// still everything goes on, and the key becomes the same everywhere.
-func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
-	regions := newRegions(t, 3)
+// parted are three regions. After part nobody gets the log of the first one, and what it writes is lost when its server is killed; until join.
+func parted(t *testing.T) (regions []*testRegion, part, join func()) {
+	regions = newRegions(t, 3)
 	a, b, c := regions[0], regions[1], regions[2]
-	ctx := context.Background()
-	ab := newBreaker(t, a.listen)
-	ac := newBreaker(t, a.listen)
+	ab, ac := newBreaker(t, a.listen), newBreaker(t, a.listen)
 	a.run(peersOf(a, regions))
 	b.run(map[string][]string{a.name: {ab.addr}, c.name: {c.listen}})
 	c.run(map[string][]string{a.name: {ac.addr}, b.name: {b.listen}})
+	part = func() {
+		t.Helper()
+		synced(t, regions...)
+		if err := a.rdb.Save(context.Background()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range []*breaker{ab, ac} {
+			link.freeze()
+			link.cut()
+		}
+	}
+	join = func() {
+		ab.thaw()
+		ac.thaw()
+	}
+	return regions, part, join
+}
+
+// A merge has brought a key as it was at a moment that the other region's Redis then does not remember. Nobody's log has that, and
+// still everything goes on, and the key becomes the same everywhere.
+func TestWhatOnlyMergedKeysHaveIsClaimed(t *testing.T) {
+	regions, part, join := parted(t)
+	a, b, c := regions[0], regions[1], regions[2]
+	ctx := context.Background()
 	a.write("SET base 1", "SADD s w")
-	synced(t, regions...)
-	if err := a.rdb.Save(ctx).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range []*breaker{ab, ac} {
-		link.freeze()
-		link.cut()
-	}
+	part()
 	a.write("SADD s x", "SET nobody 1", "INCR n", "SADD s z", "SREM s w")
 	b.takeState(a, "s")
 	a.server.Kill()
 	a.server.Restart()
 	b.write("SADD s y", "SREM s z")
-	for _, link := range []*breaker{ab, ac} {
-		link.thaw()
-	}
+	join()
 	eventually(t, "a is armed", func() bool { return a.armedWrite("INCR m") })
 	c.write("SADD s v")
 	for _, r := range regions {
@@ -101,22 +113,11 @@ func (r *testRegion) tryState(from *testRegion, names ...string) func() string {
 
 // Two regions have got different keys of what the first one then loses: who claims it has all of them.
 func TestClaimsPutTogetherWhatSeveralRegionsHave(t *testing.T) {
-	regions := newRegions(t, 3)
+	regions, part, join := parted(t)
 	a, b, c := regions[0], regions[1], regions[2]
 	ctx := context.Background()
-	ab, ac := newBreaker(t, a.listen), newBreaker(t, a.listen)
-	a.run(peersOf(a, regions))
-	b.run(map[string][]string{a.name: {ab.addr}, c.name: {c.listen}})
-	c.run(map[string][]string{a.name: {ac.addr}, b.name: {b.listen}})
 	a.write("SADD s w", "SADD u w", "SADD both w", "RPUSH l w")
-	synced(t, regions...)
-	if err := a.rdb.Save(ctx).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range []*breaker{ab, ac} {
-		link.freeze()
-		link.cut()
-	}
+	part()
 	a.write("SADD both x")
 	b.takeState(a, "both")
 	a.write("SADD s x", "SREM s w", "SADD u x", "SREM u w", "SREM both w", "RPUSH l x", "HSET h f v")
@@ -124,9 +125,7 @@ func TestClaimsPutTogetherWhatSeveralRegionsHave(t *testing.T) {
 	c.takeState(a, "both", "u", "h")
 	a.server.Kill()
 	a.server.Restart()
-	for _, link := range []*breaker{ab, ac} {
-		link.thaw()
-	}
+	join()
 	eventually(t, "a is armed", func() bool { return a.armedWrite("SET again 1") })
 	for _, r := range regions {
 		eventually(t, r.name+" has it, and is not ahead any more", func() bool {

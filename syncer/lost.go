@@ -52,11 +52,15 @@ func (l *leader) countLost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	known := crdtmeta.Frontier{}
+	for origin := range heard {
+		known[origin] = 0
+	}
 	var found loss
 	for origin, h := range heard {
 		missing := max(0, h.effects-int64(counts[origin]))
 		if origin.Region != current.Region {
-			if missing == 0 && supersededBy(origin, heard) {
+			if missing == 0 && known.Supersedes(origin) {
 				err = l.settle(ctx, origin, h, "")
 			}
 		} else if origin != current {
@@ -97,16 +101,6 @@ func (l *leader) countEpoch(ctx context.Context, origin crdtmeta.Origin, h heard
 
 func (l *leader) settle(ctx context.Context, origin crdtmeta.Origin, h heardCount, lost string) error {
 	return heardSettle.Run(ctx, l.cfg.Redis, []string{l.keys.heard}, origin.String(), h.effects, lost).Err()
-}
-
-// supersededBy says whether a later epoch of the region is known.
-func supersededBy(origin crdtmeta.Origin, heard map[crdtmeta.Origin]heardCount) bool {
-	for other := range heard {
-		if other.Region == origin.Region && other.Shard == origin.Shard && other.Counter() > origin.Counter() {
-			return true
-		}
-	}
-	return false
 }
 
 // notTold names the regions that may have more of an ended epoch than we: they say so, or do not know yet that it has ended. Ourselves
