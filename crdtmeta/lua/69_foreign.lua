@@ -233,6 +233,7 @@ do
     if field == 'p' then return cell.e ~= nil and cell.j ~= nil and has_values(cell, are_registers) end
     if type_(field) ~= 'string' or cell.e or cell.j then return false end
     local letter, element = sub(field, 1, 1), sub(field, 2)
+    if cell.s and letter ~= 'h' and letter ~= 'z' then return false end -- only these can be counted
     if letter == 'x' then return is_stream_field(element, cell) end
     if cell.g or cell.d then return false end
     return letter == 's' or letter == 'h' or letter == 'z' or (letter == 'l' and E.is_place(element))
