@@ -95,6 +95,8 @@ do
     if type_(reply) == 'table' and reply.err then return reply end
     local after = call('GET', S.k)
     if after ~= before then
+      -- Redis lets a value grow for a write that then fails by OVERFLOW FAIL, and tells neither its AOF nor its replicas.
+      if #after > #(before or '') then call('SETRANGE', S.k, #after - 1, sub(after, -1)) end
       E.edited(S)
     else
       for j = i + 2, i + n - 1 do
