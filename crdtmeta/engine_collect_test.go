@@ -80,16 +80,24 @@ func (n *node) collect(f failer, known look, db int, keys []string) {
 }
 
 // collector is collection at one region, without a period of grace.
-type collector struct{ looks []look }
+type collector struct {
+	looks     []look
+	collected crdtmeta.Frontier
+}
 
 func (p *play) collect(at int, c *collector) {
-	n := p.nodes[at]
 	var others []int
 	for _, other := range p.nodes {
-		if other != n {
+		if other != p.nodes[at] {
 			others = append(others, other.id)
 		}
 	}
+	p.collectWith(at, c, others)
+}
+
+// collectWith leaves out the regions that are not among the others.
+func (p *play) collectWith(at int, c *collector, others []int) {
+	n := p.nodes[at]
 	c.looks = append(c.looks, n.look(p.t))
 	stable := n.stable(p.t, others)
 	p.t.Logf("%c has %v, stable is %v", 'A'+at, c.looks[len(c.looks)-1], stable)
@@ -101,6 +109,7 @@ func (p *play) collect(at int, c *collector) {
 		for _, db := range databases {
 			n.collect(p.t, c.looks[i], db, history.Keys)
 		}
+		c.collected = c.looks[i].effects
 		break
 	}
 	p.compare(at)

@@ -50,38 +50,46 @@ func TestHistoriesWithEqualTimesConverge(t *testing.T) {
 }
 
 func randomHistory(p *play, numbers ...history.Numbers) {
-	g := history.Generator{
-		Numbers:  rapid.SampledFrom(numbers).Draw(p.t, "numbers"),
-		Deadline: deadlines,
-		Clash:    rapid.Bool().Draw(p.t, "clash"),
-	}
+	g := p.generator(numbers...)
 	p.adoptSome(g)
-	script, cut := g.Script(p.t), 0
+	script := g.Script(p.t)
 	for _, a := range script.Actions {
-		from, to := a.Link/3, a.Link%3
-		switch {
-		case a.Kind == history.Write:
-			p.write(a.At, a.DB, a.Commands...)
-		case a.Kind == history.Epoch:
-			p.nodes[a.At].lives++
-			p.arm(a.At)
-		case a.Kind == history.Reload:
-			p.nodes[a.At].do(p.t, "FUNCTION", "LOAD", "REPLACE", library)
-			p.arm(a.At)
-		case a.Kind == history.Cut:
-			cut = a.Cut
-			p.t.Logf("links cut: %09b", cut)
-		case cut&(1<<a.Link) != 0:
-		case a.Kind == history.Deliver:
-			p.deliver(from, to, p.sent[from][to], a.Count)
-		case a.Kind == history.Again && p.sent[from][to] > 0:
-			p.deliver(from, to, max(0, p.sent[from][to]-a.Back), a.Count)
-		}
+		p.perform(a)
 		if p.after != nil {
 			p.after()
 		}
 	}
 	p.finish(script.Order)
+}
+
+func (p *play) generator(numbers ...history.Numbers) history.Generator {
+	return history.Generator{
+		Numbers:  rapid.SampledFrom(numbers).Draw(p.t, "numbers"),
+		Deadline: deadlines,
+		Clash:    rapid.Bool().Draw(p.t, "clash"),
+	}
+}
+
+func (p *play) perform(a history.Action) {
+	from, to := a.Link/3, a.Link%3
+	switch {
+	case a.Kind == history.Write:
+		p.write(a.At, a.DB, a.Commands...)
+	case a.Kind == history.Epoch:
+		p.nodes[a.At].lives++
+		p.arm(a.At)
+	case a.Kind == history.Reload:
+		p.nodes[a.At].do(p.t, "FUNCTION", "LOAD", "REPLACE", library)
+		p.arm(a.At)
+	case a.Kind == history.Cut:
+		p.cut = a.Cut
+		p.t.Logf("links cut: %09b", p.cut)
+	case p.cut&(1<<a.Link) != 0:
+	case a.Kind == history.Deliver:
+		p.deliver(from, to, p.sent[from][to], a.Count)
+	case a.Kind == history.Again && p.sent[from][to] > 0:
+		p.deliver(from, to, max(0, p.sent[from][to]-a.Back), a.Count)
+	}
 }
 
 // adoptSome puts data into Redis that the engine has never seen, the same in all regions.

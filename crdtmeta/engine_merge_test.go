@@ -308,6 +308,43 @@ func TestAWholeMergeDoesNotHideWhatComesAgain(t *testing.T) {
 	}
 }
 
+// While everything is merged the frontier is what it will be at the end, or less, and no log is applied: a key that comes with effects of a third
+// region says that it is ahead by them, and takes them no more when they come.
+func TestAWholeMergeTakesTheFrontierBackAtOnce(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	none := states{vector: "\x80"}
+	c.run(t, "SADD", "k", "y")
+	exchange(t, nodes)
+	c.run(t, "SADD", "k", "z")
+	if answer := a.apply(t, c.origin, 0, c.log...); answer.status != "ok" {
+		t.Fatalf("%+v", answer)
+	}
+	upto := b.position(t)
+	if answer := a.tryMerge(t, b.id, "whole", "some", upto, none); answer != "ok" {
+		t.Fatal(answer)
+	}
+	if got, want := a.frontierOf(t, c.origin), b.frontierOf(t, c.origin); got != want {
+		t.Errorf("the frontier is at %d, and that of the other region at %d", got, want)
+	}
+	c.run(t, "SADD", "k", "x")
+	if answer := a.apply(t, c.origin, 0, c.log...); answer.status != "merges" {
+		t.Errorf("%+v", answer)
+	}
+	if answer := a.tryMerge(t, c.id, "changes", "some", "", none); answer != "anew" {
+		t.Errorf("another merge: %s", answer)
+	}
+	exchange(t, []*node{b, c})
+	b.run(t, "SREM", "k", "x")
+	a.merge(t, b.id, "whole", "", b.states(t, 0, []string{"k"}))
+	a.merge(t, b.id, "whole", upto, none)
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if got := words(a.do(t, "SMISMEMBER", "k", "x", "y", "z")); got != "0 1 1" {
+		t.Errorf("k has %s", got)
+	}
+}
+
 // A merge of everything that ends makes one of changes void that goes on beside it: what that had merged may have been taken back.
 func TestAWholeMergeEndsOthers(t *testing.T) {
 	nodes := takenBack(t)
@@ -368,8 +405,14 @@ func TestAWholeMergeBringsWhatHasNoStampsToKeysThatAreAhead(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	a.pick(t, 0)
 	a.do(t, "SADD", "s", "y")
+	upto := a.position(t)
 	commands(t, a, "SET other 1")
 	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))
+	b.merge(t, a.id, "whole", upto, states{vector: "\x80"})
+	b.pick(t, 0)
+	if b.do(t, "EXISTS", "crdt:ahead").Int() != 1 {
+		t.Fatal("the key is not ahead")
+	}
 	a.pick(t, 0)
 	a.do(t, "SADD", "s", "x")
 	b.merge(t, a.id, "whole", "", a.states(t, 0, []string{"s"}))

@@ -22,6 +22,7 @@ type play struct {
 	nodes  []*node
 	models []*model.Region
 	sent   [3][3]int // entries of the log of [from] that [to] has taken
+	cut    int       // links that are
 	twin   bool      // compare with the model; off where stamps may be equal
 	merged bool      // some states were merged
 	after  func()    // called after each step of a random history, if set

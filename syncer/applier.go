@@ -184,6 +184,8 @@ func (a *applier) enter(now time.Time, act action, r reply) (err error) {
 		a.missing, a.needs, err = parseMissing(r.detail)
 	case replyPaused:
 		a.mode, a.due = modeHeld, now.Add(a.limits.pausePoll)
+	case replyMerges:
+		return errTakenBack
 	case replyFetch:
 		return a.enterFetch(now, r)
 	case replyGap:

@@ -23,7 +23,6 @@ type link struct {
 	answer chan stateAnswer
 	mail   *mailbox
 	asked  atomic.Int64 // number of the newest STATE
-	wholes int64        // merges of everything that were over when it began
 }
 
 // stateAnswer is the reply to a STATE request.

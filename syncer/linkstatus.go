@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,6 +80,20 @@ func (s *linkStatus) downFor(id int, now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(s.lastUp)
+}
+
+// longer says whether the region's log was longer when it last said so.
+func (s *linkStatus) longer(than crdtmeta.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tail > than
+}
+
+// leavesOut says whether the region has a member in quarantine, as it last said.
+func (s *linkStatus) leavesOut(id int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.status.Apart, formatID(id))
 }
 
 func (s *linkStatus) met(id int) {

@@ -10,10 +10,13 @@ import (
 // A merge serves a region whose place in the log is gone: it takes the state of the keys that changed since, or of all keys,
 // and then goes on with the log. Both regions serve their clients meanwhile.
 //
-//	scan ──► log ──► own ──► over: the frontier moves to the position that was noted at the beginning
+//	log ──► scan ──► own ──► over: the frontier moves to the position that was noted when the connection began
 //
 // Each piece is joined with what is here in one engine call, which also keeps how far the merge has got. So it goes on where it
-// was, whatever breaks in between.
+// was, whatever breaks in between, and over each connection first with what changed since the last one.
+//
+// What changed is found by names that collection takes away after the period of grace. If the others collect without this region, they do not wait
+// for its merge of everything. So that connects again before half of that period is over, and if it comes too late, it begins anew.
 
 // The modes of a merge.
 const (
@@ -27,47 +30,52 @@ func ofAll(mode string) bool { return mode == mergeWhole || mode == mergeJoining
 
 // The phases of a merge.
 const (
-	phaseScan = "scan" // every key that there is in the other region; in a whole merge only
 	phaseLog  = "log"  // keys that changed, in the order of that region's log
+	phaseScan = "scan" // every key that there is in the other region; in a merge of everything only
 	phaseOwn  = "own"  // our keys in databases that were emptied there, or in all: some may be gone there
 )
 
 // mergeProgress is how far a merge has got. It is kept in crdt:merges as JSON, and what the puller says in MERGE; Origin is "" then when the
 // merge begins.
 type mergeProgress struct {
-	Mode   string        `json:"mode"`
-	Origin string        `json:"origin"` // epoch in which that region's log is followed; with another one the merge begins anew
-	Since  crdtmeta.Time `json:"since"`  // changes after this time are looked for
-	Phase  string        `json:"phase"`
-	DB     int           `json:"db"`     // scan, own: database and cursor of SCAN
-	Cursor uint64        `json:"cursor"` // scan, own
-	Until  crdtmeta.Time `json:"until"`  // log: all changes up to here are merged
-	Keys   int64         `json:"keys"`   // merged so far
-	Bytes  int64         `json:"bytes"`  // received so far
-	Began  time.Time     `json:"began"`
-	Self   string        `json:"self"`   // our own epoch: cursors of our SCAN are of no use in another one
-	Missed bool          `json:"missed"` // we have missed what is collected there: nothing can be taken from here before
+	Mode   string            `json:"mode"`
+	Origin string            `json:"origin"` // epoch in which that region's log is followed; with another one the merge begins anew
+	Since  crdtmeta.Time     `json:"since"`  // changes after this time are looked for
+	Until  crdtmeta.Time     `json:"until"`  // all changes up to here are merged
+	Upto   crdtmeta.Frontier `json:"upto"`   // of everything: a position up to which that is so
+	Phase  string            `json:"phase"`
+	Scan   mergeCursor       `json:"scan"`
+	Own    mergeCursor       `json:"own"`
+	Keys   int64             `json:"keys"`  // merged so far
+	Bytes  int64             `json:"bytes"` // received so far
+	Began  time.Time         `json:"began"`
+	Self   string            `json:"self"`   // our own epoch: cursors of our SCAN are of no use in another one
+	Missed bool              `json:"missed"` // we have missed what is collected there: nothing can be taken from here before
+}
+
+// mergeCursor is how far a region's databases were gone through.
+type mergeCursor struct {
+	DB     int    `json:"db"`
+	Cursor uint64 `json:"cursor"` // of SCAN
+	Done   bool   `json:"done"`   // all of them
 }
 
 // in is the progress as it counts in an epoch of ours.
 func (p mergeProgress) in(self crdtmeta.Origin) mergeProgress {
 	if text := self.String(); p.Self != text {
-		p.Self = text
-		if p.Phase == phaseOwn {
-			p.DB, p.Cursor = 0, 0
-		}
+		p.Self, p.Own = text, mergeCursor{}
 	}
 	return p
 }
 
 // valid says whether a peer may ask for a merge from here.
 func (p mergeProgress) valid() bool {
-	return (p.Mode == mergeChanges || ofAll(p.Mode)) && isPhase(p.Phase) && p.DB >= 0 && p.Since >= 0 && p.Until >= 0
+	return (p.Mode == mergeChanges || ofAll(p.Mode)) && p.Scan.DB >= 0 && p.Since >= 0 && p.Until >= 0
 }
 
-func (p mergePlace) valid() bool { return isPhase(p.Phase) && p.DB >= 0 && p.Until >= 0 }
-
-func isPhase(text string) bool { return text == phaseScan || text == phaseLog || text == phaseOwn }
+func (p mergePlace) valid() bool {
+	return (p.Phase == phaseLog || p.Phase == phaseScan || p.Phase == phaseOwn) && p.Scan.DB >= 0 && p.Until >= 0
+}
 
 func (p mergeProgress) text() string { return string(encodeJSON(p)) }
 
@@ -84,11 +92,12 @@ type mergeOffer struct {
 
 // mergePlace is where the enumeration stands behind a piece.
 type mergePlace struct {
-	Phase  string        `json:"phase"`
-	DB     int           `json:"db"`
-	Cursor uint64        `json:"cursor"`
-	Until  crdtmeta.Time `json:"until"`
-	End    bool          `json:"end"` // that was all
+	Phase string        `json:"phase"`
+	Until crdtmeta.Time `json:"until"`
+	Scan  mergeCursor   `json:"scan"`
+	End   bool          `json:"end"` // that was all
+
+	Collected crdtmeta.Frontier `json:"collected"` // after our keys: what is collected there now
 }
 
 // appendStates packs a piece: the vector and then database, key and state of each key, every one behind its length.

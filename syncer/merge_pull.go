@@ -21,6 +21,8 @@ type merging struct {
 	host     welcome
 	progress mergeProgress
 	offer    mergeOffer
+	upto     crdtmeta.Frontier // the offer's position
+	began    time.Time         // this connection
 	pieces   chan piece
 	size     int // keys in one engine call; follows the time that calls take
 }
@@ -37,6 +39,7 @@ const mergeAhead = 2 // pieces asked for ahead of the one at work
 
 // merge takes the state of keys until this region has all that the other one had when the connection began.
 func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome, progress mergeProgress) error {
+	began := time.Now()
 	if err := frames.write(verbMerge, encodeJSON(progress)); err != nil {
 		return err
 	}
@@ -46,26 +49,32 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		return err
 	}
 	p.behind = true
-	m := &merging{taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), pieces: make(chan piece, mergeAhead), size: mergeBatch}
+	m := &merging{
+		taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), began: began,
+		pieces: make(chan piece, mergeAhead), size: mergeBatch,
+	}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
 		return err
 	}
-	upto, err := crdtmeta.DecodePosition(m.offer.Position)
-	if err != nil || m.offer.Origin != host.Origin {
+	if m.upto, err = crdtmeta.DecodePosition(m.offer.Position); err != nil || m.offer.Origin != host.Origin {
 		return fmt.Errorf("%w: %s: %w", errProtocol, verbMerging, errors.Join(err, errFormat))
 	}
 	if m.offer.Restart {
 		if err := p.mergeAnew(ctx, progress); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
-		return fmt.Errorf("region '%s' is in another epoch: the merge begins anew", p.name)
+		return fmt.Errorf("region '%s' has not all that changed since: the merge begins anew", p.name)
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	if progress.Origin == "" {
 		m.progress.Until = m.offer.Since
 		p.beginsMerge(ofAll(progress.Mode) || m.offer.Since == 0)
+		m.took()
 	}
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
+	if m.offer.Emptied {
+		m.progress.Own = mergeCursor{}
+	}
 	if m.progress.Mode == mergeChanges {
 		if err := p.adoptCollected(ctx, host.Collected); err != nil {
 			return fmt.Errorf("redis: %w", err)
@@ -74,7 +83,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	frames.open(p.cfg.FrameBytes, p.cfg.SilenceLimit)
 	p.cfg.Log.Info().Str("peer", p.name).Str("mode", m.progress.Mode).Stringer("since", m.progress.Since).Int64("keys", m.offer.Total).
 		Int64("merged", m.progress.Keys).Msg("merge with region")
-	if err := m.run(ctx); err != nil {
+	if err := m.run(ctx); errors.Is(err, errOldPosition) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := p.release(ctx, self); err != nil {
@@ -87,7 +98,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	p.endsMerge()
 	p.counters.mergesDone.Add(1)
 	p.cfg.Log.Info().Str("peer", p.name).Int64("keys", m.progress.Keys).Int64("bytes", m.progress.Bytes).
-		Dur("took", time.Since(m.progress.Began)).Stringer("upto", upto[mustOrigin(m.offer.Origin)]).Msg("merge is over")
+		Dur("took", time.Since(m.progress.Began)).Stringer("upto", m.upto[mustOrigin(m.offer.Origin)]).Msg("merge is over")
 	return p.view.load(ctx, p.region.frontier)
 }
 
@@ -105,7 +116,10 @@ func mustOrigin(text string) crdtmeta.Origin {
 	return origin
 }
 
-var errMerged = errors.New("the merge is over")
+var (
+	errMerged      = errors.New("the merge is over")
+	errOldPosition = errors.New("the merge goes on from a newer position")
+)
 
 func (m *merging) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -194,28 +208,53 @@ const emptyVector = "\x80" // in msgpack
 // work merges what the other region enumerates, then what only this region may have, and then moves the frontier.
 func (m *merging) work(ctx context.Context) error {
 	m.show("")
+	if ofAll(m.progress.Mode) { // what others have read of this region holds no more
+		m.collector.wholes.Add(1)
+	}
 	// The engine ends a merge of everything only once: as long as it is noted.
 	if err := m.call(ctx, m.progress.text(), emptyVector, nil); err != nil {
 		return err
 	}
-	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
-	db, cursor := 0, uint64(0)
-	if m.progress.Phase == phaseOwn && !m.offer.Emptied {
-		db, cursor = m.progress.DB, m.progress.Cursor
+	if ofAll(m.progress.Mode) { // it has taken the frontier back
+		if err := m.view.load(ctx, m.region.frontier); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
 	}
+	// The position is that of this connection, so their changes up to it are part of any merge, also of one that goes on with our keys.
 	if err := m.takeTheirs(ctx); err != nil {
 		return err
 	}
-	m.progress.Phase, m.progress.DB, m.progress.Cursor = phaseOwn, db, cursor
+	m.progress.Phase = phaseOwn
 	if err := m.takeOwn(ctx); err != nil {
 		return err
 	}
 	if ofAll(m.progress.Mode) { // not before all of it is here: others would take what we have for all that there is
-		if err := errors.Join(m.adoptCollected(ctx, m.host.Collected), m.adoptBase(ctx, m.host.Base)); err != nil {
+		collected, err := m.collected(ctx)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(m.adoptCollected(ctx, collected), m.adoptBase(ctx, m.host.Base)); err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
 	}
 	return m.call(ctx, "", emptyVector, nil)
+}
+
+// took notes that all keys which were gone through are as of the position of this connection, or later.
+func (m *merging) took() {
+	if ofAll(m.progress.Mode) {
+		m.progress.Upto = m.upto
+	}
+}
+
+// fresh ends the connection if its position is so old that what is beyond it may soon be collected. How far the merge has got is noted. It is as
+// good as new if the other region has nothing beyond it, or does not collect without this one.
+func (m *merging) fresh(ctx context.Context) error {
+	leftOut := m.host.Apart || m.leavesOut(m.cfg.Region.ID)
+	if !ofAll(m.progress.Mode) || !leftOut || time.Since(m.began) < m.cfg.Grace/2 || !m.longer(m.upto[mustOrigin(m.offer.Origin)]) {
+		return nil
+	}
+	return cmp.Or(m.call(ctx, m.progress.text(), emptyVector, nil), errOldPosition)
 }
 
 func (m *merging) takeTheirs(ctx context.Context) error {
@@ -229,10 +268,20 @@ func (m *merging) takeTheirs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := m.take(ctx, p, func() {
-			m.progress.Phase, m.progress.DB, m.progress.Cursor, m.progress.Until = p.place.Phase, p.place.DB, p.place.Cursor, p.place.Until
-		}); err != nil || p.place.End {
+		before := m.progress.Scan
+		err = m.take(ctx, p, func() {
+			m.progress.Phase, m.progress.Scan, m.progress.Until = p.place.Phase, p.place.Scan, p.place.Until
+			if p.place.Phase != phaseLog || p.place.End {
+				m.took()
+			}
+		})
+		if err != nil || p.place.End {
 			return err
+		}
+		if p.place.Scan != before { // several pieces of a page stand at its beginning
+			if err := m.fresh(ctx); err != nil {
+				return err
+			}
 		}
 		if err := m.frames.write(verbNext); err != nil {
 			return err
@@ -283,29 +332,33 @@ func (m *merging) takeOwn(ctx context.Context) error {
 	for _, db := range m.offer.Flushed {
 		wanted[db] = true
 	}
+	own := &m.progress.Own
 	for _, db := range databases {
-		if db < m.progress.DB || !(ofAll(m.progress.Mode) || wanted[db] || wanted[-1]) {
+		if db < own.DB || own.Done || !(ofAll(m.progress.Mode) || wanted[db] || wanted[-1]) {
 			continue
 		}
-		if db > m.progress.DB {
-			m.progress.DB, m.progress.Cursor = db, 0
+		if db > own.DB {
+			*own = mergeCursor{DB: db}
 		}
 		for {
-			cursor, err := m.ownPage(ctx, db)
-			if err != nil {
+			if own.Cursor, err = m.ownPage(ctx, db); err != nil {
 				return err
 			}
-			if m.progress.Cursor = cursor; cursor == 0 {
+			if own.Cursor == 0 {
 				break
+			}
+			if err := m.fresh(ctx); err != nil {
+				return err
 			}
 		}
 	}
+	own.Done = true
 	return nil
 }
 
 // ownPage does so for one page of SCAN.
 func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error) {
-	names, cursor, err := m.scanPage(ctx, db, m.progress.Cursor, mergeStep)
+	names, cursor, err := m.scanPage(ctx, db, m.progress.Own.Cursor, mergeStep)
 	if err != nil {
 		return 0, err
 	}
@@ -339,20 +392,40 @@ func (m *merging) ask(ctx context.Context, keys []keyState) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	codec, payload := compress(appendNames(keys), m.cfg.CompressFrom)
-	if err := m.frames.write(verbAsk, codec, payload); err != nil {
+	if err := m.askFor(keys); err != nil {
 		return err
 	}
 	for {
-		p, err := m.next(ctx)
+		p, err := m.answer(ctx)
 		if err != nil {
 			return err
 		}
-		if p.place.Phase != phaseOwn {
-			continue // a piece asked for ahead, behind the end
-		}
 		if err := m.take(ctx, p, func() {}); err != nil || p.place.End {
 			return err
+		}
+	}
+}
+
+// collected is what the other region has collected by now. Keys that were read late have no stamps of that.
+func (m *merging) collected(ctx context.Context) (crdtmeta.Frontier, error) {
+	if err := m.askFor(nil); err != nil {
+		return nil, err
+	}
+	p, err := m.answer(ctx)
+	return p.place.Collected, err
+}
+
+func (m *merging) askFor(keys []keyState) error {
+	codec, payload := compress(appendNames(keys), m.cfg.CompressFrom)
+	return m.frames.write(verbAsk, codec, payload)
+}
+
+// answer waits for a piece of what was asked for by name.
+func (m *merging) answer(ctx context.Context) (piece, error) {
+	for {
+		p, err := m.next(ctx)
+		if err != nil || p.place.Phase == phaseOwn { // others were asked for ahead, behind the end
+			return p, err
 		}
 	}
 }

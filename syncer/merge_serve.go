@@ -19,9 +19,11 @@ import (
 // mergeServer gives a peer the state of keys.
 type mergeServer struct {
 	served
-	source *mergeSource
-	asks   chan frame
-	client *redis.Client // for waiting
+	source  *mergeSource
+	offered crdtmeta.Frontier // the position that was offered
+	missed  bool              // the peer is in quarantine
+	asks    chan frame
+	client  *redis.Client // for waiting
 }
 
 // openMerge takes MERGE and says what it is going to be. told is what the caller knows to be collected here.
@@ -31,7 +33,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, refuse(codeProtocol, "%v", err)
 	}
 	if !wanted.valid() {
-		return nil, refuse(codeProtocol, "%s: a merge '%.20s' in phase '%.20s'", verbMerge, wanted.Mode, wanted.Phase)
+		return nil, refuse(codeProtocol, "%s: a merge '%.20s'", verbMerge, wanted.Mode)
 	}
 	if ofAll(wanted.Mode) {
 		err = s.mayGiveAll(ctx, caller, wanted)
@@ -50,8 +52,9 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	if !ofAll(wanted.Mode) {
-		if err := s.mayGiveChanges(ctx); err != nil {
+	missed := ofAll(wanted.Mode) && wanted.Missed
+	if !missed {
+		if err := s.mayGiveKeys(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -59,34 +62,42 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 	if err != nil {
 		return nil, fmt.Errorf("%w: position: %w", errReply, err)
 	}
+	source := &mergeSource{
+		server: s, upto: upto[info.origin], since: wanted.Upto, peer: mustOrigin(caller.Origin), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{},
+	}
 	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
-	if wanted.Origin != "" && wanted.Origin != offer.Origin {
-		offer.Restart = true
-	} else if wanted.Origin == "" && ofAll(wanted.Mode) {
-		offer.Since = upto[info.origin]
-	} else if wanted.Origin == "" {
+	switch {
+	case wanted.Origin != "":
+		named, err := source.named(ctx)
+		if err != nil {
+			return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
+		}
+		offer.Restart = wanted.Origin != offer.Origin || !named
+	case ofAll(wanted.Mode):
+		offer.Since = source.upto
+	default:
 		if offer.Since, err = s.beforeMerges(ctx, wanted.Since); err != nil {
 			return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 		}
 		wanted.Until = offer.Since
 	}
-	place := mergePlace{Phase: wanted.Phase, DB: wanted.DB, Cursor: wanted.Cursor, Until: max(wanted.Until, offer.Since)}
-	if place.Phase == phaseOwn {
-		place.Phase = phaseLog
-	}
 	if err := s.describe(ctx, &offer, wanted); err != nil {
 		return nil, refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
+	source.next = mergePlace{Phase: phaseLog, Until: max(wanted.Until, offer.Since), Scan: wanted.Scan}
+	if !ofAll(wanted.Mode) {
+		source.next.Scan = mergeCursor{Done: true}
+	}
 	m := &mergeServer{
 		served: served{server: s, frames: frames, peer: caller, origin: info.origin, all: ofAll(wanted.Mode)}, asks: make(chan frame, 4),
-		source: &mergeSource{server: s, next: place, upto: upto[info.origin], seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}},
+		source: source, offered: upto, missed: missed,
 	}
 	frames.open(s.cfg.FrameBytes, s.cfg.SilenceLimit)
 	if err := frames.write(verbMerging, encodeJSON(offer)); err != nil {
 		return nil, err
 	}
 	s.counters.mergesServed.Add(1)
-	s.cfg.Log.Info().Str("peer", caller.Name).Str("mode", wanted.Mode).Stringer("since", offer.Since).Str("phase", place.Phase).
+	s.cfg.Log.Info().Str("peer", caller.Name).Str("mode", wanted.Mode).Stringer("since", offer.Since).
 		Int64("keys", offer.Total).Msg("peer merges our keys")
 	return m, nil
 }
@@ -155,20 +166,17 @@ func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgr
 	return nil
 }
 
-// mayGiveChanges keeps a region that merges everything itself from giving what it has: its frontier covers effects of third regions that
-// such a merge has taken back, and whoever believed it would never take them.
-func (s *server) mayGiveChanges(ctx context.Context) error {
-	text, err := s.cfg.Redis.HGet(ctx, s.keys.merges, allField).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
+// mayGiveKeys keeps a region that merges everything itself from giving what it has: only some of its keys are as its frontier says. To one in
+// quarantine it must, as each of the two may wait for the other.
+func (s *server) mayGiveKeys(ctx context.Context) error {
+	all, err := s.cfg.Redis.HExists(ctx, s.keys.merges, allField).Result()
 	if err != nil {
 		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	if from, _ := strconv.Atoi(text); slices.Contains(s.removedIDs(), from) {
-		return nil // that one never comes back
+	if all {
+		return refuse(codeNotReady, "region '%s' is merging everything itself", s.cfg.Region.Name)
 	}
-	return refuse(codeNotReady, "region '%s' is merging everything itself", s.cfg.Region.Name)
+	return nil
 }
 
 // allField is where crdt:merges has the id of the region that everything is being merged from.
@@ -314,7 +322,8 @@ func present(keys []keyState) []keyState {
 	return kept
 }
 
-// giveAsked answers for all names of the request, in several pieces if need be: each but the last is marked as more to come.
+// giveAsked answers for all names of the request, in several pieces if need be: each but the last is marked as more to come. Without names, it
+// says what is collected.
 func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 	raw, err := expand(f.text(1), f.bytes(2), m.cfg.FrameBytes)
 	if err != nil {
@@ -323,6 +332,13 @@ func (m *mergeServer) giveAsked(ctx context.Context, f frame) error {
 	keys, err := parseNames(raw)
 	if err != nil {
 		return err
+	}
+	if len(keys) == 0 {
+		collected, err := m.region.collected(ctx)
+		if err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		return m.give(mergePlace{Phase: phaseOwn, End: true, Collected: collected}, nil)
 	}
 	for len(keys) > 0 {
 		vector, first, err := m.states(ctx, keys)
@@ -344,13 +360,29 @@ func (m *mergeServer) states(ctx context.Context, keys []keyState) (string, []ke
 		m.cfg.Log.Error().Str("peer", m.peer.Name).Str("cause", plain(err)).Msg("a key cannot be given to a merge")
 		return "", nil, refuse(codeNotReady, "region '%s': %s", m.cfg.Region.Name, plain(err))
 	}
-	if err == nil && !m.all {
-		err = m.mayGiveChanges(ctx) // it may have begun before these keys were read
+	if err == nil {
+		err = m.stillGiven(ctx, vector)
 	}
 	if err == nil {
 		err = m.replicated(ctx, m.client)
 	}
 	return vector, first, err
+}
+
+// stillGiven fails if this region has begun a merge of everything before keys were read, also one that is over by now: they may lack what the
+// position that was offered has.
+func (m *mergeServer) stillGiven(ctx context.Context, vector string) error {
+	seen, err := crdtmeta.DecodeFrontier([]byte(vector))
+	if err != nil {
+		return fmt.Errorf("%w: vector: %w", errReply, err)
+	}
+	if !seen.CoversAll(m.offered) {
+		return refuse(codeNotReady, "region '%s' has merged everything itself", m.cfg.Region.Name)
+	}
+	if m.missed {
+		return nil
+	}
+	return m.mayGiveKeys(ctx)
 }
 
 // epochOver turns the error of a call that is meant for another epoch than the one in force into what the peer is told.

@@ -16,11 +16,13 @@ import (
 type mergeSource struct {
 	*server
 	place mergePlace
-	upto  crdtmeta.Time // own time: later changes come with the log
-	tail  crdtmeta.Time // behind upto: names of crdt:gc were read up to here
-	count int           // entries of the log read at once; follows their size
-	left  []keyState    // of the step at work, not handed out
-	next  mergePlace    // when left is empty
+	upto  crdtmeta.Time     // own time: later changes come with the log
+	since crdtmeta.Frontier // of everything: changes up to there are merged
+	peer  crdtmeta.Origin   // whose own effects it does not lack
+	tail  crdtmeta.Time     // behind upto: names of crdt:gc were read up to here
+	count int               // entries of the log read at once; follows their size
+	left  []keyState        // of the step at work, not handed out
+	next  mergePlace        // when left is empty
 
 	seed maphash.Seed
 	seen map[uint64]struct{} // names handed out, so that what changes often goes once
@@ -37,12 +39,11 @@ const (
 func (m *mergeSource) batch(ctx context.Context) (keys []keyState, err error) {
 	for len(m.left) == 0 && !m.place.End {
 		m.place = m.next
-		if m.place.End {
-			break
-		}
-		if m.place.Phase == phaseScan {
+		switch {
+		case m.place.End:
+		case m.place.Phase == phaseScan:
 			err = m.scanStep(ctx)
-		} else {
+		default:
 			err = m.logStep(ctx)
 		}
 		if err != nil || ctx.Err() != nil {
@@ -75,11 +76,12 @@ func (m *mergeSource) add(name string) {
 
 // scanStep reads a page of a database. A key that has only metadata is known by its companion.
 func (m *mergeSource) scanStep(ctx context.Context) error {
-	names, cursor, err := m.scanPage(ctx, m.place.DB, m.place.Cursor, mergeStep)
+	at := m.place.Scan
+	names, cursor, err := m.scanPage(ctx, at.DB, at.Cursor, mergeStep)
 	if err != nil {
 		return err
 	}
-	db := strconv.Itoa(m.place.DB)
+	db := strconv.Itoa(at.DB)
 	for _, name := range names {
 		if !strings.HasPrefix(name, m.cfg.Prefix) {
 			m.left = append(m.left, keyState{db: db, key: name})
@@ -87,19 +89,18 @@ func (m *mergeSource) scanStep(ctx context.Context) error {
 			m.left = append(m.left, keyState{db: "-" + db, key: key})
 		}
 	}
-	m.next.Cursor = cursor
 	if cursor != 0 {
+		m.next.Scan.Cursor = cursor
 		return nil
 	}
 	databases, err := m.databases(ctx)
 	if err != nil {
 		return err
 	}
-	i := sort.SearchInts(databases, m.place.DB+1)
-	if i < len(databases) {
-		m.next.DB = databases[i]
+	if i := sort.SearchInts(databases, at.DB+1); i < len(databases) {
+		m.next.Scan = mergeCursor{DB: databases[i]}
 	} else {
-		m.next.Phase, m.next.DB = phaseLog, 0
+		m.next.Scan, m.next.End = mergeCursor{Done: true}, true
 	}
 	return nil
 }
@@ -141,9 +142,25 @@ func (m *mergeSource) tailStep(ctx context.Context) error {
 	for _, name := range noted {
 		m.add(name)
 	}
-	m.tail = until
-	m.next.End = until == endOfTime
-	return nil
+	if m.tail = until; until != endOfTime {
+		return nil
+	}
+	if m.place.Scan.Done {
+		m.next.End = true
+	} else {
+		m.next.Phase = phaseScan
+	}
+	named, err := m.named(ctx)
+	if err == nil && !named {
+		err = refuse(codeNotReady, "region '%s': changes were collected meanwhile", m.cfg.Region.Name)
+	}
+	return err
+}
+
+// named says that all changes since the peer's last connection have their names still: none of them is collected.
+func (m *mergeSource) named(ctx context.Context) (bool, error) {
+	collected, err := m.region.collected(ctx)
+	return m.since == nil || !lacks(m.peer, m.since, collected), err
 }
 
 // endOfTime is above all times: they are exact in a Lua number.

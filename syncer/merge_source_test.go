@@ -44,7 +44,7 @@ func sourceOf(t *testing.T, r *testRegion, since crdtmeta.Time) *mergeSource {
 		t.Fatal(err)
 	}
 	return &mergeSource{
-		server: &server{Syncer: r.Syncer}, next: mergePlace{Phase: phaseLog, Until: since}, upto: info.last,
+		server: &server{Syncer: r.Syncer}, next: mergePlace{Phase: phaseLog, Until: since, Scan: mergeCursor{Done: true}}, upto: info.last,
 		seed: maphash.MakeSeed(), seen: map[uint64]struct{}{},
 	}
 }

@@ -108,7 +108,7 @@ func TestAMergeBrokenOffInItsLastPhaseTakesWhatChangedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := mergeProgress{
-		Mode: mergeChanges, Phase: phaseOwn, Origin: info.origin.String(), Since: info.last, Until: info.last, DB: 1, Began: time.Now(), Self: self.String(),
+		Mode: mergeChanges, Phase: phaseOwn, Origin: info.origin.String(), Since: info.last, Until: info.last, Own: mergeCursor{DB: 1}, Began: time.Now(), Self: self.String(),
 	}
 	if err := b.rdb.HSet(ctx, b.keys.merges, formatID(a.id), broken.text()).Err(); err != nil {
 		t.Fatal(err)
@@ -177,15 +177,11 @@ func visible(t *testing.T, r *testRegion) redistest.Keyspace {
 // A cursor of SCAN that our own Redis gave before it was started anew says nothing.
 func TestMergeProgressForgetsCursorsOfAnotherEpoch(t *testing.T) {
 	one, two := crdtmeta.Origin{Region: 1, Epoch: "1-aaaaaa"}, crdtmeta.Origin{Region: 1, Epoch: "2-bbbbbb"}
-	own := mergeProgress{Phase: phaseOwn, DB: 3, Cursor: 77, Self: one.String()}
-	if got := own.in(one); got != own {
+	begun := mergeProgress{Scan: mergeCursor{DB: 2, Cursor: 66}, Own: mergeCursor{DB: 3, Cursor: 77}, Self: one.String()}
+	if got := begun.in(one); got.Own != begun.Own || got.Scan != begun.Scan {
 		t.Errorf("in the same epoch: %+v", got)
 	}
-	if got := own.in(two); got.DB != 0 || got.Cursor != 0 || got.Self != two.String() {
+	if got := begun.in(two); got.Own != (mergeCursor{}) || got.Scan != begun.Scan || got.Self != two.String() {
 		t.Errorf("in another one: %+v", got)
-	}
-	theirs := mergeProgress{Phase: phaseScan, DB: 3, Cursor: 77, Self: one.String()}
-	if got := theirs.in(two); got.Cursor != 77 {
-		t.Errorf("the other region's cursor: %+v", got)
 	}
 }

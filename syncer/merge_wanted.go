@@ -5,12 +5,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"anabranch/crdtmeta"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// decide is mergeWanted while no merge of everything goes on in this process, or has since the handshake: what was read before one may
+// put a region into quarantine that is out of it.
+func (p *puller) decide(ctx context.Context, self crdtmeta.Origin, host welcome) (progress mergeProgress, wanted bool, err error) {
+	if !p.collector.whole.TryRLock() {
+		return progress, false, errOtherMerge
+	}
+	defer p.collector.whole.RUnlock()
+	if p.wholes != p.collector.wholes.Load() {
+		return progress, false, errTakenBack
+	}
+	return p.mergeWanted(ctx, self, host)
+}
 
 // mergeWanted says whether a merge with that region is due: one that was begun is not over, or the log does not serve.
 func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host welcome) (progress mergeProgress, wanted bool, err error) {
@@ -40,6 +54,10 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if stale(frontier, epoch) {
 		return progress, false, errItsEpoch
 	}
+	orphaned, err := p.elsewhere(ctx)
+	if err != nil {
+		return progress, false, err
+	}
 	missed := lacks(self, frontier, host.Collected) || host.Apart
 	if missed {
 		if err := p.quarantineSelf(ctx, self); err != nil {
@@ -61,6 +79,8 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 		}
 	case wanted && ours.before(host.Base):
 		return progress, false, errUnjoined
+	case orphaned != "" && !ours.before(host.Base):
+		progress, wanted = beginAll(orphaned), true
 	default:
 		if wanted && progress.Mode == "" {
 			progress, err = p.beginMerge(ctx, self, host, frontier, ours == 0 && len(collected) == 0)
@@ -72,6 +92,29 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	}
 	progress.Missed = missed
 	return progress, wanted, err
+}
+
+// elsewhere fails while everything is being merged from another region. If that one is out of reach, or was removed, any other region can take
+// its place, with a merge in the mode that it answers.
+func (p *puller) elsewhere(ctx context.Context) (mode string, err error) {
+	from, err := p.cfg.Redis.HGet(ctx, p.keys.merges, allField).Int()
+	switch {
+	case errors.Is(err, redis.Nil), err == nil && from == p.id:
+		return "", nil
+	case err != nil:
+		return "", err
+	case !slices.Contains(p.removedIDs(), from) && p.downFor(from) < p.cfg.RelayAfter:
+		return "", errOtherMerge
+	}
+	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(from)).Result()
+	if err != nil {
+		return "", err
+	}
+	var progress mergeProgress
+	if err := json.Unmarshal([]byte(text), &progress); err != nil {
+		return "", fmt.Errorf("%s: %w", p.keys.merges, err)
+	}
+	return progress.Mode, nil
 }
 
 // stale says that an epoch of another region is over, as far as is known here. One that is not known at all may be that of a server

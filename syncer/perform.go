@@ -46,6 +46,9 @@ func (l *link) perform(ctx context.Context, act action, moved, pauses <-chan str
 }
 
 func (l *link) performApply(ctx context.Context, act action) error {
+	if l.wholes != l.collector.wholes.Load() {
+		return errTakenBack
+	}
 	began := time.Now()
 	answer, err := l.engine.apply(ctx, act.origin, act.position, act.apply)
 	now := time.Now()

@@ -27,6 +27,7 @@ type puller struct {
 	id     int           // of that region; 0 until it is known
 	start  crdtmeta.Time // of the stream of the link that is up
 	behind bool          // its log did not hold what we lack
+	wholes int64         // the collector's when the attempt began
 }
 
 // steadyAfter is how long a stream must last to count as a success: a link that is lost at once is no reason to hurry.
@@ -112,11 +113,12 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 		return false, err
 	}
 	frames := newFrameConn(conn, deadline)
+	p.wholes = p.collector.wholes.Load()
 	self, host, err := p.handshake(ctx, frames)
 	if err != nil {
 		return false, p.explain(frames, err)
 	}
-	progress, wanted, err := p.mergeWanted(ctx, self, host)
+	progress, wanted, err := p.decide(ctx, self, host)
 	if err != nil {
 		return false, fmt.Errorf("redis: %w", err)
 	}
@@ -131,6 +133,9 @@ func (p *puller) attempt(ctx context.Context, addr string) (streamed bool, err e
 				return false, errOtherMerge
 			}
 			defer p.collector.whole.Unlock()
+			if p.wholes != p.collector.wholes.Load() {
+				return false, errTakenBack
+			}
 		}
 		p.connected(addr, host.Origin, frames.conn)
 		return true, p.merge(ctx, frames, self, host, progress)
@@ -194,7 +199,6 @@ func (p *puller) explain(frames *frameConn, err error) error {
 
 // pull says what we have, and hears where the stream of the rest begins.
 func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Origin, host welcome) (*link, error) {
-	wholes := p.collector.wholes.Load()
 	if err := p.view.load(ctx, p.region.frontier); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
@@ -206,7 +210,7 @@ func (p *puller) pull(ctx context.Context, frames *frameConn, self crdtmeta.Orig
 	}
 	l := &link{
 		taken: taken{puller: p, frames: frames, self: self}, host: mustOrigin(host.Origin), work: newApplier(p.applierLimits(), positions),
-		inbox: newInbox(2 * p.cfg.WindowBytes), answer: make(chan stateAnswer, 1), mail: newMailbox(), wholes: wholes,
+		inbox: newInbox(2 * p.cfg.WindowBytes), answer: make(chan stateAnswer, 1), mail: newMailbox(),
 	}
 	return l, l.hearStream()
 }

@@ -18,7 +18,7 @@ import (
 var (
 	errRelay     = errors.New("another region's effects are to be had there")
 	errAllKeys   = errors.New("what only merged keys have of an epoch that is over is to be put together")
-	errTakenBack = errors.New("everything was merged from another region: the log goes on from where that one was")
+	errTakenBack = errors.New("everything is merged from another region: the log goes on from where that one is")
 )
 
 // compare looks for such effects in what a peer has.

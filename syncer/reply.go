@@ -13,6 +13,7 @@ const (
 	replyOK     = "ok"
 	replyWait   = "wait"
 	replyPaused = "paused"
+	replyMerges = "merges"
 	replyGap    = "gap"
 	replyFetch  = "fetch"
 )

@@ -217,6 +217,7 @@ do
     local from = region(o)
     if not from or not position then return {err = 'ERR anabranch: origin or position is not valid'} end
     if call('SISMEMBER', PAUSED, from) == 1 then return {format('%.0f', at), 0, 'paused', ''} end
+    if call('HEXISTS', MERGES, 'all') == 1 then return {format('%.0f', at), 0, 'merges', ''} end
     if position > at then return {format('%.0f', at), 0, 'gap', format('%.0f', at)} end
     local own = region(origin)
     if from == own then return {err = 'ERR anabranch: these are our own effects'} end

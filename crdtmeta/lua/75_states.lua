@@ -316,17 +316,17 @@ do
 
   -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that a key is
   -- gone although nothing says why, and what was here before the other region was met.
-  local function say_before(k, state, joining)
+  local function say_before(k, state, joining, from, first)
     local S = E.open(k)
     if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
-    if joining then E.keep_own(k, state[2], state[3]) end
+    if joining then E.keep_own(k, state[2], state[3], from, first) end
   end
 
-  local function say_all_before(argv, states, joining)
+  local function say_all_before(argv, states, first)
     local failed
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], say_before, states[i], joining)
+      local _, problem = on_key(argv[i + 1], say_before, states[i], argv[3] == 'joining', argv[2], first)
       failed = failed or problem
     end
     if op > 0 then
@@ -378,16 +378,18 @@ do
   end
 
   -- merge_key joins a key with its state in another region.
-  local function merge_key(k, rec, cells, last_id, theirs, frontier)
+  local function merge_key(k, rec, cells, last_id, theirs, frontier, from, first)
     local S = E.open(k)
     -- What another merge has brought does not count either where nothing does that was seen here: it is to come again with the logs.
     local ahead = not (whole and held) and E.ahead_of(S.rec) or nil
+    local met = ahead and E.met(S.rec, from, first)
     local vector = theirs
     if type_(rec) == 'table' and rec.v then vector = E.union(E.union({}, theirs), rec.v) end
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole then return not held and o ~= '' and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
+      if whole and o == '' then return met end
+      if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
@@ -436,6 +438,29 @@ do
     return true, rec, cells, last_id
   end
 
+  -- forget_others takes the epochs of other regions out of the frontier that are not in a position.
+  local function forget_others(frontier, upto)
+    for o in pairs_(frontier) do
+      if not upto[o] and not E.our_region(o) then
+        frontier[o] = nil
+        for _, map in pairs_({FRONTIER, NEWEST, CONTEXT}) do call('HDEL', map, o) end
+      end
+    end
+  end
+
+  -- step_back takes the frontier back to a position, where it is beyond, as a merge of everything begins: it voids what was seen here and there
+  -- is not, and who acts on the frontier must not believe that it is here. All of that comes again with the logs.
+  local function step_back(frontier, upto, contexts)
+    forget_others(frontier, upto)
+    for o, at in pairs_(frontier) do
+      if o ~= origin and upto[o] and upto[o] < at then
+        frontier[o] = upto[o]
+        call('HSET', FRONTIER, o, format('%.0f', upto[o]))
+        if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
+      end
+    end
+  end
+
   -- take_position moves this region's frontier to one that all its keys have been merged up to. After a merge of everything it
   -- may go back for third regions, whose logs are applied again from there.
   local function take_position(frontier, upto, contexts, counts)
@@ -449,20 +474,13 @@ do
         if contexts[o] then call('HSET', CONTEXT, o, mpack(contexts[o])) end
       end
     end
-    if not whole then return end
-    for o in pairs_(frontier) do
-      if not upto[o] and not E.our_region(o) then
-        frontier[o] = nil
-        for _, map in pairs_({FRONTIER, NEWEST, CONTEXT}) do call('HDEL', map, o) end
-      end
-    end
+    if whole then forget_others(frontier, upto) end
   end
 
   -- Between its first piece and its end a merge has brought effects of third regions that no frontier record tells of yet: whoever
   -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
   -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
-  -- "all" is the region that everything is being merged from. Until that is over the frontier is not to be believed: what it covers of third
-  -- regions may have been taken back, to come again with their logs.
+  -- "all" is the region that everything is being merged from. Until that is over no logs are applied, nor other merges taken.
   local FIRST, ENDED, PRUNED, ALL = 'first:', 'ended:', 'pruned', 'all'
   local KEPT = 64 -- merges that are over; a place from before is as good as none
 
@@ -506,18 +524,19 @@ do
     return n >= 0 and newest(frontier) > n
   end
 
-  -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge,
-  -- of everything only if there is progress or a key; one of changes begins without keys. self is the origin in which the caller knows what it has merged: a server that
-  -- came back without part of that is in another epoch.
+  -- FCALL anabranch_merge self from mode progress upto vector { db key state }…: progress is kept in crdt:merges; "" ends the merge, of
+  -- everything only if there is progress or a key. On each connection it begins without keys, and upto is where it will end. self is the
+  -- origin in which the caller knows what it has merged: a server that came back without part of that is in another epoch.
   function E.merge_states(argv)
     local refused = E.begin(0) or E.refuse_unrecorded()
     if refused then return refused end
     if argv[1] ~= origin then return 'epoch' end
     local from, progress, theirs = argv[2], argv[4], munpack(argv[6])
     local upto, contexts, counts
-    if progress == '' then upto, contexts, counts = munpack(argv[5]) end
-    if type_(theirs) ~= 'table' or (progress == '' and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     whole = argv[3] ~= 'changes'
+    local begins = whole and progress ~= '' and #argv < 9
+    if begins or progress == '' then upto, contexts, counts = munpack(argv[5]) end
+    if type_(theirs) ~= 'table' or (upto and type_(counts) ~= 'table') then return {err = 'ERR anabranch: malformed call'} end
     if call('SISMEMBER', PAUSED, from) == 1 then return 'paused' end
     -- What is known to be lost must not spread any more: somebody may just be finding out who has the rest of it (syncer/claim.go).
     if over(from, upto or theirs, E.read_frontier()) then return 'over' end
@@ -528,6 +547,7 @@ do
       -- A merge of everything has ended meanwhile: what this one had merged before may have been taken back.
       if not whole and (progress == '' or #argv >= 9) then return 'anew' end
     end
+    if not whole and call('HEXISTS', MERGES, ALL) == 1 then return 'anew' end
     -- Everything is read before the first of it changes anything.
     local states = {}
     for i = 7, #argv, 3 do
@@ -538,7 +558,8 @@ do
       states[i] = read
     end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
-    local failed = say_all_before(argv, states, argv[3] == 'joining')
+    local first = tonumber_(call('HGET', MERGES, FIRST .. from))
+    local failed = say_all_before(argv, states, first)
     if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
@@ -552,7 +573,7 @@ do
     for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier, from, first)
       if problem then
         M.record(frontier) -- what was merged before stays
         return problem
@@ -560,6 +581,7 @@ do
       E.stats.merged_keys = E.stats.merged_keys + 1
     end
     E.select(0)
+    if begins then step_back(frontier, upto, contexts) end
     if progress ~= '' then
       call('HSET', MERGES, from, progress)
       if whole then call('HSET', MERGES, ALL, from) end
