@@ -7,7 +7,7 @@ do
   local PART = 2000 -- elements in one effect
 
   -- type_in is the type of what a state shows, or nil.
-  local function type_in(rec, cells)
+  function E.type_in(rec, cells)
     if type_(rec) == 'string' or #rec.w > 0 or E.shares_live(rec) then return 'k' end
     for field, cell in pairs_(cells) do
       if E.live(cell) then return sub(field, 1, 1) end
@@ -67,7 +67,7 @@ do
     if not ours then return end
     local S = E.open(k)
     if S.form and (not S.rec.b or E.met(S.rec, from, first)) then return end
-    local theirs = type_in(rec, cells)
+    local theirs = E.type_in(rec, cells)
     if not theirs then
       if ours == 's' or ours == 'h' or ours == 'z' then
         E.content(E.open_elements(k))

@@ -269,10 +269,25 @@ do
     return list
   end
 
-  -- joined_record merges what is said of the key as a whole into the record of S.
-  local function joined_record(S, b)
-    local a = S.rec
-    local ttls = kept_of(candidates(a), candidates(b))
+  -- without_ours decides on the times to live that a region in quarantine has set to a key, and the other region has not seen. The longest wins also
+  -- over one that was collected there, and so does the lack of one, if the key is there.
+  local function without_ours(ttls, theirs)
+    local ours, others = {}, {}
+    for i = 1, #ttls do
+      local c = ttls[i]
+      local list = c[1] ~= '' and E.our_region(c[1]) and not yours(c[1], c[2]) and ours or others
+      list[#list + 1] = c
+    end
+    local best, limit = E.longest(ours), E.longest(theirs)
+    if best and limit and limit[4] ~= 0 and (best[4] == 0 or best[4] > limit[4]) then return {best} end
+    return others
+  end
+
+  -- joined_record merges what is said of the key as a whole into the record of S. there says that the other region shows the key.
+  local function joined_record(S, b, there)
+    local a, said = S.rec, candidates(b)
+    local ttls = kept_of(candidates(a), said)
+    if whole and held and there then ttls = without_ours(ttls, said) end
     local shares, taken = joined_shares(a.s, b.s)
     local joined = {w = joined_writes(a.w, b.w, is_known), s = shares}
     if #joined.w > 1 and #joined.w > #a.w then M.conflict(S.k, 'k', '', joined) end
@@ -304,6 +319,48 @@ do
     if not a or not b then return end
     fill_from(a.w, b.w)
     fill_from(b.w, a.w)
+  end
+
+  -- settle_ours decides between the other region's writes and ours that it has not seen, for all: elsewhere the stamps of its own may be collected by
+  -- then, so that nobody could tell which are newer. Ours get a new stamp where that is so already, and otherwise go where they are older.
+  -- It is for a region in quarantine, whose log is told to nobody.
+  local function settle_ours(S)
+    local function ours(x) return x[1] ~= '' and E.our_region(x[1]) and not yours(x[1], x[2]) end
+    local function each(f)
+      f('k', '', S.rec)
+      for field, cell in pairs_(S.cells) do
+        if cell.w then f(sub(field, 1, 1), sub(field, 2), cell) end
+      end
+    end
+    local known = {} -- type → true
+    each(function(letter, _, cell)
+      if first(cell.w, is_known) then known[letter] = true end
+    end)
+    each(function(letter, element, cell)
+      local w, meets = cell.w, false
+      for other in pairs_(known) do meets = meets or other ~= letter end
+      local base = first(w, is_known)
+      if letter == 'l' then
+        local o, at, n = E.made(element)
+        base = base or has(w, {o, at, n})
+      end
+      for i = 1, #w do
+        if (base or meets) and w[i] ~= base and ours(w[i]) then
+          w[i] = {origin, t, 1, w[i][4], w[i][5]}
+          if cell.j then cell.j[origin] = t end
+        end
+      end
+    end)
+    local _, shown = M.remains(S)
+    each(function(letter, _, cell)
+      local top = E.winner(cell)
+      if not top or (letter == shown and ours(top)) then return end
+      local kept = {}
+      for i = 1, #cell.w do
+        if not ours(cell.w[i]) then kept[#kept + 1] = cell.w[i] end
+      end
+      cell.w = kept
+    end)
   end
 
   -- put_back gives a key whose data a passed TTL hides here what both sides know, as the other one has it.
@@ -413,7 +470,8 @@ do
       if not S.cells[field] then merged[field] = joined_cell(k, field, nil, b, all_mine, all_yours) end
     end
     S.cells = merged
-    joined_record(S, rec)
+    joined_record(S, rec, E.type_in(rec, cells) ~= nil)
+    if whole and held then settle_ours(S) end
     local stays = known_to_all(S)
     if whole then
       S.rec.b = their_b
