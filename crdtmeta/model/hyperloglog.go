@@ -168,7 +168,7 @@ func (r *Region) endings(e Effect) []Ending {
 		}
 	}
 	switch e.Kind {
-	case Overwrite, Edit, Delete, Add, Remove, Increment:
+	case Overwrite, Edit, Delete, Add, Remove, Increment, Insert, TakeOut, SetElement, Groups:
 		end(e.DB, e.Key)
 	case Flush:
 		for db := range r.databases {
