@@ -39,6 +39,7 @@ type collector struct {
 
 	whole  sync.RWMutex  // held during a merge of everything, and for reading while it is decided whether one is due
 	wholes atomic.Int64  // such that have begun, on each connection, or are over
+	moved  atomic.Int64  // when one last brought keys, or this process began: Unix time in ns
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc
@@ -70,7 +71,14 @@ const (
 	unlessLarge  = ""
 )
 
-func newCollector(l *leader) *collector { return &collector{leader: l, large: map[string]*largeKey{}} }
+func newCollector(l *leader) *collector {
+	c := &collector{leader: l, large: map[string]*largeKey{}}
+	c.moved.Store(time.Now().UnixNano())
+	return c
+}
+
+// wholeIdle is how long no merge of everything has brought any keys.
+func (c *collector) wholeIdle() time.Duration { return time.Since(time.Unix(0, c.moved.Load())) }
 
 // run is the task of the leader.
 func (c *collector) run(ctx context.Context) {
@@ -272,6 +280,11 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin, oldest crdt
 	if c.apart, err = c.quarantine(ctx, known, frontier); err != nil {
 		return nil, err
 	}
+	// Meanwhile nothing else is taken from others, which is no fault of theirs.
+	merging, err := c.cfg.Redis.HExists(ctx, c.keys.merges, allField).Result()
+	if err != nil {
+		return nil, err
+	}
 	var others []int
 	for _, name := range c.peerNames() {
 		id := known.ids[name]
@@ -284,7 +297,7 @@ func (c *collector) stable(ctx context.Context, own crdtmeta.Origin, oldest crdt
 		}
 		alone := crdtmeta.Stable(own, []int{id}, frontier, contexts)
 		// Nobody waits for one in quarantine, and when it is let in again its time begins anew.
-		c.waits.note(name, left || alone.CoversAll(oldest), time.Now())
+		c.waits.note(name, left || merging || alone.CoversAll(oldest), time.Now())
 	}
 	for _, id := range c.removedIDs() {
 		if !c.settledRemoval(id, frontier) {

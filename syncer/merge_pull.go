@@ -67,7 +67,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	m.progress.Origin, m.progress.Since = m.offer.Origin, m.offer.Since
 	if progress.Origin == "" {
-		m.progress.Until = m.offer.Since
+		m.progress.Until, m.progress.Base = m.offer.Since, host.Base
 		p.beginsMerge(ofAll(progress.Mode) || m.offer.Since == 0)
 		m.took()
 	}
@@ -446,6 +446,9 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 		case mergeAnew:
 			return errTakenBack
 		case mergeTaken:
+			if ofAll(m.progress.Mode) && len(keys) > 0 {
+				m.collector.moved.Store(time.Now().UnixNano())
+			}
 			m.adapt(len(keys), took)
 			m.show("")
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))

@@ -16,7 +16,7 @@ import (
 func TestAMergeOfEverythingMayTakeLongerThanTheGrace(t *testing.T) {
 	heldBackAfter = 0
 	t.Cleanup(func() { heldBackAfter = heldBackTime })
-	const grace = 1500 * time.Millisecond
+	const grace = 2500 * time.Millisecond
 	away := func(cfg *Config) {
 		soon(cfg)
 		cfg.Grace = grace
@@ -24,7 +24,7 @@ func TestAMergeOfEverythingMayTakeLongerThanTheGrace(t *testing.T) {
 	regions := newRegions(t, 3)
 	a, b, c := regions[0], regions[1], regions[2]
 	ctx := context.Background()
-	for i := range 16 {
+	for i := range 20 {
 		words := []string{"MSET"}
 		for j := range 500 {
 			words = append(words, fmt.Sprint("old", 500*i+j), "v")
@@ -54,7 +54,7 @@ func TestAMergeOfEverythingMayTakeLongerThanTheGrace(t *testing.T) {
 		b.write(fmt.Sprintf("SET old%d changed", 7000-n), fmt.Sprintf("SET new%d v", n), fmt.Sprintf("DEL new%d", n-10))
 		time.Sleep(20 * time.Millisecond)
 	}
-	if took := time.Since(began); took < 2*grace {
+	if took := time.Since(began); took < grace*3/2 {
 		t.Fatalf("the merge took %v, which shows nothing", took)
 	}
 	eventually(t, "c is back", func() bool { return c.tryWrite("SET back 1") == nil })
@@ -103,8 +103,8 @@ func TestAMergeOfEverythingBeginsAnewWhereItHasMissedSomething(t *testing.T) {
 	a.rdb.Del(ctx, a.keys.gc)
 	b.run(peersOf(b, regions))
 	eventually(t, "b begins anew, and has merged", func() bool { return b.counters.mergesDone.Load() > 0 })
-	if !strings.Contains(fmt.Sprint(b.logs.count("the merge begins anew")), "1") {
-		t.Error("it went on")
+	if n := b.logs.count("the merge begins anew"); n != 1 {
+		t.Errorf("it began anew %d times", n)
 	}
 	synced(t, a, b)
 	sameData(t, a, b)

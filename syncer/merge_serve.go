@@ -167,16 +167,16 @@ func (s *server) mayGiveAll(ctx context.Context, caller hello, wanted mergeProgr
 }
 
 // mayGiveKeys keeps a region that merges everything itself from giving what it has: only some of its keys are as its frontier says. To one in
-// quarantine it must, as each of the two may wait for the other.
+// quarantine it must, as each of the two may wait for the other, and likewise when the region that it merges from was removed.
 func (s *server) mayGiveKeys(ctx context.Context) error {
-	all, err := s.cfg.Redis.HExists(ctx, s.keys.merges, allField).Result()
-	if err != nil {
+	from, err := s.cfg.Redis.HGet(ctx, s.keys.merges, allField).Int()
+	switch {
+	case errors.Is(err, redis.Nil), err == nil && slices.Contains(s.removedIDs(), from):
+		return nil
+	case err != nil:
 		return refuse(codeNotReady, "region '%s': redis: %v", s.cfg.Region.Name, err)
 	}
-	if all {
-		return refuse(codeNotReady, "region '%s' is merging everything itself", s.cfg.Region.Name)
-	}
-	return nil
+	return refuse(codeNotReady, "region '%s' is merging everything itself", s.cfg.Region.Name)
 }
 
 // allField is where crdt:merges has the id of the region that everything is being merged from.

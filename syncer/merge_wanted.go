@@ -54,7 +54,7 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	if stale(frontier, epoch) {
 		return progress, false, errItsEpoch
 	}
-	orphaned, err := p.elsewhere(ctx)
+	orphaned, err := p.elsewhere(ctx, host)
 	if err != nil {
 		return progress, false, err
 	}
@@ -70,7 +70,10 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	}
 	switch {
 	case ofAll(progress.Mode):
-		wanted = true
+		if wanted = true; progress.Origin != "" && progress.Base != host.Base {
+			err = p.mergeAnew(ctx, progress)
+			progress = beginAll(progress.Mode)
+		}
 	case missed, host.Base.before(ours):
 		// What we have from before, or from when we were alone, that region has not seen.
 		progress, wanted = beginAll(mergeWhole), true
@@ -94,16 +97,19 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	return progress, wanted, err
 }
 
-// elsewhere fails while everything is being merged from another region. If that one is out of reach, or was removed, any other region can take
-// its place, with a merge in the mode that it answers.
-func (p *puller) elsewhere(ctx context.Context) (mode string, err error) {
+// elsewhere fails while everything is being merged from another region. If nothing has come from that one for so long as it takes to relay, a
+// region that knows its epoch can take its place, with a merge in the mode that it answers. One that was removed never comes back: what is
+// missing then shows as at any other time.
+func (p *puller) elsewhere(ctx context.Context, host welcome) (mode string, err error) {
 	from, err := p.cfg.Redis.HGet(ctx, p.keys.merges, allField).Int()
 	switch {
 	case errors.Is(err, redis.Nil), err == nil && from == p.id:
 		return "", nil
 	case err != nil:
 		return "", err
-	case !slices.Contains(p.removedIDs(), from) && p.downFor(from) < p.cfg.RelayAfter:
+	case slices.Contains(p.removedIDs(), from):
+		return "", p.cfg.Redis.HDel(ctx, p.keys.merges, allField, formatID(from)).Err()
+	case p.collector.wholeIdle() < p.cfg.RelayAfter:
 		return "", errOtherMerge
 	}
 	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(from)).Result()
@@ -113,6 +119,9 @@ func (p *puller) elsewhere(ctx context.Context) (mode string, err error) {
 	var progress mergeProgress
 	if err := json.Unmarshal([]byte(text), &progress); err != nil {
 		return "", fmt.Errorf("%s: %w", p.keys.merges, err)
+	}
+	if _, known := host.Frontier[mustOrigin(progress.Origin)]; !known {
+		return "", errOtherMerge
 	}
 	return progress.Mode, nil
 }

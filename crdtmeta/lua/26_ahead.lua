@@ -35,11 +35,11 @@ do
     rec.v = nil
   end
 
-  -- met says whether a key has been merged from a region before, in a merge that began at own time first: what only one side has now without a
+  -- met says whether a key has been merged from a region before, in a merge that began at an own time: what only one side has now without a
   -- stamp, the other one has removed since.
-  function E.met(rec, from, first)
-    local vector = first and E.ahead_of(rec)
-    if not vector or tonumber_(match(rec.v, '^%d+')) < first then return false end
+  function E.met(rec, from, began)
+    local vector = began and E.ahead_of(rec)
+    if not vector or tonumber_(match(rec.v, '^%d+')) < began then return false end
     for o in pairs_(vector) do
       if find(o, from .. '.', 1, true) == 1 then return true end
     end

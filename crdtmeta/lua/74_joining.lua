@@ -62,11 +62,11 @@ do
   end
 
   -- keep_own does so for a key from before, all of whose writes may be without stamps.
-  function E.keep_own(k, rec, cells, from, first)
+  function E.keep_own(k, rec, cells, from, began)
     local ours = E.native_type(k)
     if not ours then return end
     local S = E.open(k)
-    if S.form and (not S.rec.b or E.met(S.rec, from, first)) then return end
+    if S.form and (not S.rec.b or E.met(S.rec, from, began)) then return end
     local theirs = E.type_in(rec, cells)
     if not theirs then
       if ours == 's' or ours == 'h' or ours == 'z' then

@@ -336,6 +336,11 @@ do
     each(function(letter, _, cell)
       if first(cell.w, is_known) then known[letter] = true end
     end)
+    local nth = 0
+    local function newest()
+      nth = nth + 1
+      return t, nth
+    end
     each(function(letter, element, cell)
       local w, meets = cell.w, false
       for other in pairs_(known) do meets = meets or other ~= letter end
@@ -346,20 +351,29 @@ do
       end
       for i = 1, #w do
         if (base or meets) and w[i] ~= base and ours(w[i]) then
-          w[i] = {origin, t, 1, w[i][4], w[i][5]}
-          if cell.j then cell.j[origin] = t end
+          local at, n = newest()
+          w[i] = {origin, at, n, w[i][4], w[i][5]}
+          if cell.j then cell.j[origin] = at end
         end
       end
+      local share = meets and cell.s and cell.s[origin]
+      if share and not yours(origin, share[3]) then share[3], share[4] = newest() end
     end)
     local _, shown = M.remains(S)
     each(function(letter, _, cell)
-      local top = E.winner(cell)
-      if not top or (letter == shown and ours(top)) then return end
-      local kept = {}
+      local top, kept = E.winner(cell), {}
+      if letter == shown and (cell.j or not top or ours(top)) then return end -- registers are joined, whichever are newer
       for i = 1, #cell.w do
         if not ours(cell.w[i]) then kept[#kept + 1] = cell.w[i] end
       end
       cell.w = kept
+      if letter == shown then return end
+      for o, at in pairs_(cell.j or {}) do
+        if ours({o, at}) then cell.j[o] = nil end
+      end
+      for o, share in pairs_(cell.s or {}) do
+        if ours({o, share[3]}) then cell.s[o] = nil end
+      end
     end)
   end
 
@@ -373,17 +387,17 @@ do
 
   -- say_before says, by effects, what has to be said before the other region's effects are here, which it has not seen: that a key is
   -- gone although nothing says why, and what was here before the other region was met.
-  local function say_before(k, state, joining, from, first)
+  local function say_before(k, state, joining, from, began)
     local S = E.open(k)
     if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
-    if joining then E.keep_own(k, state[2], state[3], from, first) end
+    if joining then E.keep_own(k, state[2], state[3], from, began) end
   end
 
-  local function say_all_before(argv, states, first)
+  local function say_all_before(argv, states, began)
     local failed
     for i = 7, #argv, 3 do
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], say_before, states[i], argv[3] == 'joining', argv[2], first)
+      local _, problem = on_key(argv[i + 1], say_before, states[i], argv[3] == 'joining', argv[2], began)
       failed = failed or problem
     end
     if op > 0 then
@@ -435,11 +449,11 @@ do
   end
 
   -- merge_key joins a key with its state in another region.
-  local function merge_key(k, rec, cells, last_id, theirs, frontier, from, first)
+  local function merge_key(k, rec, cells, last_id, theirs, frontier, from, began)
     local S = E.open(k)
     -- What another merge has brought does not count either where nothing does that was seen here: it is to come again with the logs.
     local ahead = not (whole and held) and E.ahead_of(S.rec) or nil
-    local met = ahead and E.met(S.rec, from, first)
+    local met = ahead and E.met(S.rec, from, began)
     local vector = theirs
     if type_(rec) == 'table' and rec.v then vector = E.union(E.union({}, theirs), rec.v) end
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
@@ -539,11 +553,20 @@ do
   -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
   -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
   -- "all" is the region that everything is being merged from. Until that is over no logs are applied, nor other merges taken.
-  local FIRST, ENDED, PRUNED, ALL = 'first:', 'ended:', 'pruned', 'all'
+  -- "anew:" and that region is when it last began with the first key.
+  local FIRST, ENDED, PRUNED, ALL, ANEW = 'first:', 'ended:', 'pruned', 'all', 'anew:'
   local KEPT = 64 -- merges that are over; a place from before is as good as none
 
   local function note_begin(from)
     call('HSETNX', MERGES, FIRST .. from, format('%.0f', t))
+  end
+
+  -- note_all does so for one of everything, with what was noted of it so far. Another region's is void: its place was taken.
+  local function note_all(from, noted)
+    local other = call('HGET', MERGES, ALL)
+    if other and other ~= from then call('HDEL', MERGES, other, ANEW .. other) end
+    call('HSET', MERGES, ALL, from)
+    if other ~= from or not noted or find(noted, '"origin":""', 1, true) then call('HSET', MERGES, ANEW .. from, format('%.0f', t)) end
   end
 
   -- note_end removes what crdt:merges says of a merge, or of all, and notes when it began.
@@ -616,8 +639,8 @@ do
       states[i] = read
     end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
-    local first = tonumber_(call('HGET', MERGES, FIRST .. from))
-    local failed = say_all_before(argv, states, first)
+    local began = tonumber_(call('HGET', MERGES, ANEW .. from))
+    local failed = say_all_before(argv, states, began)
     if failed then return failed end
     E.select(0)
     local frontier, highest = E.read_frontier(), 0
@@ -631,7 +654,7 @@ do
     for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier, from, first)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier, from, began)
       if problem then
         M.record(frontier) -- what was merged before stays
         return problem
@@ -641,8 +664,8 @@ do
     E.select(0)
     if begins then step_back(frontier, upto, contexts) end
     if progress ~= '' then
+      if whole then note_all(from, call('HGET', MERGES, from)) end
       call('HSET', MERGES, from, progress)
-      if whole then call('HSET', MERGES, ALL, from) end
       note_begin(from)
     else
       note_end(from, whole)
