@@ -98,7 +98,7 @@ func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
 	return info["last_effect"] != "0" || len(frontier.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
-// letAlone lets clients write without another region's word: there is none, or none has said anything for so long as is allowed, since
+// letAlone lets clients write without another region's word: there is none any more, or none has said anything for so long as is allowed, since
 // they are held or somebody leads.
 func (l *leader) letAlone(ctx context.Context) error {
 	self, err := l.region.origin(ctx)
@@ -106,17 +106,18 @@ func (l *leader) letAlone(ctx context.Context) error {
 		return err
 	}
 	why, err := l.heldWhy(ctx)
-	if err != nil || !strings.HasPrefix(why, heldAway) {
+	alone, away := len(l.links) == 0, strings.HasPrefix(why, heldAway)
+	if err != nil || why == "" || !alone && !away {
 		l.heldIn = crdtmeta.Origin{}
 		return err
 	}
 	if l.heldIn != self {
 		l.heldIn, l.heldSince = self, time.Now()
 	}
-	if alone := len(l.links) == 0 || l.cfg.AloneAfter > 0 && time.Since(l.heldSince) >= l.cfg.AloneAfter; !alone {
+	if !alone && (l.cfg.AloneAfter <= 0 || time.Since(l.heldSince) < l.cfg.AloneAfter) {
 		return nil
 	}
-	l.cfg.Log.Warn().Msg("this region takes writes, although it was away and no other region has said that it has missed nothing")
+	l.cfg.Log.Warn().Str("cause", why).Msg("this region takes writes, although no other region has said that it has missed nothing")
 	return l.engine.hold(ctx, self, "")
 }
 

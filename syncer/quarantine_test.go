@@ -280,3 +280,31 @@ func TestARegionIsLetInForAMergeOfChanges(t *testing.T) {
 	synced(t, regions...)
 	sameData(t, a, b)
 }
+
+// A region in quarantine whose last peer is removed has nobody left to merge from: it takes writes.
+func TestARegionInQuarantineWithoutPeersTakesWrites(t *testing.T) {
+	regions := mesh(t, 2)
+	a, b := regions[0], regions[1]
+	ctx := context.Background()
+	b.write("SET kept 1")
+	synced(t, a, b)
+	a.stop()
+	self, err := b.region.origin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.engine.hold(ctx, self, heldQuarantine); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * b.cfg.StatusInterval)
+	if err := b.tryWrite("SET x 1"); err == nil {
+		t.Fatal("it takes writes while it has a peer to merge from")
+	}
+	if err := b.RemoveMember(ctx, a.name); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it takes writes", func() bool { return b.tryWrite("SET x 1") == nil })
+	if b.get("kept") != "1" {
+		t.Error("kept is gone")
+	}
+}
