@@ -49,7 +49,8 @@ type mergeProgress struct {
 	Keys   int64             `json:"keys"`  // merged so far
 	Bytes  int64             `json:"bytes"` // received so far
 	Began  time.Time         `json:"began"`
-	Base   base              `json:"base"`   // whose data from before that region had when it began; with another one it has keys that come without stamps
+	Base   base              `json:"base"`   // whose data from before that region had when it began
+	Anew   bool              `json:"anew"`   // it has got another one's since: much of that comes without stamps, and was never here
 	Self   string            `json:"self"`   // our own epoch: cursors of our SCAN are of no use in another one
 	Missed bool              `json:"missed"` // we have missed what is collected there: nothing can be taken from here before
 }

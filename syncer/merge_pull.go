@@ -71,6 +71,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 		p.beginsMerge(ofAll(progress.Mode) || m.offer.Since == 0)
 		m.took()
 	}
+	m.progress.Anew = m.progress.Anew && progress.Origin == ""
 	m.progress.Until = max(m.progress.Until, m.offer.Since)
 	if m.offer.Emptied {
 		m.progress.Own = mergeCursor{}
@@ -105,7 +106,9 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 // mergeAnew forgets how far a merge has got. One of everything stays one: a region in quarantine is let out by nothing else.
 func (p *puller) mergeAnew(ctx context.Context, progress mergeProgress) error {
 	if ofAll(progress.Mode) {
-		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), beginAll(progress.Mode).text()).Err()
+		begun := beginAll(progress.Mode)
+		begun.Base, begun.Anew = progress.Base, progress.Anew
+		return p.cfg.Redis.HSet(ctx, p.keys.merges, formatID(p.id), begun.text()).Err()
 	}
 	return p.cfg.Redis.HDel(ctx, p.keys.merges, formatID(p.id)).Err()
 }
@@ -215,6 +218,7 @@ func (m *merging) work(ctx context.Context) error {
 	if err := m.call(ctx, m.progress.text(), emptyVector, nil); err != nil {
 		return err
 	}
+	m.progress.Anew = false
 	if ofAll(m.progress.Mode) { // it has taken the frontier back
 		if err := m.view.load(ctx, m.region.frontier); err != nil {
 			return fmt.Errorf("redis: %w", err)

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,9 +71,10 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 	}
 	switch {
 	case ofAll(progress.Mode):
-		if wanted = true; progress.Origin != "" && progress.Base != host.Base {
-			err = p.mergeAnew(ctx, progress)
+		if wanted = true; progress.Base != host.Base {
 			progress = beginAll(progress.Mode)
+			progress.Base, progress.Anew = host.Base, true
+			err = p.mergeAnew(ctx, progress)
 		}
 	case missed, host.Base.before(ours):
 		// What we have from before, or from when we were alone, that region has not seen.
@@ -98,8 +100,8 @@ func (p *puller) mergeWanted(ctx context.Context, self crdtmeta.Origin, host wel
 }
 
 // elsewhere fails while everything is being merged from another region. If nothing has come from that one for so long as it takes to relay, a
-// region that knows its epoch can take its place, with a merge in the mode that it answers. One that was removed never comes back: what is
-// missing then shows as at any other time.
+// region that knows it can take its place, with a merge in the mode that it answers. One that was removed never comes back: any other takes its
+// place if this region is in quarantine, and otherwise what is missing shows as at any other time.
 func (p *puller) elsewhere(ctx context.Context, host welcome) (mode string, err error) {
 	from, err := p.cfg.Redis.HGet(ctx, p.keys.merges, allField).Int()
 	switch {
@@ -108,8 +110,10 @@ func (p *puller) elsewhere(ctx context.Context, host welcome) (mode string, err 
 	case err != nil:
 		return "", err
 	case slices.Contains(p.removedIDs(), from):
-		return "", p.cfg.Redis.HDel(ctx, p.keys.merges, allField, formatID(from)).Err()
-	case p.collector.wholeIdle() < p.cfg.RelayAfter:
+		if why, err := p.heldWhy(ctx); err != nil || why != heldQuarantine {
+			return "", cmp.Or(err, p.cfg.Redis.HDel(ctx, p.keys.merges, allField, formatID(from)).Err())
+		}
+	case p.collector.wholeIdle() < p.cfg.RelayAfter, len(host.Frontier.Of(from, p.cfg.Shard)) == 0:
 		return "", errOtherMerge
 	}
 	text, err := p.cfg.Redis.HGet(ctx, p.keys.merges, formatID(from)).Result()
@@ -119,9 +123,6 @@ func (p *puller) elsewhere(ctx context.Context, host welcome) (mode string, err 
 	var progress mergeProgress
 	if err := json.Unmarshal([]byte(text), &progress); err != nil {
 		return "", fmt.Errorf("%s: %w", p.keys.merges, err)
-	}
-	if _, known := host.Frontier[mustOrigin(progress.Origin)]; !known {
-		return "", errOtherMerge
 	}
 	return progress.Mode, nil
 }

@@ -58,7 +58,7 @@ func (p *puller) release(ctx context.Context, self crdtmeta.Origin) error {
 		return err
 	}
 	if strings.HasPrefix(why, heldMerged) {
-		err = p.reenter(ctx, self)
+		err = p.collector.reenter(ctx, self)
 	} else {
 		err = p.engine.hold(ctx, self, "")
 	}
@@ -71,21 +71,21 @@ func (p *puller) release(ctx context.Context, self crdtmeta.Origin) error {
 // reenter ends quarantine. The log so far must not be told to anybody: what it says was seen is not what its effects meet now. The
 // others merge what this region has written, since nothing else is left to them. Where it has no effects, as that of a region that was
 // new, they need not.
-func (p *puller) reenter(ctx context.Context, self crdtmeta.Origin) error {
-	info, err := p.region.history(ctx)
+func (c *collector) reenter(ctx context.Context, self crdtmeta.Origin) error {
+	info, err := c.region.history(ctx)
 	if err != nil {
 		return err
 	}
-	wrote, err := p.everWrote(ctx)
+	wrote, err := c.everWrote(ctx)
 	if err != nil {
 		return err
 	}
 	if wrote {
-		if err := p.collector.makeWay(ctx, info.last); err != nil {
+		if err := c.makeWay(ctx, info.last); err != nil {
 			return err
 		}
 	}
-	return p.engine.reenter(ctx, self, info.last, wrote)
+	return c.engine.reenter(ctx, self, info.last, wrote)
 }
 
 // everWrote says whether this region may have effects of its own, in this epoch or in an earlier one that others know of.
@@ -98,7 +98,7 @@ func (s *Syncer) everWrote(ctx context.Context) (bool, error) {
 	return info["last_effect"] != "0" || len(frontier.Of(s.cfg.Region.ID, s.cfg.Shard)) > 0, err
 }
 
-// letAlone lets clients write without another region's word: there is none any more, or none has said anything for so long as is allowed, since
+// letAlone lets clients write without another region's word: the last one was removed, or none has said anything for so long as is allowed, since
 // they are held or somebody leads.
 func (l *leader) letAlone(ctx context.Context) error {
 	self, err := l.region.origin(ctx)
@@ -107,7 +107,7 @@ func (l *leader) letAlone(ctx context.Context) error {
 	}
 	why, err := l.heldWhy(ctx)
 	alone, away := len(l.links) == 0, strings.HasPrefix(why, heldAway)
-	if err != nil || why == "" || !alone && !away {
+	if err != nil || why == "" || !away && !(alone && len(l.removedIDs()) > 0) {
 		l.heldIn = crdtmeta.Origin{}
 		return err
 	}
@@ -118,7 +118,17 @@ func (l *leader) letAlone(ctx context.Context) error {
 		return nil
 	}
 	l.cfg.Log.Warn().Str("cause", why).Msg("this region takes writes, although no other region has said that it has missed nothing")
-	return l.engine.hold(ctx, self, "")
+	if away {
+		return l.engine.hold(ctx, self, "")
+	}
+	from, err := l.cfg.Redis.HGet(ctx, l.keys.merges, allField).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	if err := l.cfg.Redis.HDel(ctx, l.keys.merges, allField, from).Err(); err != nil {
+		return err
+	}
+	return l.collector.reenter(ctx, self)
 }
 
 // quarantine decides which regions have been away for too long, notes them with how much of their logs is applied here, and

@@ -357,7 +357,7 @@ do
         end
       end
       local share = meets and cell.s and cell.s[origin]
-      if share and not yours(origin, share[3]) then share[3], share[4] = newest() end
+      if share and E.share_live(share) and not yours(origin, share[3]) then share[3], share[4] = newest() end
     end)
     local _, shown = M.remains(S)
     each(function(letter, _, cell)
@@ -553,7 +553,7 @@ do
   -- has this region's log up to a place in between has not got them, although no later entry names their keys. So crdt:merges keeps
   -- when each began ("first:" and the other region), and when those that are over did ("ended:" and when).
   -- "all" is the region that everything is being merged from. Until that is over no logs are applied, nor other merges taken.
-  -- "anew:" and that region is when it last began with the first key.
+  -- "anew:" and that region is since when all that comes from there without a stamp is what it had then, or was written since.
   local FIRST, ENDED, PRUNED, ALL, ANEW = 'first:', 'ended:', 'pruned', 'all', 'anew:'
   local KEPT = 64 -- merges that are over; a place from before is as good as none
 
@@ -561,12 +561,12 @@ do
     call('HSETNX', MERGES, FIRST .. from, format('%.0f', t))
   end
 
-  -- note_all does so for one of everything, with what was noted of it so far. Another region's is void: its place was taken.
-  local function note_all(from, noted)
+  -- note_all does so for one of everything. Another region's is void: its place was taken.
+  local function note_all(from, progress)
     local other = call('HGET', MERGES, ALL)
     if other and other ~= from then call('HDEL', MERGES, other, ANEW .. other) end
     call('HSET', MERGES, ALL, from)
-    if other ~= from or not noted or find(noted, '"origin":""', 1, true) then call('HSET', MERGES, ANEW .. from, format('%.0f', t)) end
+    if other ~= from or find(progress, '"anew":true', 1, true) then call('HSET', MERGES, ANEW .. from, format('%.0f', t)) end
   end
 
   -- note_end removes what crdt:merges says of a merge, or of all, and notes when it began.
@@ -664,7 +664,7 @@ do
     E.select(0)
     if begins then step_back(frontier, upto, contexts) end
     if progress ~= '' then
-      if whole then note_all(from, call('HGET', MERGES, from)) end
+      if whole then note_all(from, progress) end
       call('HSET', MERGES, from, progress)
       note_begin(from)
     else
