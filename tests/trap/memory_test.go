@@ -60,11 +60,11 @@ func TestAFullServerRefusesWhatNeedsMemoryAndServesTheRest(t *testing.T) {
 		}
 	}
 	want(t, p.b, "HLEN h", "(integer) 2")
-	for command, reply := range map[string]string{
-		"DEL h": "(integer) 1", "LPOP l": `"1"`, "SPOP s 1": "", "EXPIRE ttl 1000": "(integer) 1", "PERSIST ttl": "(integer) 1", "ZREM z m": "(integer) 1",
+	for _, step := range [][2]string{
+		{"DEL h", "(integer) 1"}, {"LPOP l", `"1"`}, {"SPOP s 1", ""}, {"EXPIRE ttl 1000", "(integer) 1"}, {"PERSIST ttl", "(integer) 1"}, {"ZREM z m", "(integer) 1"},
 	} {
-		if got := do(p.b, command).String(); reply != "" && got != reply {
-			t.Errorf("%s answers %s", command, got)
+		if got := do(p.b, step[0]).String(); step[1] != "" && got != step[1] {
+			t.Errorf("%s answers %s", step[0], got)
 		}
 	}
 
