@@ -23,6 +23,7 @@ type merging struct {
 	offer    mergeOffer
 	upto     crdtmeta.Frontier // the offer's position
 	began    time.Time         // this connection
+	given    nameSet           // over it
 	pieces   chan piece
 	size     int // keys in one engine call; follows the time that calls take
 }
@@ -50,7 +51,7 @@ func (p *puller) merge(ctx context.Context, frames *frameConn, self crdtmeta.Ori
 	}
 	p.behind = true
 	m := &merging{
-		taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), began: began,
+		taken: taken{puller: p, frames: frames, self: self}, host: host, progress: progress.in(self), began: began, given: newNameSet(),
 		pieces: make(chan piece, mergeAhead), size: mergeBatch,
 	}
 	if m.offer, err = decodeJSON[mergeOffer](f, 1); err != nil {
@@ -367,7 +368,7 @@ func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error
 		return 0, err
 	}
 	var asked []keyState
-	bytes, met := 0, map[string]bool{} // a key and its companion are two names
+	bytes, met, text := 0, map[string]bool{}, strconv.Itoa(db) // a key and its companion are two names
 	for _, name := range names {
 		if strings.HasPrefix(name, m.cfg.Prefix) {
 			key, ok := crdtmeta.KeyOf(m.cfg.Prefix, name)
@@ -376,7 +377,7 @@ func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error
 			}
 			name = key
 		}
-		if met[name] {
+		if met[name] || m.given.has(text, name) {
 			continue
 		}
 		met[name] = true
@@ -386,7 +387,7 @@ func (m *merging) ownPage(ctx context.Context, db int) (cursor uint64, err error
 			}
 			asked, bytes = nil, len(name)
 		}
-		asked = append(asked, keyState{db: strconv.Itoa(db), key: name})
+		asked = append(asked, keyState{db: text, key: name})
 	}
 	return cursor, m.ask(ctx, asked)
 }
@@ -452,6 +453,9 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 		case mergeTaken:
 			if ofAll(m.progress.Mode) && len(keys) > 0 {
 				m.collector.moved.Store(time.Now().UnixNano())
+			}
+			for _, key := range keys {
+				m.given.add(key.db, key.key)
 			}
 			m.adapt(len(keys), took)
 			m.show("")

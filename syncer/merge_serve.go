@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +62,7 @@ func (s *server) openMerge(ctx context.Context, frames *frameConn, caller hello,
 		return nil, fmt.Errorf("%w: position: %w", errReply, err)
 	}
 	source := &mergeSource{
-		server: s, upto: upto[info.origin], since: wanted.Upto, peer: mustOrigin(caller.Origin), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{},
+		server: s, upto: upto[info.origin], since: wanted.Upto, peer: mustOrigin(caller.Origin), given: newNameSet(),
 	}
 	offer := mergeOffer{Origin: info.origin.String(), Since: wanted.Since, Position: []byte(position)}
 	switch {

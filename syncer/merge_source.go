@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"hash/maphash"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,14 +23,12 @@ type mergeSource struct {
 	left  []keyState        // of the step at work, not handed out
 	next  mergePlace        // when left is empty
 
-	seed maphash.Seed
-	seen map[uint64]struct{} // names handed out, so that what changes often goes once
+	given nameSet // because they changed
 }
 
 const (
 	mergeStep  = 500       // names read at once
 	mergeBatch = 128       // keys of one engine call
-	mergeNames = 1 << 21   // names remembered, about 40 MB
 	mergeBytes = 256 << 10 // states of one call: about so many bytes
 )
 
@@ -61,17 +58,13 @@ func (m *mergeSource) took(n int) {
 	}
 }
 
-// add takes a name as in crdt:gc, and leaves out what was handed out before. One that is forgotten goes twice, which does no harm.
+// add takes a name as in crdt:gc.
 func (m *mergeSource) add(name string) {
-	hash := maphash.String(m.seed, name)
-	if _, twice := m.seen[hash]; twice {
-		return
-	}
-	if len(m.seen) < mergeNames {
-		m.seen[hash] = struct{}{}
-	}
 	db, key, _ := strings.Cut(name, ":")
-	m.left = append(m.left, keyState{db: db, key: key})
+	if !m.given.has(db, key) {
+		m.given.add(db, key)
+		m.left = append(m.left, keyState{db: db, key: key})
+	}
 }
 
 // scanStep reads a page of a database. A key that has only metadata is known by its companion.
@@ -83,10 +76,16 @@ func (m *mergeSource) scanStep(ctx context.Context) error {
 	}
 	db := strconv.Itoa(at.DB)
 	for _, name := range names {
-		if !strings.HasPrefix(name, m.cfg.Prefix) {
-			m.left = append(m.left, keyState{db: db, key: name})
-		} else if key, ok := crdtmeta.KeyOf(m.cfg.Prefix, name); ok {
-			m.left = append(m.left, keyState{db: "-" + db, key: key})
+		key, as := name, db
+		if strings.HasPrefix(name, m.cfg.Prefix) {
+			var ok bool
+			if key, ok = crdtmeta.KeyOf(m.cfg.Prefix, name); !ok {
+				continue
+			}
+			as = "-" + db
+		}
+		if !m.given.has(db, key) {
+			m.left = append(m.left, keyState{db: as, key: key})
 		}
 	}
 	if cursor != 0 {

@@ -3,7 +3,6 @@ package syncer
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"testing"
 	"time"
@@ -45,7 +44,7 @@ func sourceOf(t *testing.T, r *testRegion, since crdtmeta.Time) *mergeSource {
 	}
 	return &mergeSource{
 		server: &server{Syncer: r.Syncer}, next: mergePlace{Phase: phaseLog, Until: since, Scan: mergeCursor{Done: true}}, upto: info.last,
-		seed: maphash.MakeSeed(), seen: map[uint64]struct{}{},
+		given: newNameSet(),
 	}
 }
 

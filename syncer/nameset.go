@@ -1,0 +1,36 @@
+package syncer
+
+import "hash/maphash"
+
+// mergeNames are remembered at most in one merge, in about 40 MB.
+const mergeNames = 1 << 21
+
+// nameSet remembers the keys that went over one connection of a merge, so that none goes twice. One that is forgotten does, and no harm is done.
+type nameSet struct {
+	seed   maphash.Seed
+	hashes map[uint64]struct{}
+}
+
+func newNameSet() nameSet {
+	return nameSet{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}
+}
+
+func (s nameSet) hash(db, key string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	_, _ = h.WriteString(db)
+	_ = h.WriteByte(':')
+	_, _ = h.WriteString(key)
+	return h.Sum64()
+}
+
+func (s nameSet) has(db, key string) bool {
+	_, found := s.hashes[s.hash(db, key)]
+	return found
+}
+
+func (s nameSet) add(db, key string) {
+	if len(s.hashes) < mergeNames {
+		s.hashes[s.hash(db, key)] = struct{}{}
+	}
+}
