@@ -400,9 +400,55 @@ do
     S.cells = nil
   end
 
+  -- The types whose elements can be listed apart, and how many values each is there.
+  local PLAIN = {s = 1, h = 2, z = 2}
+
+  -- elements lists those of a user's key, as effects have them, and says how many values each is.
+  function E.elements(k, letter)
+    if letter == 's' then return call('SMEMBERS', k), 1 end
+    if letter == 'h' then return call('HGETALL', k), 2 end
+    return call('ZRANGE', k, 0, -1, 'WITHSCORES'), 2
+  end
+
+  -- give puts what the user's key has into a live cell.
+  local function give(cell, letter, v)
+    local top = E.winner(cell)
+    if letter == 's' then
+      for i = 1, #cell.w do cell.w[i][4] = v end
+    elseif top[4] == false then
+      top[4] = v
+    end
+  end
+
+  -- lift_apart gives cells their values, and lists the elements that have none.
+  local function lift_apart(S, letter)
+    local all, step = E.elements(S.k, letter)
+    local found = {}
+    for field, cell in pairs_(S.cells) do
+      if sub(field, 1, 1) == letter then found[sub(field, 2)] = cell end
+    end
+    S.rest = {letter = letter, list = all, new = {}, gone = {}, kept = 0}
+    if not next_(found) then return end
+    local list, n = {}, 0
+    for i = 1, #all, step do
+      local v, cell = step == 2 and all[i + 1] or '', found[all[i]]
+      if not cell then
+        list[n + 1] = all[i]
+        if step == 2 then list[n + 2] = v end
+        n = n + step
+      elseif E.winner(cell) then
+        give(cell, letter, v)
+      elseif not E.shares_live(cell) then
+        S.cells[letter .. all[i]] = {w = {{'', 0, 0, v, true}}, s = cell.s}
+      end
+    end
+    S.rest.list = list
+  end
+
   -- lift makes every live cell carry its value, also where only the user's key held it ('' for set members, which have
-  -- none). With keep, elements without a cell become cells with a stamp that everybody has seen.
-  function E.lift(S, keep)
+  -- none). With keep, elements without a cell become cells with a stamp that everybody has seen; with apart those of a set, hash or sorted
+  -- set are listed in S.rest instead: there may be a million of them, and a cell is dear.
+  function E.lift(S, keep, apart)
     local nt = E.native_type(S.k)
     local cells, rec = E.load_cells(S), S.rec
     if nt and not S.form then E.adopt(S) end
@@ -427,31 +473,47 @@ do
       E.lift_list(S, keep, call('LRANGE', S.k, 0, -1))
       return
     end
+    if apart and PLAIN[nt] then
+      lift_apart(S, nt)
+      return
+    end
     local natives = {}
-    if nt == 's' then
-      for _, m in pairs_(call('SMEMBERS', S.k)) do natives[m] = '' end
-    elseif nt == 'o' then
+    if nt == 'o' then
       natives[''] = call('DUMP', S.k)
     elseif nt == 'x' then
       E.lift_stream(S, keep, natives)
     else
-      local all = nt == 'h' and call('HGETALL', S.k) or call('ZRANGE', S.k, 0, -1, 'WITHSCORES')
-      for i = 1, #all, 2 do natives[all[i]] = all[i + 1] end
+      local all, step = E.elements(S.k, nt)
+      for i = 1, #all, step do natives[all[i]] = step == 2 and all[i + 1] or '' end
     end
     for element, v in pairs_(natives) do
       local field = nt .. element
       local cell = cells[field]
-      local top = cell and E.winner(cell)
-      if top then
-        if nt == 's' then
-          for i = 1, #cell.w do cell.w[i][4] = v end
-        elseif top[4] == false then
-          top[4] = v
-        end
+      if cell and E.winner(cell) then
+        give(cell, nt, v)
       elseif keep and not (cell and E.shares_live(cell)) then
         cells[field] = {w = {{'', 0, 0, v, true}}, s = cell and cell.s}
       end
     end
+  end
+
+  -- spread makes cells of elements that are listed apart, where there are none.
+  function E.spread(letter, list, cells)
+    local step = PLAIN[letter]
+    for i = 1, #list, step do
+      local field = letter .. list[i]
+      cells[field] = cells[field] or {w = {{'', 0, 0, step == 2 and list[i + 1] or '', true}}}
+    end
+  end
+
+  -- spread_rest does so for what is left of the elements of a merged key, while the user's key has them.
+  function E.spread_rest(S)
+    local rest = S.rest
+    if not rest then return end
+    for i = 1, #rest.gone do S.cells[rest.letter .. rest.gone[i]] = {w = {}} end
+    if call('EXISTS', S.k) == 1 then E.spread(rest.letter, E.elements(S.k, rest.letter), S.cells) end
+    E.spread(rest.letter, rest.new, S.cells)
+    S.rest = nil
   end
 
   -- hollow says of a lifted cell whether the value of a write is not there any more.
@@ -473,9 +535,12 @@ do
   end
 
   -- show builds the user's key from cells that were lifted: the type of the highest live stamp is shown, the
-  -- others stay hidden in the companion. A key past its deadline shows nothing and keeps its values.
+  -- others stay hidden in the companion. A key past its deadline shows nothing and keeps its values. Elements that were listed apart
+  -- stay in the user's key as they are, but for those gone and new; all of its cells are of their type then.
   function E.show(S)
     local rec, best, shown = S.rec, E.newest(S.rec), nil
+    if E.passed(rec) then E.spread_rest(S) end
+    local rest = S.rest
     if best then shown = 'k' end
     local letters = {}
     if shown then letters.k = true end
@@ -488,6 +553,7 @@ do
         if not best or E.after(top, best) then best, shown = top, letter end
       end
     end
+    if rest and rest.kept + #rest.new > 0 then shown = rest.letter end
     E.drop_places(S)
     local hidden = ''
     for _, letter in pairs_({'h', 'k', 'l', 'o', 'p', 's', 'x', 'z'}) do
@@ -495,7 +561,7 @@ do
     end
     rec.y = hidden ~= '' and hidden or nil
     if not shown then rec.b = nil elseif E.passed(rec) then shown = nil end
-    if shown ~= 'x' or not S.native then call('UNLINK', S.k) end
+    if not (shown and rest) and (shown ~= 'x' or not S.native) then call('UNLINK', S.k) end
     if shown then
       if shown == 'k' then
         call('SET', S.k, E.value(rec))
@@ -509,8 +575,12 @@ do
         call('SET', S.k, only[4])
         only[4] = false
       else
-        local list = {}
+        local list, off = rest and rest.new or {}, rest and rest.gone or {}
+        if shown == 'z' then
+          for i = 1, #list, 2 do list[i], list[i + 1] = list[i + 1], list[i] end
+        end
         for field, cell in pairs_(S.cells) do
+          if sub(field, 1, 1) == shown and rest then off[#off + 1] = sub(field, 2) end
           if sub(field, 1, 1) == shown and E.live(cell) then
             local top = E.winner(cell)
             if shown == 'z' then
@@ -531,6 +601,7 @@ do
             end
           end
         end
+        if #off > 0 then E.in_parts(call, shown == 's' and 'SREM' or shown == 'h' and 'HDEL' or 'ZREM', S.k, off) end
         if shown == 's' then E.in_parts(call, 'SADD', S.k, list)
         elseif shown == 'h' then E.in_parts(call, 'HSET', S.k, list)
         elseif shown == 'z' then E.in_parts(call, 'ZADD', S.k, list) end

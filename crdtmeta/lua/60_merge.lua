@@ -74,6 +74,7 @@ do
       return
     end
     if not E.passed(S.rec) then E.lost[#E.lost + 1] = {db, S.k} end
+    E.spread_rest(S)
     E.write_companion(S)
     S.cells = nil
     E.note_ttl(S)

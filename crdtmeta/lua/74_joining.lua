@@ -6,9 +6,10 @@ do
   local RULE = 'the data that was there first stays'
   local PART = 2000 -- elements in one effect
 
-  -- type_in is the type of what a state shows, or nil.
-  function E.type_in(rec, cells)
+  -- type_in is the type of what a state shows, or nil. rest are the elements that it lists apart.
+  function E.type_in(rec, cells, rest)
     if type_(rec) == 'string' or #rec.w > 0 or E.shares_live(rec) then return 'k' end
+    if rest then return rest.letter end
     for field, cell in pairs_(cells) do
       if E.live(cell) then return sub(field, 1, 1) end
     end
@@ -29,9 +30,7 @@ do
 
   -- elements lists what a key shows as effects have it, with its stride.
   local function elements(k, letter)
-    if letter == 's' then return call('SMEMBERS', k), 1 end
-    if letter == 'h' then return call('HGETALL', k), 2 end
-    if letter == 'z' then return call('ZRANGE', k, 0, -1, 'WITHSCORES'), 2 end
+    if letter ~= 'x' then return E.elements(k, letter) end
     local all, list = call('XRANGE', k, '-', '+'), {}
     for i = 1, #all do
       list[#list + 1] = all[i][1]
@@ -41,16 +40,19 @@ do
   end
 
   -- write_beyond makes writes of ours of the elements that a key has and theirs has not.
-  local function write_beyond(k, letter, cells)
+  local function write_beyond(k, letter, cells, rest)
     local all, step = elements(k, letter)
-    local part = {}
+    local part, apart = {}, {} -- element → value
+    for i = 1, rest and #rest.list or 0, step do apart[rest.list[i]] = rest.list[i + step - 1] end
     local function flush()
       if #part > 0 then E.written(E.open_elements(k), letter, part, step) end
       part = {}
     end
     for i = 1, #all, step do
       local cell = cells[letter .. all[i]]
-      if cell and E.live(cell) then
+      if apart[all[i]] then
+        if step == 2 then lost(k, letter, all[i], {'', 0, 0, apart[all[i]]}, all[i + 1]) end
+      elseif cell and E.live(cell) then
         local theirs = letter ~= 'x' and step == 2 and E.winner(cell)
         if theirs then lost(k, letter, all[i], theirs, all[i + 1]) end
       else
@@ -62,12 +64,12 @@ do
   end
 
   -- keep_own does so for a key from before, all of whose writes may be without stamps.
-  function E.keep_own(k, rec, cells, from, began)
+  function E.keep_own(k, rec, cells, rest, from, began)
     local ours = E.native_type(k)
     if not ours then return end
     local S = E.open(k)
     if S.form and (not S.rec.b or E.met(S.rec, from, began)) then return end
-    local theirs = E.type_in(rec, cells)
+    local theirs = E.type_in(rec, cells, rest)
     if not theirs then
       if ours == 's' or ours == 'h' or ours == 'z' then
         E.content(E.open_elements(k))
@@ -75,7 +77,7 @@ do
         E.repair(k)
       end
     elseif theirs == ours and (ours == 's' or ours == 'h' or ours == 'z' or ours == 'x') then
-      write_beyond(k, ours, cells)
+      write_beyond(k, ours, cells, rest)
     elseif theirs == 'k' and ours == 'k' then
       local value = type_(rec) == 'string' and cells or #rec.w > 0 and E.winner(rec)[4]
       if value then lost(k, 'k', '', {'', 0, 0, value}, call('GET', k)) end

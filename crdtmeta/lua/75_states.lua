@@ -11,21 +11,22 @@ do
   local whole       -- the other region is right about all that has no stamp of its own
 
   -- Both sides of a state: what a region sends of one key. A plain string is its record's bytes and the value; else the record
-  -- with the vector that it is ahead by, the cells by field, all with their values, and the last id of a stream.
+  -- with the vector that it is ahead by, the cells by field, all with their values, the last id of a stream, and the elements that every
+  -- region knows: their type and a list of them.
   local function state_of(k)
     local S = E.open(k)
     local v = S.form == 's' and byte(S.raw, 1) == 1 and try('GET', k)
     if type_(v) == 'string' then return mpack(S.raw, v) end
-    E.lift(S, true)
+    E.lift(S, true, true)
     if E.missing(S) and not E.passed(S.rec) then
       -- Evicted, or removed past the engine: that is to be said first.
       S.cells = nil
       call('UNLINK', k)
       E.remove_local(S)
       S = E.open(k)
-      E.lift(S, true)
+      E.lift(S, true, true)
     end
-    local rec, cells = S.rec, {}
+    local rec, cells, rest = S.rec, {}, S.rest
     for field, cell in pairs_(S.cells) do
       if cell.g or cell.d then
         cells[field] = {w = {}, g = cell.g, d = cell.d}
@@ -33,8 +34,10 @@ do
         cells[field] = cell
       end
     end
-    if not S.form and not next_(cells) and #rec.w == 0 then return '' end
+    if rest and #rest.list == 0 then rest = nil end
+    if not S.form and not next_(cells) and #rec.w == 0 and not rest then return '' end
     rec.v = E.ahead_of(rec)
+    if rest then return mpack(rec, cells, '', rest.letter, rest.list) end
     return mpack(rec, cells, S.last or '')
   end
 
@@ -232,8 +235,15 @@ do
 
   local function is_known(w) return w[1] == '' end
 
+  -- alike says that a cell has the same write on both sides, and nothing else.
+  local function alike(a, b)
+    if #a.w ~= 1 or #b.w ~= 1 or a.s or b.s or a.j or b.j or a.g or b.g or a.d or b.d then return false end
+    return same(a.w[1], b.w[1])
+  end
+
   -- joined_cell merges one cell; either side may be missing.
   local function joined_cell(k, field, a, b, all_mine, all_yours)
+    if a and b and alike(a, b) then return whole and b or a end
     local letter = sub(field, 1, 1)
     if field == 'p' then return joined_registers(k, a, b) end
     a, b = a or {w = {}}, b or {w = {}}
@@ -360,6 +370,7 @@ do
       if share and E.share_live(share) and not yours(origin, share[3]) then share[3], share[4] = newest() end
     end)
     local _, shown = M.remains(S)
+    if S.rest then shown = S.rest.letter end
     each(function(letter, _, cell)
       local top, kept = E.winner(cell), {}
       if letter == shown and (cell.j or not top or ours(top)) then return end -- registers are joined, whichever are newer
@@ -390,7 +401,7 @@ do
   local function say_before(k, state, joining, from, began)
     local S = E.open(k)
     if S.form and not E.passed(S.rec) and call('EXISTS', k) == 0 and E.any_live(S) then E.remove_local(S) end
-    if joining then E.keep_own(k, state[2], state[3], from, began) end
+    if joining then E.keep_own(k, state[2], state[3], state[5], from, began) end
   end
 
   local function say_all_before(argv, states, began)
@@ -448,8 +459,71 @@ do
     return true
   end
 
+  -- only says that a side has nothing but elements of one type.
+  local function only(letter, rec, cells)
+    if #rec.w > 0 or rec.s or rec.y then return false end
+    for field in pairs_(cells) do
+      if sub(field, 1, 1) ~= letter then return false end
+    end
+    return true
+  end
+
+  local NONE = {}
+
+  -- joined_rest merges the elements that every region knows, as joined_cell would, and makes cells only of those that something else is said of.
+  -- It answers how many elements every region knew, and how many of them need no cell. Where a type may hide another one, it makes cells of all,
+  -- and answers nil.
+  local function joined_rest(S, rec, cells, theirs)
+    local ours = S.rest
+    local letter, list = (theirs or ours).letter, theirs and theirs.list or NONE
+    if (theirs and ours and theirs.letter ~= ours.letter) or (not ours and S.form) or not only(letter, S.rec, S.cells) or not only(letter, rec, cells) then
+      if ours then E.spread(ours.letter, ours.list, S.cells) end
+      if theirs then E.spread(letter, list, cells) end
+      S.rest = nil
+      return nil, 0
+    end
+    local had = known_to_all(S)
+    S.rest = ours or {letter = letter, list = {}, new = {}, gone = {}, kept = 0}
+    if #S.rest.list == 0 and not next_(S.cells) and not next_(cells) then
+      if not mine('', 0) then S.rest.new = list end
+      return had, #S.rest.new / (letter == 's' and 1 or 2)
+    end
+    local step, values, promoted, also = letter == 's' and 1 or 2, {}, {}, {}
+    local own, new, gone = S.rest.list, S.rest.new, S.rest.gone
+    for i = 1, #list, step do values[list[i]] = step == 2 and list[i + 1] or '' end
+    for i = 1, #own, step do
+      local element, v = own[i], step == 2 and own[i + 1] or ''
+      local other = values[element]
+      values[element] = nil
+      if other == v or (other and not whole) then
+        S.rest.kept = S.rest.kept + 1
+      elseif other or cells[letter .. element] then
+        promoted[#promoted + 1] = element
+        if step == 2 then promoted[#promoted + 1] = v end
+        if other then
+          also[#also + 1] = element
+          also[#also + 1] = other
+        end
+      else
+        gone[#gone + 1] = element
+      end
+    end
+    for element, v in pairs_(values) do
+      if S.cells[letter .. element] then
+        also[#also + 1] = element
+        if step == 2 then also[#also + 1] = v end
+      elseif not mine('', 0) and not cells[letter .. element] then
+        new[#new + 1] = element
+        if step == 2 then new[#new + 1] = v end
+      end
+    end
+    E.spread(letter, promoted, S.cells)
+    E.spread(letter, also, cells)
+    return had + #own / step, S.rest.kept + #new / step
+  end
+
   -- merge_key joins a key with its state in another region.
-  local function merge_key(k, rec, cells, last_id, theirs, frontier, from, began)
+  local function merge_key(k, rec, cells, last_id, rest, theirs, frontier, from, began)
     local S = E.open(k)
     -- What another merge has brought does not count either where nothing does that was seen here: it is to come again with the logs.
     local ahead = not (whole and held) and E.ahead_of(S.rec) or nil
@@ -471,10 +545,12 @@ do
       local _, o, at, n = munpack(rec)
       rec, cells = {w = {{o, at, n, cells, true}}}, {}
     end
-    E.lift(S, true)
+    E.lift(S, true, true)
+    local had, left, their_b, there = nil, 0, rec.b, E.type_in(rec, cells, rest) ~= nil
+    if rest or S.rest then had, left = joined_rest(S, rec, cells, rest) end
     if S.absent and S.rec.b then put_back(S, rec, cells) end
     S.absent = nil
-    local had, their_b = known_to_all(S), rec.b
+    had = had or known_to_all(S)
     for field, b in pairs_(cells) do fill(S.cells[field], b) end
     fill(S.rec, rec)
     local all_mine, all_yours = S.rec.d and later_stamps({}, S.rec.d), rec.d
@@ -484,9 +560,9 @@ do
       if not S.cells[field] then merged[field] = joined_cell(k, field, nil, b, all_mine, all_yours) end
     end
     S.cells = merged
-    joined_record(S, rec, E.type_in(rec, cells) ~= nil)
+    joined_record(S, rec, there)
     if whole and held then settle_ours(S) end
-    local stays = known_to_all(S)
+    local stays = known_to_all(S) + left
     if whole then
       S.rec.b = their_b
     elseif stays < had then
@@ -496,7 +572,8 @@ do
     end
     S.rec.v = nil
     if beyond then lead_by(S.rec, beyond) end
-    if not S.form and not S.rec.v and not next_(merged) and #S.rec.w == 0 and not S.rec.T and not S.rec.x and not S.rec.d then return end
+    local as_was = not S.rest or ((S.rec.b or #S.rest.list == 0) and #S.rest.new == 0 and #S.rest.gone == 0)
+    if as_was and not S.form and not S.rec.v and not next_(merged) and #S.rec.w == 0 and not S.rec.T and not S.rec.x and not S.rec.d then return end
     M.finish_full(S)
     if last_id and last_id ~= '' and E.native_type(k) == 'x' then M.last_id(k, last_id) end
   end
@@ -505,9 +582,9 @@ do
   local function read_state(state)
     if not state then return false end
     if state == '' then return true, {w = {}}, {} end
-    local good, rec, cells, last_id = ppcall(munpack, state)
-    if not good or not E.proper_state(rec, cells, last_id) then return false end
-    return true, rec, cells, last_id
+    local good, rec, cells, last_id, letter, list = ppcall(munpack, state)
+    if not good or not E.proper_state(rec, cells, last_id, letter, list) then return false end
+    return true, rec, cells, last_id, letter and {letter = letter, list = list}
   end
 
   -- forget_others takes the epochs of other regions out of the frontier that are not in a position.
@@ -654,7 +731,7 @@ do
     for i = 7, #argv, 3 do
       local read = states[i]
       E.select(tonumber_(argv[i]))
-      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], theirs, frontier, from, began)
+      local _, problem = on_key(argv[i + 1], merge_key, read[2], read[3], read[4], read[5], theirs, frontier, from, began)
       if problem then
         M.record(frontier) -- what was merged before stays
         return problem

@@ -1,0 +1,58 @@
+package crdtmeta_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+)
+
+// Elements that every region knows are most of a large key. In a state they take little more than their bytes, and merging them makes no metadata.
+func TestElementsThatEveryRegionKnowsAreMergedWithoutCells(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	const count = 2000
+	name := func(i int) string { return "element" + strconv.Itoa(i) }
+	for _, c := range []struct {
+		key                string
+		each               func(i int) []string // adds one from before
+		add, remove, again []string
+		length, element    string // commands
+		limit              int    // bytes of a state for each element
+	}{
+		{"set", func(i int) []string { return []string{"SADD", "set", name(i)} }, []string{"SADD", "set", "new"}, []string{"SREM", "set", name(1)},
+			[]string{"SADD", "set", name(2)}, "SCARD", "SISMEMBER", 14},
+		{"hash", func(i int) []string { return []string{"HSET", "hash", name(i), "v"} }, []string{"HSET", "hash", "new", "w"}, []string{"HDEL", "hash", name(1)},
+			[]string{"HSET", "hash", name(2), "w"}, "HLEN", "HEXISTS", 17},
+		{"zset", func(i int) []string { return []string{"ZADD", "zset", strconv.Itoa(i), name(i)} }, []string{"ZADD", "zset", "7", "new"}, []string{"ZREM", "zset", name(1)},
+			[]string{"ZADD", "zset", "8", name(2)}, "ZCARD", "ZSCORE", 20},
+	} {
+		a.pick(t, 0)
+		for i := range count {
+			a.do(t, c.each(i)...)
+		}
+		a.call(t, 0, c.add, c.remove, c.again)
+		upto, s := a.position(t), a.states(t, 0, []string{c.key})
+		if n := len(s.each[0]); n > c.limit*count {
+			t.Errorf("%s: a state of %d bytes", c.key, n)
+		}
+		b.merge(t, a.id, "whole", upto, s)
+		if got := b.get(t, c.length, c.key); got != fmt.Sprintf("(integer) %d", count) {
+			t.Errorf("%s: %s", c.key, got)
+		}
+		b.pick(t, 0)
+		// The record, what was added, what was written again, and the newest stamp.
+		if fields := b.do(t, "HKEYS", companionOf(c.key)).Strings(); len(fields) > 4 {
+			t.Errorf("%s: metadata of %q", c.key, fields)
+		}
+		// Merged once more, with something else on each side, it is as when all of it had cells.
+		a.call(t, 0, append(c.remove[:2:2], name(3)))
+		b.call(t, 0, append(c.remove[:2:2], name(4)), c.each(5), c.each(count+1))
+		b.merge(t, a.id, "changes", "", a.states(t, 0, []string{c.key}))
+		want := map[int]bool{3: false, 4: false, 5: true, 6: true, count + 1: true}
+		for i, there := range want {
+			if got := b.get(t, c.element, c.key, name(i)); (got != "(integer) 0" && got != "(nil)") != there {
+				t.Errorf("%s %s %s is %s", c.element, c.key, name(i), got)
+			}
+		}
+	}
+}
