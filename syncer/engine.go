@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"anabranch/crdtmeta"
 
@@ -14,8 +16,32 @@ import (
 // engine calls the library in the region's Redis.
 type engine struct {
 	rdb    *redis.Client
-	prefix string // of companions
+	prefix string        // of companions
+	slow   *atomic.Int32 // calls at work that may take long
 }
+
+// patience is how long a call about the state of whole keys may take. One key is one step, and of a million elements with metadata, which takes
+// some fifteen seconds, that is a long one; whoever gives up sooner begins it again and again.
+const patience = time.Minute
+
+// patient is such a call. It returns when ctx ends, whether or not Redis has answered.
+func (e engine) patient(ctx context.Context, args ...any) *redis.Cmd {
+	e.slow.Add(1)
+	defer e.slow.Add(-1)
+	answer := make(chan *redis.Cmd, 1)
+	go func() { answer <- e.rdb.WithTimeout(patience).Do(ctx, args...) }() // ends with the call, or patience
+	select {
+	case cmd := <-answer:
+		return cmd
+	case <-ctx.Done():
+		cmd := redis.NewCmd(ctx, args...)
+		cmd.SetErr(ctx.Err())
+		return cmd
+	}
+}
+
+// busy says that Redis may be at work on such a call.
+func (e engine) busy() bool { return e.slow.Load() > 0 }
 
 // apply hands entries of one origin to the engine, in order. The whole call is one atomic step.
 func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdtmeta.Time, entries []entry) (reply, error) {
@@ -147,7 +173,7 @@ func (e engine) states(ctx context.Context, self crdtmeta.Origin, limit int, key
 	for _, key := range keys {
 		args = append(args, key.db, key.key)
 	}
-	replies, err := e.rdb.Do(ctx, args...).StringSlice()
+	replies, err := e.patient(ctx, args...).StringSlice()
 	if err == nil && len(replies) == 0 {
 		err = errOwnEpoch
 	}
@@ -194,7 +220,7 @@ func (e engine) merge(ctx context.Context, self crdtmeta.Origin, from int, mode,
 	for _, key := range keys {
 		args = append(args, key.db, key.key, key.state)
 	}
-	return e.rdb.Do(ctx, args...).Text()
+	return e.patient(ctx, args...).Text()
 }
 
 // state reads the value and metadata of a key in the engine's own form.

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type lease struct {
 	lock   Lock // nil without
 
 	barred func(ctx context.Context) bool // this proxy may not lead now; nil: it always may
+	busy   func() bool                    // Redis may be at work for long on a call of ours; nil: it never is
 }
 
 // Lock is what a proxy must hold besides the lease in order to lead, as long as its keeper answers. Its methods are called by one
@@ -132,8 +134,8 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 			locked = time.Now()
 		}
 		stop()
-		// Where Redis takes no writes at all, nobody else can have taken the lease either.
-		if err == nil && ours || refusesAll(err) {
+		// Where Redis takes no writes at all, or is at work on a call of ours, nobody else can have taken the lease either.
+		if err == nil && ours || refusesAll(err) || timedOut(err) && l.busy != nil && l.busy() {
 			renewed = time.Now()
 		}
 		if err == nil && !ours || time.Since(renewed) >= l.length {
@@ -165,6 +167,12 @@ func refusesAll(err error) bool {
 		}
 	}
 	return false
+}
+
+// timedOut says that nothing was heard in time, not even that nobody is there.
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout() || errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // sleep waits, but not beyond the end of ctx.

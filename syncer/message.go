@@ -11,7 +11,7 @@ import (
 )
 
 // protocolVersion changes when a proxy of before could misread what we send.
-const protocolVersion = 4
+const protocolVersion = 5
 
 // The verbs of the peer link. The puller connects and says HELLO; each side knows the other before any data moves.
 //

@@ -20,38 +20,54 @@ type served struct {
 }
 
 // beat tells the peer each second that we live, how long our log is and what we know, and looks whether it may go on. observe, if
-// given, is told the shape of our log each time.
+// given, is told the shape of our log each time. While Redis is at work on a call of ours that takes long, the peer hears what it has heard before.
 func (p *served) beat(ctx context.Context, observe func(logInfo)) error {
+	var last *beat
 	for ctx.Err() == nil {
-		frontier, err := p.region.frontier(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the frontier: %w", err)
+		if !p.engine.busy() {
+			now, err := p.look(ctx, observe)
+			switch {
+			case err == nil:
+				last = &now
+			case !timedOut(err) || !p.engine.busy():
+				return err
+			}
 		}
-		info, err := p.readHistory(ctx)
-		if err != nil {
-			return err
-		}
-		if err := p.sameEpoch(info); err != nil {
-			return err
-		}
-		apart, err := p.stillAdmitted(ctx)
-		if err != nil {
-			return err
-		}
-		heard, err := p.tellHeard(ctx, p.peer.ID)
-		if err != nil {
-			return err
-		}
-		if observe != nil {
-			observe(info)
-		}
-		b := beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster(), heard: heard}
-		if err := p.frames.writeBeat(p.clock.outgoing(b, p.redisClock.now())); err != nil {
-			return err
+		if last != nil {
+			if err := p.frames.writeBeat(p.clock.outgoing(*last, p.redisClock.now())); err != nil {
+				return err
+			}
 		}
 		sleep(ctx, p.cfg.BeatInterval)
 	}
 	return ctx.Err()
+}
+
+// look reads what a heartbeat says.
+func (p *served) look(ctx context.Context, observe func(logInfo)) (b beat, err error) {
+	frontier, err := p.region.frontier(ctx)
+	if err != nil {
+		return b, fmt.Errorf("reading the frontier: %w", err)
+	}
+	info, err := p.readHistory(ctx)
+	if err != nil {
+		return b, err
+	}
+	if err := p.sameEpoch(info); err != nil {
+		return b, err
+	}
+	apart, err := p.stillAdmitted(ctx)
+	if err != nil {
+		return b, err
+	}
+	heard, err := p.tellHeard(ctx, p.peer.ID)
+	if err != nil {
+		return b, err
+	}
+	if observe != nil {
+		observe(info)
+	}
+	return beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster(), heard: heard}, nil
 }
 
 func (p *served) sameEpoch(info logInfo) error {

@@ -50,7 +50,7 @@ func New(cfg Config) (*Syncer, error) {
 		cfg:     cfg,
 		keys:    k,
 		region:  region{rdb: cfg.Redis, keys: k, me: cfg.Region},
-		engine:  engine{cfg.Redis, cfg.Prefix},
+		engine:  engine{cfg.Redis, cfg.Prefix, &atomic.Int32{}},
 		members: members{rdb: cfg.Redis, keys: k},
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},
@@ -79,7 +79,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock, barred: s.barred}
+		l := lease{rdb: s.cfg.Redis, key: s.keys.lease, holder: s.cfg.RunID, length: s.cfg.LeaseTime, lock: s.cfg.Lock, barred: s.barred, busy: s.engine.busy}
 		work := s.lead
 		if s.cfg.Record != nil {
 			work = s.leadRecorded

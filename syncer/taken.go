@@ -17,8 +17,10 @@ type taken struct {
 // epoch: its Redis may have lost what we acknowledged.
 func (l *taken) beat(ctx context.Context, acknowledge func() crdtmeta.Frontier) error {
 	for ctx.Err() == nil {
-		if err := l.region.stillIn(ctx, l.self); err != nil {
-			return err
+		if !l.engine.busy() {
+			if err := l.region.stillIn(ctx, l.self); err != nil {
+				return err
+			}
 		}
 		var b beat
 		if acknowledge != nil {
