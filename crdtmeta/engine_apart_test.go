@@ -56,3 +56,35 @@ func TestElementsThatEveryRegionKnowsAreMergedWithoutCells(t *testing.T) {
 		}
 	}
 }
+
+// So is a list, where there is none yet.
+func TestAListThatEveryRegionKnowsIsMergedWithoutCells(t *testing.T) {
+	nodes := regions(t, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	a.pick(t, 0)
+	for i := range 500 {
+		a.do(t, "RPUSH", "list", strconv.Itoa(i), "x")
+	}
+	// Every region knows the ends that it has now, too, and its elements are not in one row any more.
+	a.call(t, 0, []string{"LREM", "list", "1", "7"}, []string{"LPOP", "list"}, []string{"LTRIM", "list", "0", "-3"})
+	upto, s := a.position(t), a.states(t, 0, []string{"list"})
+	if n := len(s.each[0]); n > 6*996 {
+		t.Errorf("a state of %d bytes", n)
+	}
+	b.merge(t, a.id, "whole", upto, s)
+	c.adopt(t, 0, "list", parseWords(t, "list list a b"))
+	c.merge(t, a.id, "whole", upto, s)
+	for _, n := range []*node{b, c} {
+		if got, want := n.get(t, "LRANGE", "list", "0", "-1"), a.get(t, "LRANGE", "list", "0", "-1"); got != want {
+			t.Errorf("region %d: %s, want %s", n.id, got, want)
+		}
+	}
+	// What is said of elements later finds them.
+	a.call(t, 0, []string{"LREM", "list", "1", "9"}, []string{"LINSERT", "list", "BEFORE", "20", "new"}, []string{"LSET", "list", "0", "first"})
+	b.call(t, 0, []string{"LREM", "list", "1", "11"}, []string{"LINSERT", "list", "AFTER", "20", "other"}, []string{"RPUSH", "list", "last"})
+	exchange(t, nodes)
+	requireEqual(t, nodes)
+	if got := b.get(t, "LPOS", "list", "new"); got == "(nil)" {
+		t.Error("an element is missing")
+	}
+}

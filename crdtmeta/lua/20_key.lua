@@ -497,8 +497,12 @@ do
     end
   end
 
-  -- spread makes cells of elements that are listed apart, where there are none.
-  function E.spread(letter, list, cells)
+  -- spread makes cells of elements that are listed apart, where there are none. Those of a list have their places beside them.
+  function E.spread(letter, list, cells, places)
+    if letter == 'l' then
+      for i = 1, #list do cells['l' .. places[i]] = {w = {{'', 0, 0, list[i], true}}} end
+      return
+    end
     local step = PLAIN[letter]
     for i = 1, #list, step do
       local field = letter .. list[i]
@@ -512,7 +516,7 @@ do
     if not rest then return end
     for i = 1, #rest.gone do S.cells[rest.letter .. rest.gone[i]] = {w = {}} end
     if call('EXISTS', S.k) == 1 then E.spread(rest.letter, E.elements(S.k, rest.letter), S.cells) end
-    E.spread(rest.letter, rest.new, S.cells)
+    E.spread(rest.letter, rest.new, S.cells, rest.places)
     S.rest = nil
   end
 

@@ -392,16 +392,50 @@ do
     end
   end
 
-  -- show_list builds the user's list and its places from lifted cells.
+  -- known_list is a list of which every region knows all elements: its values and its entries. For any other key it answers nil.
+  function E.known_list(S)
+    if E.native_type(S.k) ~= 'l' then return nil end
+    for field in pairs_(E.load_cells(S)) do
+      if byte(field, 1) == 108 then return nil end
+    end
+    local values, entries = call('LRANGE', S.k, 0, -1), call('LRANGE', E.places_key(S), 0, -1)
+    if #entries == 0 then entries[1] = E.cold(0, #values - 1) end
+    if not E.spelt(entries, #values) then return nil end
+    if not S.form then E.adopt(S) end
+    return {letter = 'l', list = values, entries = entries}
+  end
+
+  -- spelt gives the places that entries stand for, or nil unless they are count places of elements from before, in order.
+  function E.spelt(entries, count)
+    local places, n, top = {}, 0, -1
+    for i = 1, #entries do
+      local entry = entries[i]
+      if byte(entry, 1) ~= 96 or (#entry ~= 5 and #entry ~= RUN) then return nil end
+      local first, last = E.cold_range(entry)
+      if first <= top or last < first or n + last - first + 1 > count then return nil end
+      for at = first, last do
+        n = n + 1
+        places[n] = E.cold(at, at)
+      end
+      top = last
+    end
+    return n == count and places or nil
+  end
+
+  -- show_list builds the user's list and its places from lifted cells, or from a list that every region knows.
   function E.show_list(S)
     local places, values = {}, {}
-    for field, cell in pairs_(S.cells) do
-      if byte(field, 1) == 108 and E.live(cell) then places[#places + 1] = sub(field, 2) end
-    end
-    places = E.in_order(places)
-    for i = 1, #places do
-      local top = E.winner(S.cells['l' .. places[i]])
-      values[i], top[4] = top[4], false
+    if S.rest then
+      places, values = S.rest.places, S.rest.new
+    else
+      for field, cell in pairs_(S.cells) do
+        if byte(field, 1) == 108 and E.live(cell) then places[#places + 1] = sub(field, 2) end
+      end
+      places = E.in_order(places)
+      for i = 1, #places do
+        local top = E.winner(S.cells['l' .. places[i]])
+        values[i], top[4] = top[4], false
+      end
     end
     -- Cold elements in a row become runs again.
     local pieces, piece = {}, nil

@@ -240,14 +240,18 @@ do
   end
 
   -- proper_state says whether the state of a key is one that an engine gives.
-  function E.proper_state(rec, cells, last_id, letter, list)
+  function E.proper_state(rec, cells, last_id, letter, list, entries)
     if type_(rec) == 'string' then
       local good, kind, o, at, n = ppcall(munpack, rec)
       return good and kind == 1 and is_stamp(o, at, n) and is_string(cells) and letter == nil
     end
     if not is_cell(rec) or rec.e or rec.j or type_(cells) ~= 'table' then return false end
     if (rec.T and not is_list(rec.T, is_candidate)) or (rec.v and not E.is_vector(rec.v)) or not (last_id == nil or last_id == '' or is_id(last_id)) then return false end
-    if letter ~= nil and not ((letter == 's' or letter == 'h' or letter == 'z') and are_elements(list, letter)) then return false end
+    if letter == 'l' then
+      if not are_texts(list) or not are_texts(entries) or not E.spelt(entries, #list) then return false end
+    elseif letter ~= nil and not ((letter == 's' or letter == 'h' or letter == 'z') and are_elements(list, letter)) then
+      return false
+    end
     for field, cell in pairs_(cells) do
       if not is_cell(cell) or not is_field(field, cell) then return false end
     end

@@ -81,7 +81,7 @@ do
     elseif theirs == 'k' and ours == 'k' then
       local value = type_(rec) == 'string' and cells or #rec.w > 0 and E.winner(rec)[4]
       if value then lost(k, 'k', '', {'', 0, 0, value}, call('GET', k)) end
-    elseif theirs ~= ours or call('LLEN', k) ~= live_cells(cells) then
+    elseif theirs ~= ours or call('LLEN', k) ~= (rest and #rest.list or live_cells(cells)) then
       M.report(k, ours, '', RULE, {'', 0, 0, ''}, {'', 0, 0, ''})
     end
   end

@@ -12,12 +12,13 @@ do
 
   -- Both sides of a state: what a region sends of one key. A plain string is its record's bytes and the value; else the record
   -- with the vector that it is ahead by, the cells by field, all with their values, the last id of a stream, and the elements that every
-  -- region knows: their type and a list of them.
+  -- region knows: their type and a list of them, of a list also the entries of their places.
   local function state_of(k)
     local S = E.open(k)
     local v = S.form == 's' and byte(S.raw, 1) == 1 and try('GET', k)
     if type_(v) == 'string' then return mpack(S.raw, v) end
-    E.lift(S, true, true)
+    S.rest = E.known_list(S)
+    if not S.rest then E.lift(S, true, true) end
     if E.missing(S) and not E.passed(S.rec) then
       -- Evicted, or removed past the engine: that is to be said first.
       S.cells = nil
@@ -37,7 +38,7 @@ do
     if rest and #rest.list == 0 then rest = nil end
     if not S.form and not next_(cells) and #rec.w == 0 and not rest then return '' end
     rec.v = E.ahead_of(rec)
-    if rest then return mpack(rec, cells, '', rest.letter, rest.list) end
+    if rest then return mpack(rec, cells, '', rest.letter, rest.list, rest.entries) end
     return mpack(rec, cells, S.last or '')
   end
 
@@ -476,17 +477,19 @@ do
   local function joined_rest(S, rec, cells, theirs)
     local ours = S.rest
     local letter, list = (theirs or ours).letter, theirs and theirs.list or NONE
-    if (theirs and ours and theirs.letter ~= ours.letter) or (not ours and S.form) or not only(letter, S.rec, S.cells) or not only(letter, rec, cells) then
+    local places = letter == 'l' and E.spelt(theirs.entries, #list)
+    if (theirs and ours and theirs.letter ~= ours.letter) or (not ours and S.form) or not only(letter, S.rec, S.cells) or not only(letter, rec, cells)
+      or (places and (not S.absent or next_(cells))) then
       if ours then E.spread(ours.letter, ours.list, S.cells) end
-      if theirs then E.spread(letter, list, cells) end
+      if theirs then E.spread(letter, list, cells, places) end
       S.rest = nil
       return nil, 0
     end
     local had = known_to_all(S)
-    S.rest = ours or {letter = letter, list = {}, new = {}, gone = {}, kept = 0}
+    S.rest = ours or {letter = letter, list = {}, new = {}, gone = {}, kept = 0, places = places}
     if #S.rest.list == 0 and not next_(S.cells) and not next_(cells) then
       if not mine('', 0) then S.rest.new = list end
-      return had, #S.rest.new / (letter == 's' and 1 or 2)
+      return had, #S.rest.new / ((letter == 's' or places) and 1 or 2)
     end
     local step, values, promoted, also = letter == 's' and 1 or 2, {}, {}, {}
     local own, new, gone = S.rest.list, S.rest.new, S.rest.gone
@@ -582,9 +585,9 @@ do
   local function read_state(state)
     if not state then return false end
     if state == '' then return true, {w = {}}, {} end
-    local good, rec, cells, last_id, letter, list = ppcall(munpack, state)
-    if not good or not E.proper_state(rec, cells, last_id, letter, list) then return false end
-    return true, rec, cells, last_id, letter and {letter = letter, list = list}
+    local good, rec, cells, last_id, letter, list, entries = ppcall(munpack, state)
+    if not good or not E.proper_state(rec, cells, last_id, letter, list, entries) then return false end
+    return true, rec, cells, last_id, letter and {letter = letter, list = list, entries = entries}
   end
 
   -- forget_others takes the epochs of other regions out of the frontier that are not in a position.
