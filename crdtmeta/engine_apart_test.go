@@ -88,3 +88,20 @@ func TestAListThatEveryRegionKnowsIsMergedWithoutCells(t *testing.T) {
 		t.Error("an element is missing")
 	}
 }
+
+// A time to live from before that the other region has not got goes, although nothing else of the key differs.
+func TestATimeToLiveGoesFromAKeyThatIsElseTheSame(t *testing.T) {
+	nodes := regions(t, 2)
+	a, b := nodes[0], nodes[1]
+	for _, n := range nodes {
+		n.adopt(t, 0, "s", parseWords(t, "s set x y"))
+	}
+	a.call(t, 0, []string{"SET", "k", "v"})
+	exchange(t, nodes) // so that nothing of the state is new
+	b.pick(t, 0)
+	b.do(t, "PEXPIREAT", "s", "9999999999999")
+	b.merge(t, a.id, "whole", a.position(t), a.states(t, 0, []string{"s"}))
+	if got := b.get(t, "TTL", "s"); got != "(integer) -1" {
+		t.Errorf("TTL is %s", got)
+	}
+}

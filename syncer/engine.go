@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"anabranch/crdtmeta"
@@ -17,8 +16,15 @@ import (
 type engine struct {
 	rdb    *redis.Client
 	prefix string        // of companions
-	slow   *atomic.Int32 // calls at work that may take long
+	slow   chan struct{} // calls at work that may take long
 }
+
+func newEngine(rdb *redis.Client, prefix string) engine {
+	return engine{rdb, prefix, make(chan struct{}, slowCalls)}
+}
+
+// slowCalls leave some of the client's few connections to those that are quick.
+const slowCalls = 2
 
 // patience is how long a call about the state of whole keys may take. One key is one step, and of a million elements with metadata, which takes
 // some fifteen seconds, that is a long one; whoever gives up sooner begins it again and again.
@@ -26,22 +32,29 @@ const patience = time.Minute
 
 // patient is such a call. It returns when ctx ends, whether or not Redis has answered.
 func (e engine) patient(ctx context.Context, args ...any) *redis.Cmd {
-	e.slow.Add(1)
-	defer e.slow.Add(-1)
+	failed := redis.NewCmd(ctx, args...)
+	select {
+	case e.slow <- struct{}{}:
+	case <-ctx.Done():
+		failed.SetErr(ctx.Err())
+		return failed
+	}
 	answer := make(chan *redis.Cmd, 1)
-	go func() { answer <- e.rdb.WithTimeout(patience).Do(ctx, args...) }() // ends with the call, or patience
+	go func() { // ends with the call, or patience
+		defer func() { <-e.slow }()
+		answer <- e.rdb.WithTimeout(patience).Do(ctx, args...)
+	}()
 	select {
 	case cmd := <-answer:
 		return cmd
 	case <-ctx.Done():
-		cmd := redis.NewCmd(ctx, args...)
-		cmd.SetErr(ctx.Err())
-		return cmd
+		failed.SetErr(ctx.Err())
+		return failed
 	}
 }
 
 // busy says that Redis may be at work on such a call.
-func (e engine) busy() bool { return e.slow.Load() > 0 }
+func (e engine) busy() bool { return len(e.slow) > 0 }
 
 // apply hands entries of one origin to the engine, in order. The whole call is one atomic step.
 func (e engine) apply(ctx context.Context, origin crdtmeta.Origin, position crdtmeta.Time, entries []entry) (reply, error) {

@@ -126,7 +126,7 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 		defer close(done)
 		work(leading)
 	}()
-	for renewed, locked := time.Now(), time.Now(); ctx.Err() == nil; {
+	for heard, renewed, locked := time.Now(), time.Now(), time.Now(); ctx.Err() == nil; {
 		sleep(ctx, interval)
 		attempt, stop := context.WithTimeout(ctx, interval)
 		ours, err := l.take(attempt)
@@ -134,8 +134,12 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 			locked = time.Now()
 		}
 		stop()
-		// Where Redis takes no writes at all, or is at work on a call of ours, nobody else can have taken the lease either.
-		if err == nil && ours || refusesAll(err) || timedOut(err) && l.busy != nil && l.busy() {
+		if err == nil || !timedOut(err) {
+			heard = time.Now()
+		}
+		// Where Redis takes no writes at all, nobody else can have taken the lease either; nor, most likely, where it is at work on a call of ours.
+		atWork := timedOut(err) && l.busy != nil && l.busy() && time.Since(heard) < patience
+		if err == nil && ours || refusesAll(err) || atWork {
 			renewed = time.Now()
 		}
 		if err == nil && !ours || time.Since(renewed) >= l.length {
@@ -168,6 +172,9 @@ func refusesAll(err error) bool {
 	}
 	return false
 }
+
+// unanswered says that Redis may be at work on something else.
+func unanswered(err error) bool { return refusesAll(err) || timedOut(err) }
 
 // timedOut says that nothing was heard in time, not even that nobody is there.
 func timedOut(err error) bool {

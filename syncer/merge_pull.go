@@ -262,6 +262,16 @@ func (m *merging) fresh(ctx context.Context) error {
 	return cmp.Or(m.call(ctx, m.progress.text(), emptyVector, nil), errOldPosition)
 }
 
+// remember keeps which keys have come, for when we ask for our own.
+func (m *merging) remember(keys []keyState) {
+	if !ofAll(m.progress.Mode) && len(m.offer.Flushed) == 0 {
+		return
+	}
+	for _, key := range keys {
+		m.given.add(key.db, key.key)
+	}
+}
+
 func (m *merging) takeTheirs(ctx context.Context) error {
 	for range mergeAhead {
 		if err := m.frames.write(verbNext); err != nil {
@@ -439,9 +449,7 @@ func (m *merging) call(ctx context.Context, progress, vector string, keys []keyS
 			if ofAll(m.progress.Mode) && len(keys) > 0 {
 				m.collector.moved.Store(time.Now().UnixNano())
 			}
-			for _, key := range keys {
-				m.given.add(key.db, key.key)
-			}
+			m.remember(keys)
 			m.adapt(len(keys), took)
 			m.show("")
 			sleep(ctx, min(took, m.cfg.ChunkTime*4))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"anabranch/crdtmeta"
 )
@@ -20,54 +21,82 @@ type served struct {
 }
 
 // beat tells the peer each second that we live, how long our log is and what we know, and looks whether it may go on. observe, if
-// given, is told the shape of our log each time. While Redis is at work on a call of ours that takes long, the peer hears what it has heard before.
+// given, is told the shape of our log each time. While Redis is at work for long on a call of ours, the peer hears what it has heard before.
 func (p *served) beat(ctx context.Context, observe func(logInfo)) error {
-	var last *beat
+	var last *looked
+	var looks looking[looked]
 	for ctx.Err() == nil {
-		if !p.engine.busy() {
-			now, err := p.look(ctx, observe)
-			switch {
-			case err == nil:
-				last = &now
-			case !timedOut(err) || !p.engine.busy():
+		now, answered := looks.next(ctx, p.cfg.BeatInterval, p.look)
+		if answered && now.err != nil && !(p.engine.busy() && unanswered(now.err)) {
+			return now.err
+		}
+		if answered && now.err == nil {
+			last = &now
+			if observe != nil {
+				observe(now.info)
+			}
+		}
+		if last != nil && time.Since(last.at) < patience && (answered || p.engine.busy()) {
+			if err := p.frames.writeBeat(p.clock.outgoing(last.beat, p.redisClock.now())); err != nil {
 				return err
 			}
 		}
-		if last != nil {
-			if err := p.frames.writeBeat(p.clock.outgoing(*last, p.redisClock.now())); err != nil {
-				return err
-			}
+		if answered {
+			sleep(ctx, p.cfg.BeatInterval)
 		}
-		sleep(ctx, p.cfg.BeatInterval)
 	}
 	return ctx.Err()
 }
 
-// look reads what a heartbeat says.
-func (p *served) look(ctx context.Context, observe func(logInfo)) (b beat, err error) {
+// looked is what a heartbeat says, and when that was so.
+type looked struct {
+	beat beat
+	info logInfo
+	at   time.Time
+	err  error
+}
+
+func (p *served) look(ctx context.Context) looked {
 	frontier, err := p.region.frontier(ctx)
 	if err != nil {
-		return b, fmt.Errorf("reading the frontier: %w", err)
+		return looked{err: fmt.Errorf("reading the frontier: %w", err)}
 	}
 	info, err := p.readHistory(ctx)
 	if err != nil {
-		return b, err
+		return looked{err: err}
 	}
 	if err := p.sameEpoch(info); err != nil {
-		return b, err
+		return looked{err: err}
 	}
 	apart, err := p.stillAdmitted(ctx)
 	if err != nil {
-		return b, err
+		return looked{err: err}
 	}
 	heard, err := p.tellHeard(ctx, p.peer.ID)
-	if err != nil {
-		return b, err
+	b := beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster(), heard: heard}
+	return looked{beat: b, info: info, at: time.Now(), err: err}
+}
+
+// looking has one look at Redis at a time, which may take longer than one can wait for it.
+type looking[T any] struct{ answer chan T }
+
+// next waits for the look that goes on, or a new one, but for no longer than limit.
+func (l *looking[T]) next(ctx context.Context, limit time.Duration, look func(context.Context) T) (t T, answered bool) {
+	if l.answer == nil {
+		answer := make(chan T, 1)
+		l.answer = answer
+		go func() { answer <- look(ctx) }() // ends when Redis answers, or the client gives up
 	}
-	if observe != nil {
-		observe(info)
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case t = <-l.answer:
+		l.answer = nil
+		return t, true
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	return beat{tail: info.last, added: info.added, frontier: frontier, apart: apart, roster: p.tellRoster(), heard: heard}, nil
+	return t, false
 }
 
 func (p *served) sameEpoch(info logInfo) error {

@@ -50,7 +50,7 @@ func New(cfg Config) (*Syncer, error) {
 		cfg:     cfg,
 		keys:    k,
 		region:  region{rdb: cfg.Redis, keys: k, me: cfg.Region},
-		engine:  engine{cfg.Redis, cfg.Prefix, &atomic.Int32{}},
+		engine:  newEngine(cfg.Redis, cfg.Prefix),
 		members: members{rdb: cfg.Redis, keys: k},
 		acks:    &acks{rdb: cfg.Redis, key: k.acks, poll: cfg.AckPoll},
 		armed:   armer{arm: cfg.Arm},

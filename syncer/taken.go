@@ -16,18 +16,22 @@ type taken struct {
 // beat is our sign of life each second; it says what we have, where that is asked. It ends the link when our own region began a new
 // epoch: its Redis may have lost what we acknowledged.
 func (l *taken) beat(ctx context.Context, acknowledge func() crdtmeta.Frontier) error {
+	var looks looking[error]
 	for ctx.Err() == nil {
-		if !l.engine.busy() {
-			if err := l.region.stillIn(ctx, l.self); err != nil {
-				return err
+		err, answered := looks.next(ctx, l.cfg.BeatInterval, func(ctx context.Context) error { return l.region.stillIn(ctx, l.self) })
+		if err != nil {
+			return err
+		}
+		if answered || l.engine.busy() {
+			var b beat
+			if acknowledge != nil {
+				b.frontier = acknowledge()
 			}
+			_ = l.frames.writeBeat(l.clock.outgoing(b, l.redisClock.now())) // reading ends the link
 		}
-		var b beat
-		if acknowledge != nil {
-			b.frontier = acknowledge()
+		if answered {
+			sleep(ctx, l.cfg.BeatInterval)
 		}
-		_ = l.frames.writeBeat(l.clock.outgoing(b, l.redisClock.now())) // reading ends the link
-		sleep(ctx, l.cfg.BeatInterval)
 	}
 	return ctx.Err()
 }

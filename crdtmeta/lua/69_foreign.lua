@@ -239,6 +239,20 @@ do
     return letter == 's' or letter == 'h' or letter == 'z' or (letter == 'l' and E.is_place(element))
   end
 
+  local function is_score(v)
+    local n = match(v, '^[%w.+-]+$') and tonumber_(v)
+    return n and n == n
+  end
+
+  -- are_known takes elements that every region knows.
+  local function are_known(letter, list)
+    if (letter ~= 's' and letter ~= 'h' and letter ~= 'z') or type_(list) ~= 'table' or (letter ~= 's' and #list % 2 ~= 0) then return false end
+    for i = 1, #list do
+      if not is_string(list[i]) or (letter == 'z' and i % 2 == 0 and not is_score(list[i])) then return false end
+    end
+    return true
+  end
+
   -- proper_state says whether the state of a key is one that an engine gives.
   function E.proper_state(rec, cells, last_id, letter, list, entries)
     if type_(rec) == 'string' then
@@ -249,7 +263,7 @@ do
     if (rec.T and not is_list(rec.T, is_candidate)) or (rec.v and not E.is_vector(rec.v)) or not (last_id == nil or last_id == '' or is_id(last_id)) then return false end
     if letter == 'l' then
       if not are_texts(list) or not are_texts(entries) or not E.spelt(entries, #list) then return false end
-    elseif letter ~= nil and not ((letter == 's' or letter == 'h' or letter == 'z') and are_elements(list, letter)) then
+    elseif letter ~= nil and not are_known(letter, list) then
       return false
     end
     for field, cell in pairs_(cells) do

@@ -244,7 +244,10 @@ do
 
   -- joined_cell merges one cell; either side may be missing.
   local function joined_cell(k, field, a, b, all_mine, all_yours)
-    if a and b and alike(a, b) then return whole and b or a end
+    if a and b and alike(a, b) then
+      if whole then a.w = b.w end
+      return a
+    end
     local letter = sub(field, 1, 1)
     if field == 'p' then return joined_registers(k, a, b) end
     a, b = a or {w = {}}, b or {w = {}}
@@ -281,8 +284,9 @@ do
   end
 
   -- without_ours decides on the times to live that a region in quarantine has set to a key, and the other region has not seen. The longest wins also
-  -- over one that was collected there, and so does the lack of one, if the key is there.
-  local function without_ours(ttls, theirs)
+  -- over one that was collected there, and so does the lack of one, if the key is there. If it is not, all that is said of it there may be collected
+  -- elsewhere, so ours is all.
+  local function without_ours(ttls, theirs, there)
     local ours, others = {}, {}
     for i = 1, #ttls do
       local c = ttls[i]
@@ -290,6 +294,7 @@ do
       list[#list + 1] = c
     end
     local best, limit = E.longest(ours), E.longest(theirs)
+    if not there then return best and {best} or others end
     if best and limit and limit[4] ~= 0 and (best[4] == 0 or best[4] > limit[4]) then return {best} end
     return others
   end
@@ -298,7 +303,7 @@ do
   local function joined_record(S, b, there)
     local a, said = S.rec, candidates(b)
     local ttls = kept_of(candidates(a), said)
-    if whole and held and there then ttls = without_ours(ttls, said) end
+    if whole and held then ttls = without_ours(ttls, said, there) end
     local shares, taken = joined_shares(a.s, b.s)
     local joined = {w = joined_writes(a.w, b.w, is_known), s = shares}
     if #joined.w > 1 and #joined.w > #a.w then M.conflict(S.k, 'k', '', joined) end
@@ -575,7 +580,7 @@ do
     end
     S.rec.v = nil
     if beyond then lead_by(S.rec, beyond) end
-    local as_was = not S.rest or ((S.rec.b or #S.rest.list == 0) and #S.rest.new == 0 and #S.rest.gone == 0)
+    local as_was = not S.rest or (not S.timed and (S.rec.b or #S.rest.list == 0) and #S.rest.new == 0 and #S.rest.gone == 0)
     if as_was and not S.form and not S.rec.v and not next_(merged) and #S.rec.w == 0 and not S.rec.T and not S.rec.x and not S.rec.d then return end
     M.finish_full(S)
     if last_id and last_id ~= '' and E.native_type(k) == 'x' then M.last_id(k, last_id) end
