@@ -141,7 +141,7 @@ func TestRegionsThatMergeEverythingConverge(t *testing.T) {
 		p := newPlay(rt, nodes, false)
 		g := p.generator(history.Integers, history.Fractions)
 		p.adoptSome(g)
-		e := &entering{play: p, mode: "whole", held: true}
+		e := &entering{play: p, mode: "whole", held: rapid.Bool().Draw(rt, "held")}
 		switch rapid.IntRange(0, 2).Draw(rt, "why") {
 		case 0: // it was away
 			e.held = true

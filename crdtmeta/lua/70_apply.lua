@@ -146,6 +146,16 @@ do
     end
   end
 
+  -- each_effect calls f for each effect of an entry of ours, with database, kind and values.
+  function E.each_effect(body, f)
+    local p, d = 4, 0
+    while p <= #body do
+      local kind = body[p]
+      if kind == 'D' then d = body[p + 1] else f(d, kind, body[p + 1], body[p + 2], body[p + 3]) end
+      p = p + SIZE[kind]
+    end
+  end
+
   -- written_value gives the value that effect n of one of our entries wrote to an element of a key ("" for a string), or
   -- nil. fields are those of the log entry.
   function E.written_value(body, fields, n, k, element)

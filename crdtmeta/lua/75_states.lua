@@ -9,6 +9,8 @@ do
   local M = E.merge
   local mine, yours -- what this region has seen of the key at work, and the other one: functions of origin and t
   local whole       -- the other region is right about all that has no stamp of its own
+  local gone        -- but for what this region has removed of the key at work (73_removals.lua): a function of the field, or nil
+  local removed     -- whether that is so of the field at work
 
   -- Both sides of a state: what a region sends of one key. A plain string is its record's bytes and the value; else the record
   -- with the vector that it is ahead by, the cells by field, all with their values, the last id of a stream, and the elements that every
@@ -244,6 +246,7 @@ do
 
   -- joined_cell merges one cell; either side may be missing.
   local function joined_cell(k, field, a, b, all_mine, all_yours)
+    removed = gone and gone(field)
     if a and b and alike(a, b) then
       if whole then a.w = b.w end
       return a
@@ -302,7 +305,9 @@ do
   -- joined_record merges what is said of the key as a whole into the record of S. there says that the other region shows the key.
   local function joined_record(S, b, there)
     local a, said = S.rec, candidates(b)
+    removed = gone and gone()
     local ttls = kept_of(candidates(a), said)
+    removed = gone and gone('')
     if whole and held then ttls = without_ours(ttls, said, there) end
     local shares, taken = joined_shares(a.s, b.s)
     local joined = {w = joined_writes(a.w, b.w, is_known), s = shares}
@@ -484,7 +489,7 @@ do
     local letter, list = (theirs or ours).letter, theirs and theirs.list or NONE
     local places = letter == 'l' and E.spelt(theirs.entries, #list)
     if (theirs and ours and theirs.letter ~= ours.letter) or (not ours and S.form) or not only(letter, S.rec, S.cells) or not only(letter, rec, cells)
-      or (places and (not S.absent or next_(cells))) then
+      or (places and (not S.absent or next_(cells))) or gone then
       if ours then E.spread(ours.letter, ours.list, S.cells) end
       if theirs then E.spread(letter, list, cells, places) end
       S.rest = nil
@@ -541,10 +546,12 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole and o == '' then return met end
+      if whole and o == '' then return met or removed end
       if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
+    gone = whole and not held and E.removed_here(k) or nil
+    removed = gone and gone('')
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
     local beyond = E.beyond(all, frontier)
     M.touch(k)
@@ -572,7 +579,7 @@ do
     if whole and held then settle_ours(S) end
     local stays = known_to_all(S) + left
     if whole then
-      S.rec.b = their_b
+      S.rec.b = not gone and their_b or nil
     elseif stays < had then
       S.rec.b = nil
     elseif had == 0 and stays > 0 then
@@ -735,6 +742,7 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
+    if whole and not held and #argv >= 9 then E.know_removals(theirs) end
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]

@@ -1,0 +1,77 @@
+-- What this region has removed and another one does not know yet. While everything is being merged and clients may write, a state may have been
+-- read before the other region heard of it. What it has there without a stamp, the removal will take there; so it must not come here.
+
+do
+  local ALL, TTL = '*', 'T'  -- all fields, and the time to live; no field has these names
+  local removals = {}        -- database:key, database, or -1 for all → field → t
+  local from, upto           -- of our log what lies between is in it
+
+  local function note(name, field, at)
+    local fields = removals[name] or {}
+    removals[name], fields[field] = fields, at
+  end
+
+  local function places_of(entry)
+    if #entry ~= 9 then return {entry} end
+    local first, last = E.cold_range(entry)
+    return E.spelt({entry}, last - first + 1)
+  end
+
+  -- note_effect notes an effect of ours, if it removes something.
+  local function note_effect(at, d, kind, a, b, c)
+    if kind == 'R' or kind == 'E' then
+      note(d .. ':' .. a, kind == 'R' and ALL or TTL, at)
+    elseif kind == 'F' then
+      note(tostring_(a), ALL, at)
+    elseif kind == 'V' then
+      for i = 1, #b, 7 do note(d .. ':' .. a, b[i], at) end
+    elseif kind == 'r' then
+      for i = 1, #c do note(d .. ':' .. b, a .. c[i], at) end
+    elseif kind == 'd' then
+      for i = 1, #b do
+        for _, place in pairs_(places_of(b[i])) do note(d .. ':' .. a, 'l' .. place, at) end
+      end
+    end
+  end
+
+  -- know_removals reads what our log has beyond theirs, which the other region has of it, and forgets what is before. What it has of this epoch comes
+  -- behind all of earlier ones.
+  function E.know_removals(theirs)
+    local told = theirs[origin] or 0
+    if not from or told < from then removals, from, upto = {}, told, told end
+    E.select(0)
+    while upto < last_t do
+      local page = call('XRANGE', LOG, '(' .. E.entry_id(upto), '+', 'COUNT', 1000)
+      for i = 1, #page do
+        local at, body = E.entry_time(page[i][1]), munpack(page[i][2][2])
+        if body[1] == 'e' and E.our_region(body[2]) and at > (theirs[body[2]] or 0) then
+          E.each_effect(body, function(...) note_effect(at, ...) end)
+        end
+        upto = at
+      end
+      if #page < 1000 then upto = last_t end
+    end
+    if told == from then return end
+    from = told
+    for name, fields in pairs_(removals) do
+      for field, at in pairs_(fields) do
+        if at <= told then fields[field] = nil end
+      end
+      if not next_(fields) then removals[name] = nil end
+    end
+  end
+
+  -- removed_here says of fields of a key whether this region has removed them behind what the other one knows; nil if none. Without a field, of the
+  -- time to live.
+  function E.removed_here(k)
+    local lists = {}
+    for _, name in pairs_({db .. ':' .. k, tostring_(db), '-1'}) do lists[#lists + 1] = removals[name] end
+    if #lists == 0 then return nil end
+    return function(field)
+      for i = 1, #lists do
+        if lists[i][ALL] or lists[i][field or TTL] then return true end
+      end
+      return false
+    end
+  end
+end
