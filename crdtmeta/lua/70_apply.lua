@@ -146,12 +146,21 @@ do
     end
   end
 
-  -- each_effect calls f for each effect of an entry of ours, with database, kind and values.
-  function E.each_effect(body, f)
-    local p, d = 4, 0
+  -- each_effect calls f for each effect of an entry of ours, with database, kind and values; runs come as single writes of strings. fields are those
+  -- of the log entry.
+  function E.each_effect(body, fields, f)
+    local p, s, d = 4, 4, 0
     while p <= #body do
       local kind = body[p]
-      if kind == 'D' then d = body[p + 1] else f(d, kind, body[p + 1], body[p + 2], body[p + 3]) end
+      if kind == 'D' then
+        d = body[p + 1]
+      elseif kind == 'M' then
+        local run = munpack(fields[s])
+        for q = 1, #run, 4 do f(d, 'S', run[q]) end
+        s = s + 2
+      else
+        f(d, kind, body[p + 1], body[p + 2], body[p + 3])
+      end
       p = p + SIZE[kind]
     end
   end

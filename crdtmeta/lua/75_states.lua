@@ -11,6 +11,7 @@ do
   local whole       -- the other region is right about all that has no stamp of its own
   local gone        -- but for what this region has removed of the key at work (73_removals.lua): a function of the field, or nil
   local removed     -- whether that is so of the field at work
+  local dropped     -- whether something was left out for that
 
   -- Both sides of a state: what a region sends of one key. A plain string is its record's bytes and the value; else the record
   -- with the vector that it is ahead by, the cells by field, all with their values, the last id of a stream, and the elements that every
@@ -546,12 +547,15 @@ do
     function yours(o, at) return o == '' or at <= (vector[o] or 0) end
     function mine(o, at)
       -- Of a region that takes everything it does not count what it had seen. What it does now does, unless it may not write.
-      if whole and o == '' then return met or removed end
+      if whole and o == '' then
+        dropped = dropped or removed
+        return met or removed
+      end
       if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
     gone = whole and not held and E.removed_here(k) or nil
-    removed = gone and gone('')
+    removed, dropped = gone and gone(''), false
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
     local beyond = E.beyond(all, frontier)
     M.touch(k)
@@ -579,7 +583,7 @@ do
     if whole and held then settle_ours(S) end
     local stays = known_to_all(S) + left
     if whole then
-      S.rec.b = not gone and their_b or nil
+      S.rec.b = not dropped and their_b or nil
     elseif stays < had then
       S.rec.b = nil
     elseif had == 0 and stays > 0 then
@@ -730,6 +734,8 @@ do
       end
       states[i] = read
     end
+    local entering = whole and not held and #argv >= 9
+    if entering and not E.know_removals(theirs) then return 'this region reads what it has removed' end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     local began = tonumber_(call('HGET', MERGES, ANEW .. from))
     local failed = say_all_before(argv, states, began)
@@ -742,7 +748,7 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
-    if whole and not held and #argv >= 9 then E.know_removals(theirs) end
+    if entering then E.know_removals(theirs) end -- and what was just said
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]
