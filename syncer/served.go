@@ -61,9 +61,9 @@ func (p *served) look(ctx context.Context) looked {
 	if err != nil {
 		return looked{err: fmt.Errorf("reading the frontier: %w", err)}
 	}
-	info, err := p.readHistory(ctx)
+	info, err := p.region.history(ctx)
 	if err != nil {
-		return looked{err: err}
+		return looked{err: fmt.Errorf("reading the log: %w", err)}
 	}
 	if err := p.sameEpoch(info); err != nil {
 		return looked{err: err}

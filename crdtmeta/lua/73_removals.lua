@@ -5,19 +5,23 @@ do
   local ALL, TTL = '*', 'T'  -- all fields, and the time to live; no field has these names
   local BUT = '^'            -- before a type: all fields of other types, as any effect on that one removes them
   local TYPES = {'k', 'h', 's', 'z', 'l', 'x', 'p'}
+  local RUNS = '#'           -- what lists had in a row, as {first, last, t}
   local removals = {}        -- database:key, database, or -1 for all → field → t
   local from, upto           -- of our log what lies between is in it
-  local PAGES, PAGE = 20, 1000
+  local MOST = 8388608       -- bytes of the log in one call, or a little more
 
   local function note(name, field, at)
     local fields = removals[name] or {}
     removals[name], fields[field] = fields, at
   end
 
-  local function places_of(entry)
-    if #entry ~= 9 then return {entry} end
+  -- note_place notes an entry of a list's places: one of them, or many in a row.
+  local function note_place(name, entry, at)
+    if #entry ~= 9 then return note(name, 'l' .. entry, at) end
+    local fields = removals[name]
     local first, last = E.cold_range(entry)
-    return E.spelt({entry}, last - first + 1)
+    fields[RUNS] = fields[RUNS] or {}
+    fields[RUNS][#fields[RUNS] + 1] = {first, last, at}
   end
 
   -- written answers the key and the type that an effect is about, or nil.
@@ -42,60 +46,85 @@ do
     elseif kind == 'r' then
       for i = 1, #c do note(d .. ':' .. b, a .. c[i], at) end
     elseif kind == 'd' then
-      for i = 1, #b do
-        for _, place in pairs_(places_of(b[i])) do note(d .. ':' .. a, 'l' .. place, at) end
-      end
+      for i = 1, #b do note_place(d .. ':' .. a, b[i], at) end
     end
   end
 
-  -- know_removals reads what our log has beyond theirs, which the other region has of it, and forgets what is before. What it has of this epoch comes
-  -- behind all of earlier ones. It answers false if there is more of it than one call should read; the next one goes on.
-  function E.know_removals(theirs)
+  -- forget drops what is noted up to told.
+  local function forget(told)
+    from = told
+    for name, fields in pairs_(removals) do
+      local runs = {}
+      for i = 1, #(fields[RUNS] or runs) do
+        if fields[RUNS][i][3] > told then runs[#runs + 1] = fields[RUNS][i] end
+      end
+      fields[RUNS] = nil
+      for field, at in pairs_(fields) do
+        if at <= told then fields[field] = nil end
+      end
+      if #runs > 0 then fields[RUNS] = runs end
+      if not next_(fields) then removals[name] = nil end
+    end
+  end
+
+  function E.forget_removals() removals, from, upto = {}, nil, nil end
+
+  -- know_removals reads what our log has beyond theirs, which region of had of it, and forgets what is before. What that one has of this epoch comes
+  -- behind all of earlier ones. It answers why nothing can be merged yet: there is more than one call should read, and the next one goes on; or what
+  -- should be read is trimmed, since the region has it by now, which its state does not say.
+  function E.know_removals(theirs, of)
     local told = theirs[origin] or 0
     if not from or told < from then removals, from, upto = {}, told, told end
+    if told > upto then upto = told end
     E.select(0)
-    local pages = 0
+    local cut = tonumber_(call('GET', PREFIX .. 'cut') or 0)
+    if cut > upto + 1 then
+      local acked = call('HGET', PREFIX .. 'acks', of)
+      if acked and (munpack(acked)[origin] or 0) > told then return 'anew' end
+    end
+    local bytes = 0
     while upto < last_t do
-      if pages == PAGES then return false end
-      local page = call('XRANGE', LOG, '(' .. E.entry_id(upto), '+', 'COUNT', PAGE)
-      pages = pages + 1
+      if bytes > MOST then return 'this region reads what it has removed' end
+      local page = call('XRANGE', LOG, '(' .. E.entry_id(upto), '+', 'COUNT', 100)
       for i = 1, #page do
-        local at, body = E.entry_time(page[i][1]), munpack(page[i][2][2])
+        local at, raw = E.entry_time(page[i][1]), page[i][2][2]
+        local body = munpack(raw)
         if body[1] == 'e' and E.our_region(body[2]) and at > (theirs[body[2]] or 0) then
           E.each_effect(body, page[i][2], function(...) note_effect(at, ...) end)
         end
-        upto = at
+        upto, bytes = at, bytes + #raw + 100
       end
-      if #page < PAGE then upto = last_t end
+      if #page < 100 then upto = last_t end
     end
-    if told > from then
-      from = told
-      for name, fields in pairs_(removals) do
-        for field, at in pairs_(fields) do
-          if at <= told then fields[field] = nil end
-        end
-        if not next_(fields) then removals[name] = nil end
-      end
-    end
-    return true
+    if told > from then forget(told) end
   end
 
-  -- removed_here says of fields of a key whether this region has removed them behind what the other one knows; nil if none. Without a field, of the
-  -- time to live.
+  -- removed_here says of fields of a key whether this region has removed them behind what the other one knows; without a field, of the time to live.
+  -- It answers nil if none is, and also which type all that is so is not of, where nothing else is noted.
   function E.removed_here(k)
-    local lists = {}
+    local lists, spared = {}, nil
     for _, name in pairs_({db .. ':' .. k, tostring_(db), '-1'}) do lists[#lists + 1] = removals[name] end
     if #lists == 0 then return nil end
+    for i = 1, #lists do
+      for field in pairs_(lists[i]) do
+        spared = spared == nil and byte(field, 1) == 94 and sub(field, 2)
+      end
+    end
     return function(field)
+      local letter = field == '' and 'k' or field and sub(field, 1, 1)
+      local cold = letter == 'l' and #field == 6 and byte(field, 2) == 96 and E.cold_range(sub(field, 2))
       for i = 1, #lists do
         local fields = lists[i]
         if fields[ALL] or fields[field or TTL] then return true end
-        local letter = field == '' and 'k' or field and sub(field, 1, 1)
         for j = 1, #TYPES do
           if letter and letter ~= TYPES[j] and fields[BUT .. TYPES[j]] then return true end
         end
+        local runs = cold and fields[RUNS] or {}
+        for j = 1, #runs do
+          if cold >= runs[j][1] and cold <= runs[j][2] then return true end
+        end
       end
       return false
-    end
+    end, spared or nil
   end
 end

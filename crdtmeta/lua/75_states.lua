@@ -10,6 +10,7 @@ do
   local mine, yours -- what this region has seen of the key at work, and the other one: functions of origin and t
   local whole       -- the other region is right about all that has no stamp of its own
   local gone        -- but for what this region has removed of the key at work (73_removals.lua): a function of the field, or nil
+  local spared      -- the type of which no element is removed so, if that is all that is known
   local removed     -- whether that is so of the field at work
   local dropped     -- whether something was left out for that
 
@@ -306,9 +307,10 @@ do
   -- joined_record merges what is said of the key as a whole into the record of S. there says that the other region shows the key.
   local function joined_record(S, b, there)
     local a, said = S.rec, candidates(b)
+    local before = dropped
     removed = gone and gone()
     local ttls = kept_of(candidates(a), said)
-    removed = gone and gone('')
+    removed, dropped = gone and gone(''), before
     if whole and held then ttls = without_ours(ttls, said, there) end
     local shares, taken = joined_shares(a.s, b.s)
     local joined = {w = joined_writes(a.w, b.w, is_known), s = shares}
@@ -490,13 +492,14 @@ do
     local letter, list = (theirs or ours).letter, theirs and theirs.list or NONE
     local places = letter == 'l' and E.spelt(theirs.entries, #list)
     if (theirs and ours and theirs.letter ~= ours.letter) or (not ours and S.form) or not only(letter, S.rec, S.cells) or not only(letter, rec, cells)
-      or (places and (not S.absent or next_(cells))) or gone then
+      or (places and (not S.absent or next_(cells))) or (gone and spared ~= letter) then
       if ours then E.spread(ours.letter, ours.list, S.cells) end
       if theirs then E.spread(letter, list, cells, places) end
       S.rest = nil
       return nil, 0
     end
     local had = known_to_all(S)
+    removed = false
     S.rest = ours or {letter = letter, list = {}, new = {}, gone = {}, kept = 0, places = places}
     if #S.rest.list == 0 and not next_(S.cells) and not next_(cells) then
       if not mine('', 0) then S.rest.new = list end
@@ -554,7 +557,8 @@ do
       if whole then return not held and (o == origin or (ahead ~= nil and at <= (ahead[o] or 0))) end
       return o == '' or o == origin or at <= (frontier[o] or 0) or (ahead and at <= (ahead[o] or 0))
     end
-    gone = whole and not held and E.removed_here(k) or nil
+    gone, spared = nil, nil
+    if whole and not held then gone, spared = E.removed_here(k) end
     removed, dropped = gone and gone(''), false
     local all = ahead and E.union(E.union({}, vector), ahead) or vector
     local beyond = E.beyond(all, frontier)
@@ -735,7 +739,8 @@ do
       states[i] = read
     end
     local entering = whole and not held and #argv >= 9
-    if entering and not E.know_removals(theirs) then return 'this region reads what it has removed' end
+    local problem = entering and E.know_removals(theirs, from)
+    if problem then return problem end
     E.touched, E.lost, E.conflicts, vectors = {}, {}, {}, {n = 0}
     local began = tonumber_(call('HGET', MERGES, ANEW .. from))
     local failed = say_all_before(argv, states, began)
@@ -748,7 +753,7 @@ do
     end
     if E.too_far(highest) then return {err = 'ERR anabranch: a stamp is more than ten years ahead of this region'} end
     if highest >= t then t = highest + 1 end
-    if entering then E.know_removals(theirs) end -- and what was just said
+    if entering then E.know_removals(theirs, from) end -- and what was just said
     M.late = nil
     for i = 7, #argv, 3 do
       local read = states[i]
@@ -768,6 +773,7 @@ do
       note_begin(from)
     else
       note_end(from, whole)
+      if whole then E.forget_removals() end
       take_position(frontier, upto, contexts, counts)
       if whole and held then E.hold('merged everything: this region takes writes again in a moment') end
       E.catch_up(frontier)
