@@ -134,11 +134,12 @@ func (l lease) lead(ctx context.Context, interval time.Duration, work func(conte
 			locked = time.Now()
 		}
 		stop()
-		if err == nil || !timedOut(err) {
+		late := timedOut(err)
+		if !late {
 			heard = time.Now()
 		}
 		// Where Redis takes no writes at all, nobody else can have taken the lease either; nor, most likely, where it is at work on a call of ours.
-		atWork := timedOut(err) && l.busy != nil && l.busy() && time.Since(heard) < patience
+		atWork := late && l.busy != nil && l.busy() && time.Since(heard) < patience
 		if err == nil && ours || refusesAll(err) || atWork {
 			renewed = time.Now()
 		}

@@ -61,8 +61,7 @@ func (m *mergeSource) took(n int) {
 // add takes a name as in crdt:gc.
 func (m *mergeSource) add(name string) {
 	db, key, _ := strings.Cut(name, ":")
-	if !m.given.has(db, key) {
-		m.given.add(db, key)
+	if m.given.add(db, key) {
 		m.left = append(m.left, keyState{db: db, key: key})
 	}
 }

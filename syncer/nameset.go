@@ -30,8 +30,12 @@ func (s nameSet) has(db, key string) bool {
 	return found
 }
 
-func (s nameSet) add(db, key string) {
-	if len(s.hashes) < mergeNames {
-		s.hashes[s.hash(db, key)] = struct{}{}
+// add says whether the key was not there.
+func (s nameSet) add(db, key string) bool {
+	hash := s.hash(db, key)
+	_, found := s.hashes[hash]
+	if !found && len(s.hashes) < mergeNames {
+		s.hashes[hash] = struct{}{}
 	}
+	return !found
 }

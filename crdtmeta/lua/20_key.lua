@@ -420,6 +420,12 @@ do
     end
   end
 
+  -- apart describes the elements of a key that are listed apart. A merge says which of them go, how many stay as they are, and which ones are
+  -- new; those of a list have places.
+  function E.apart(letter, list, places)
+    return {letter = letter, list = list, new = {}, gone = {}, kept = 0, places = places}
+  end
+
   -- lift_apart gives cells their values, and lists the elements that have none.
   local function lift_apart(S, letter)
     local all, step = E.elements(S.k, letter)
@@ -427,7 +433,7 @@ do
     for field, cell in pairs_(S.cells) do
       if sub(field, 1, 1) == letter then found[sub(field, 2)] = cell end
     end
-    S.rest = {letter = letter, list = all, new = {}, gone = {}, kept = 0}
+    S.rest = E.apart(letter, all)
     if not next_(found) then return end
     local list, n = {}, 0
     for i = 1, #all, step do

@@ -410,7 +410,7 @@ do
     local places, n, top = {}, 0, -1
     for i = 1, #entries do
       local entry = entries[i]
-      if byte(entry, 1) ~= 96 or (#entry ~= 5 and #entry ~= RUN) then return nil end
+      if byte(entry, 1) ~= COLD or (#entry ~= 5 and #entry ~= RUN) then return nil end
       local first, last = E.cold_range(entry)
       if first <= top or last < first or n + last - first + 1 > count then return nil end
       for at = first, last do

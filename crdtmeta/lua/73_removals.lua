@@ -5,6 +5,7 @@ do
   local ALL, TTL = '*', 'T'  -- all fields, and the time to live; no field has these names
   local BUT = '^'            -- before a type: all fields of other types, as any effect on that one removes them
   local TYPES = {'k', 'h', 's', 'z', 'l', 'x', 'p'}
+  local TYPE_OF = {S = 'k', W = 'k', l = 'l', L = 'l', d = 'l', p = 'p', g = 'x'} -- kinds of effects that do not name it
   local RUNS = '#'           -- what lists had in a row, as {first, last, t}
   local removals = {}        -- database:key, database, or -1 for all → field → t
   local from, upto           -- of our log what lies between is in it
@@ -17,36 +18,29 @@ do
 
   -- note_place notes an entry of a list's places: one of them, or many in a row.
   local function note_place(name, entry, at)
-    if #entry ~= 9 then return note(name, 'l' .. entry, at) end
+    if #entry ~= RUN then return note(name, 'l' .. entry, at) end
     local fields = removals[name]
     local first, last = E.cold_range(entry)
     fields[RUNS] = fields[RUNS] or {}
     fields[RUNS][#fields[RUNS] + 1] = {first, last, at}
   end
 
-  -- written answers the key and the type that an effect is about, or nil.
-  local function written(kind, a, b)
-    if kind == 'S' or kind == 'W' then return a, 'k' end
-    if kind == 'a' or kind == 'A' or kind == 'i' or kind == 'r' then return b, a end
-    if kind == 'l' or kind == 'L' or kind == 'd' then return a, 'l' end
-    if kind == 'p' then return a, 'p' end
-    if kind == 'g' and b ~= 'D' then return a, 'x' end
-  end
-
-  -- note_effect notes what an effect of ours removes.
+  -- note_effect notes what an effect of ours removes. Before its key it has the type, if it names that.
   local function note_effect(at, d, kind, a, b, c)
-    local k, letter = written(kind, a, b)
-    if k then note(d .. ':' .. k, BUT .. letter, at) end
-    if kind == 'R' or kind == 'E' then
-      note(d .. ':' .. a, kind == 'R' and ALL or TTL, at)
-    elseif kind == 'F' then
-      note(tostring_(a), ALL, at)
+    if kind == 'F' then return note(tostring_(a), ALL, at) end
+    local named = E.key_at[kind] == 2
+    local name, letter = d .. ':' .. (named and b or a), named and a or TYPE_OF[kind]
+    if letter and not (kind == 'g' and b == 'D') then note(name, BUT .. letter, at) end
+    if kind == 'R' then
+      note(name, ALL, at)
+    elseif kind == 'E' then
+      note(name, TTL, at)
     elseif kind == 'V' then
-      for i = 1, #b, 7 do note(d .. ':' .. a, b[i], at) end
+      for i = 1, #b, 7 do note(name, b[i], at) end
     elseif kind == 'r' then
-      for i = 1, #c do note(d .. ':' .. b, a .. c[i], at) end
+      for i = 1, #c do note(name, letter .. c[i], at) end
     elseif kind == 'd' then
-      for i = 1, #b do note_place(d .. ':' .. a, b[i], at) end
+      for i = 1, #b do note_place(name, b[i], at) end
     end
   end
 
@@ -112,7 +106,7 @@ do
     end
     return function(field)
       local letter = field == '' and 'k' or field and sub(field, 1, 1)
-      local cold = letter == 'l' and #field == 6 and byte(field, 2) == 96 and E.cold_range(sub(field, 2))
+      local cold = letter == 'l' and #field == 6 and byte(field, 2) == COLD and E.cold_range(sub(field, 2))
       for i = 1, #lists do
         local fields = lists[i]
         if fields[ALL] or fields[field or TTL] then return true end

@@ -500,13 +500,18 @@ do
     end
     local had = known_to_all(S)
     removed = false
-    S.rest = ours or {letter = letter, list = {}, new = {}, gone = {}, kept = 0, places = places}
+    S.rest = ours or E.apart(letter, {}, places)
+    local step = (letter == 'h' or letter == 'z') and 2 or 1
     if #S.rest.list == 0 and not next_(S.cells) and not next_(cells) then
       if not mine('', 0) then S.rest.new = list end
-      return had, #S.rest.new / ((letter == 's' or places) and 1 or 2)
+      return had, #S.rest.new / step
     end
-    local step, values, promoted, also = letter == 's' and 1 or 2, {}, {}, {}
-    local own, new, gone = S.rest.list, S.rest.new, S.rest.gone
+    local values, promoted, also = {}, {}, {}
+    local own, new, off = S.rest.list, S.rest.new, S.rest.gone
+    local function put(into, element, v)
+      into[#into + 1] = element
+      if step == 2 then into[#into + 1] = v end
+    end
     for i = 1, #list, step do values[list[i]] = step == 2 and list[i + 1] or '' end
     for i = 1, #own, step do
       local element, v = own[i], step == 2 and own[i + 1] or ''
@@ -515,23 +520,17 @@ do
       if other == v or (other and not whole) then
         S.rest.kept = S.rest.kept + 1
       elseif other or cells[letter .. element] then
-        promoted[#promoted + 1] = element
-        if step == 2 then promoted[#promoted + 1] = v end
-        if other then
-          also[#also + 1] = element
-          also[#also + 1] = other
-        end
+        put(promoted, element, v)
+        if other then put(also, element, other) end
       else
-        gone[#gone + 1] = element
+        off[#off + 1] = element
       end
     end
     for element, v in pairs_(values) do
       if S.cells[letter .. element] then
-        also[#also + 1] = element
-        if step == 2 then also[#also + 1] = v end
+        put(also, element, v)
       elseif not mine('', 0) and not cells[letter .. element] then
-        new[#new + 1] = element
-        if step == 2 then new[#new + 1] = v end
+        put(new, element, v)
       end
     end
     E.spread(letter, promoted, S.cells)
