@@ -57,12 +57,45 @@ func TestHeldBackNamesRegionsThatLagForLong(t *testing.T) {
 	h.note("eu", false, begin)
 	h.note("us", false, begin.Add(time.Minute))
 	h.note("eu", false, begin.Add(2*time.Minute))
-	if got := heldBackText(h.list(begin.Add(time.Minute+heldBackAfter-1)), begin.Add(time.Minute)); got != "eu for 1m0s" {
+	held, _ := h.list(begin.Add(time.Minute + heldBackAfter - 1))
+	if got := heldBackText(held, begin.Add(time.Minute)); got != "eu for 1m0s" {
 		t.Errorf("held back by %q", got)
 	}
 	h.note("eu", true, begin)
-	if got := heldBackText(h.list(begin.Add(time.Hour)), begin.Add(time.Hour)); got != "us for 59m0s" {
+	held, _ = h.list(begin.Add(time.Hour))
+	if got := heldBackText(held, begin.Add(time.Hour)); got != "us for 59m0s" {
 		t.Errorf("held back by %q", got)
+	}
+}
+
+// However long what waits has waited for a region: its time away counts from its last sign of life.
+func TestASignOfLifeEndsTheTimeAway(t *testing.T) {
+	var h heldBack
+	begin := time.Unix(1000, 0)
+	at := func(hours int) time.Time { return begin.Add(time.Duration(hours) * time.Hour) }
+	silent := func(since, now int) {
+		t.Helper()
+		held, silent := h.list(at(now))
+		if !held["eu"].Equal(begin) || since < 0 && len(silent) > 0 || since >= 0 && !silent["eu"].Equal(at(since)) {
+			t.Errorf("after %d h it holds back since %v, and is silent since %v", now, held, silent)
+		}
+	}
+	h.sign("eu", time.Time{}, begin)
+	h.note("eu", false, begin)
+	silent(-1, 1)
+	h.sign("eu", time.Time{}, at(1))
+	silent(1, 23)
+	h.sign("eu", at(23), at(24)) // in between it was there
+	silent(23, 25)
+	h.sign("eu", at(23), at(26))
+	silent(23, 26)
+	h.sign("eu", at(27), at(27))
+	silent(-1, 28)
+	h.sign("eu", at(27), at(29))
+	silent(29, 30)
+	h.note("eu", true, at(31))
+	if held, silent := h.list(at(32)); len(held)+len(silent) > 0 {
+		t.Errorf("holds back %v, silent %v", held, silent)
 	}
 }
 

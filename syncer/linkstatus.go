@@ -30,6 +30,9 @@ func (s State) up() bool {
 	return s == StateStream || s == StateWaiting || s == StateStalled || s == StatePaused || s == StateMerge
 }
 
+// alive says whether the region gives signs of life: who refuses is there.
+func (s State) alive() bool { return s.up() || s == StateRefused }
+
 // linkStatus is what is known about one peer. The pulling side writes it; the leader publishes it.
 type linkStatus struct {
 	name  string
@@ -49,7 +52,8 @@ type linkStatus struct {
 	epoch    string            // of that region, when the link was made
 	all      allKeys
 
-	lastUp time.Time // when there was a link, or the beginning
+	lastUp   time.Time // when there was a link, or the beginning
+	lastSign time.Time // when the region was alive, zero for never
 }
 
 func newLinkStatus(name string, news *signal) *linkStatus {
@@ -62,6 +66,9 @@ func newLinkStatus(name string, news *signal) *linkStatus {
 // set changes the state and says whether it did. It is called with mu held.
 func (s *linkStatus) set(state State, cause string) bool {
 	changed := s.status.State != state || s.status.Error != cause
+	if s.status.State.alive() || state.alive() {
+		s.lastSign = time.Now()
+	}
 	if s.status.State != state {
 		s.status.Since = time.Now()
 	}
@@ -80,6 +87,16 @@ func (s *linkStatus) downFor(id int, now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(s.lastUp)
+}
+
+// sign is when the region last gave a sign of life: now if it does, and zero for never.
+func (s *linkStatus) sign(now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status.State.alive() {
+		return now
+	}
+	return s.lastSign
 }
 
 // longer says whether the region's log was longer when it last said so.

@@ -69,13 +69,14 @@ func (l *leader) publish(ctx context.Context) error {
 	found := l.alarms(vitals, info.last, peers)
 	l.raise(found)
 	texts, abouts := found.texts()
+	heldBack, silent := l.collector.waits.publish(now, regionNow)
 	own := RegionStatus{
 		Leader: l.cfg.RunID, At: regionNow, Origin: info.origin.String(), Clock: info.last,
 		LogEntries: info.length, LogFirst: info.first, LogLimit: int64(l.cfg.BacklogBytes),
 		EntriesTrimmed: l.counters.entriesTrimmed.Load(), KeysExpired: l.counters.keysExpired.Load(),
 		KeysEvicted: l.counters.keysEvicted.Load(), StampsAhead: l.counters.stampsAhead.Load(),
 		Refuses: refuses, Alarms: texts, Abouts: abouts,
-		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: l.collector.waits.publish(now, regionNow), HeldBackBytes: l.collector.weight.bytes.Load(),
+		CollectPending: pending, CollectedUntil: crdtmeta.Time(l.collector.settledAt.Load()), HeldBackBy: heldBack, SilentSince: silent, HeldBackBytes: l.collector.weight.bytes.Load(),
 		Held: held, Quarantined: apart,
 		MemoryUsed: vitals.memoryUsed, MemoryLimit: vitals.memoryLimit, Footprint: l.footprint.last(),
 	}

@@ -162,9 +162,13 @@ func (c *collector) quarantine(ctx context.Context, known membership, frontier c
 	return apart, nil
 }
 
-// away finds regions that are to be put into quarantine, and says why. Each of them gives no sign of life, and holds collection back.
+// away finds regions that are to be put into quarantine, and says why. Each of them holds collection back, and has given no sign of life
+// meanwhile: a link that breaks for a moment is no reason, however long what waits has waited for it.
 func (c *collector) away(ctx context.Context, known membership, ours []string, now time.Time) (gone map[int]string, err error) {
-	held := c.waits.list(now)
+	for _, link := range c.links {
+		c.waits.sign(link.name, link.sign(now), now)
+	}
+	held, silent := c.waits.list(now)
 	over, err := c.overweight(ctx, len(held) > 0, now)
 	if err != nil {
 		return nil, err
@@ -175,12 +179,12 @@ func (c *collector) away(ctx context.Context, known membership, ours []string, n
 	}
 	gone = map[int]string{}
 	longest := ""
-	for name, since := range held {
+	for name, since := range silent {
 		id := known.ids[name]
 		if id == 0 || !slices.Contains(lost, id) || slices.Contains(ours, formatID(id)) {
 			continue
 		}
-		if longest == "" || since.Before(held[longest]) {
+		if longest == "" || since.Before(silent[longest]) {
 			longest = name
 		}
 		if now.Sub(since) >= c.cfg.QuarantineAfter {
@@ -225,11 +229,11 @@ func (l *leader) company(now time.Time) (lost []int, enough bool) {
 		other := link.snapshot(now, now)
 		all++
 		lowest = min(lowest, other.ID) // an id that is not known, 0, may be the lowest
-		switch {
-		case other.State.up():
+		if other.State.up() {
 			here++
 			lowestHere = min(lowestHere, other.ID)
-		case other.State != StateRefused: // who refuses is there
+		}
+		if !other.State.alive() {
 			lost = append(lost, other.ID)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"anabranch/internal/redistest"
 )
 
 // soon puts a region that is away into quarantine at once, and collects without a period of grace to speak of.
@@ -195,20 +197,62 @@ func TestTimeAwayIsCountedOverLeaders(t *testing.T) {
 	})
 }
 
+// A region that is paused there holds collection back for as long as that takes. When its link breaks for a moment, it is not away for all that time.
+func TestALinkThatBreaksForAMomentIsNoTimeAway(t *testing.T) {
+	heldBackAfter = 0
+	t.Cleanup(func() { heldBackAfter = heldBackTime })
+	regions := newRegions(t, 3)
+	a, b, c := regions[0], regions[1], regions[2]
+	way := redistest.StartRelay(t, c.listen)
+	a.run(map[string][]string{b.name: {b.listen}, c.name: {way.Addr}}, soon)
+	b.run(peersOf(b, regions), patient)
+	c.run(peersOf(c, regions), patient)
+	ctx := context.Background()
+	synced(t, regions...)
+	if err := c.Pause(ctx, AllRegions); err != nil {
+		t.Fatal(err)
+	}
+	a.write("SET k v")
+	since := func() time.Duration {
+		own, _, err := a.published(ctx)
+		held, waits := own.HeldBackBy[c.name]
+		if err != nil || !waits {
+			return 0
+		}
+		return own.At.Sub(held)
+	}
+	eventually(t, "c holds collection back for longer than it may be away", func() bool { return since() > 2*a.cfg.QuarantineAfter })
+	for range 10 {
+		way.Set(redistest.Trouble{Cut: true})
+		eventually(t, "the link is down", func() bool { return !a.peer(c.name).State.up() })
+		way.Set(redistest.Trouble{})
+		eventually(t, "the link is up", func() bool { return a.peer(c.name).State.up() })
+	}
+	if n := a.logs.count("region is in quarantine"); n > 0 {
+		t.Error("c is in quarantine, which was away for a moment")
+	}
+	way.Set(redistest.Trouble{Cut: true})
+	eventually(t, "c is in quarantine when it is away for good", func() bool { return a.rdb.HExists(ctx, a.keys.quarantined, formatID(c.id)).Val() })
+}
+
 // While nobody leads nobody knows who is there: that time is not held against a region.
 func TestTimeWithoutALeaderIsNoTimeAway(t *testing.T) {
 	now := time.Now()
-	last := RegionStatus{At: now.Add(-10 * time.Hour), HeldBackBy: map[string]time.Time{
-		"gamma": now.Add(-11 * time.Hour), "removed": now.Add(-12 * time.Hour), "future": now,
-	}}
+	times := map[string]time.Time{"gamma": now.Add(-11 * time.Hour), "removed": now.Add(-12 * time.Hour), "future": now}
+	last := RegionStatus{At: now.Add(-10 * time.Hour), HeldBackBy: times, SilentSince: times}
 	var waits heldBack
 	waits.adopt(last, []string{"beta", "gamma", "future"}, now)
-	held := waits.list(now)
-	if away := now.Sub(held["gamma"]); len(held) != 1 || away != time.Hour {
-		t.Errorf("held back by %v; gamma for %v, want 1h", held, away)
+	held, silent := waits.list(now)
+	for what, found := range map[string]map[string]time.Time{"held back by": held, "silent are": silent} {
+		if away := now.Sub(found["gamma"]); len(found) != 1 || away != time.Hour {
+			t.Errorf("%s %v; gamma for %v, want 1h", what, found, away)
+		}
 	}
-	if again := waits.publish(now, last.At); !again["gamma"].Equal(last.HeldBackBy["gamma"]) {
-		t.Errorf("published as %v, was %v", again["gamma"], last.HeldBackBy["gamma"])
+	held, silent = waits.publish(now, last.At)
+	for what, again := range map[string]time.Time{"held back": held["gamma"], "silent": silent["gamma"]} {
+		if !again.Equal(times["gamma"]) {
+			t.Errorf("%s: published as %v, was %v", what, again, times["gamma"])
+		}
 	}
 }
 

@@ -99,6 +99,7 @@ type RegionStatus struct {
 	CollectedUntil crdtmeta.Time        `json:"collected_until"`           // of what was recorded until then, metadata that is not needed goes
 	HeldBackBytes  int64                `json:"held_back_bytes,omitempty"` // of metadata that waits for them, about and rather less
 	HeldBackBy     map[string]time.Time `json:"held_back_by,omitempty"`    // regions that have not seen what has waited longest, and since when, by the region's clock
+	SilentSince    map[string]time.Time `json:"silent_since,omitempty"`    // of these, regions to which there is no link, and since when
 }
 
 // ownField is the field of crdt:status that holds the RegionStatus: no region has id 0.
