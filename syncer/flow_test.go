@@ -234,7 +234,7 @@ func TestConfigIsChecked(t *testing.T) {
 func TestWhatWasReceivedIsAppliedWhenTheLinkEnds(t *testing.T) {
 	regions := newRegions(t, 2)
 	a, b := regions[0], regions[1]
-	const calls, ops = 4000, 20
+	const calls, ops = 2000, 20
 	for i := range calls {
 		args := []any{"FCALL", crdtmeta.FuncWrite, 0, 0}
 		for j := range ops {

@@ -52,8 +52,9 @@ func (l *link) receive(ctx context.Context) error {
 	return err
 }
 
-// settlePatience is how long nothing may happen to what has come before it is left to a new link.
-const settlePatience = 500 * time.Millisecond
+// settlePatience is how long nothing may happen to what has come before it is left to a new link: a Redis that is busy for a moment is not
+// the end of it.
+const settlePatience = 2 * time.Second
 
 // receiveAll does not read while the inbox is full, and TCP stops the peer.
 func (l *link) receiveAll(ctx context.Context) error {
