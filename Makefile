@@ -98,7 +98,7 @@ unit: need-cc need-redis need-sentinel need-haproxy
 	$(GO) test -race -short -timeout 5m $$($(GO) list ./... | grep -v '/tests/')
 
 full: need-cc need-haproxy need-consul need-examples
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 30m ./...
 
 # A module of its own, because of what it needs to read a Dockerfile, compose and Kubernetes.
 manifests: $(STATICCHECK) need-redis

@@ -169,13 +169,13 @@ func TestLongerTTLArrivesTooLate(t *testing.T) {
 	exchange(t, nodes)
 	want := a.items(t)
 	for _, key := range keys {
-		a.call(t, 0, []string{"PEXPIREAT", key, soon(800)})
+		a.call(t, 0, []string{"PEXPIREAT", key, soon(3000)})
 	}
 	exchange(t, nodes)
 	for _, key := range keys {
 		b.call(t, 0, []string{"PEXPIREAT", key, "9000000000000"})
 	}
-	time.Sleep(850 * time.Millisecond) // gone at A and C, not at B
+	time.Sleep(3100 * time.Millisecond) // gone at A and C, not at B
 	if got := a.get(t, "EXISTS", "string"); got != "(integer) 0" {
 		t.Fatal("the key has not expired")
 	}
@@ -221,7 +221,7 @@ func TestLongerTTLMeetsAnUnseenWrite(t *testing.T) {
 	a.call(t, 0, []string{"SET", "k", "v"}, []string{"SADD", "s", "old"}, []string{"HSET", "h", "f", "old"}, []string{"ZADD", "z", "1", "old"},
 		[]string{"INCRBY", "c", "5"}, []string{"RPUSH", "l", "old", "older"})
 	for _, key := range keys {
-		a.call(t, 0, []string{"PEXPIREAT", key, soon(800)})
+		a.call(t, 0, []string{"PEXPIREAT", key, soon(3000)})
 	}
 	exchange(t, nodes)
 	for _, key := range keys {
@@ -229,7 +229,7 @@ func TestLongerTTLMeetsAnUnseenWrite(t *testing.T) {
 	}
 	a.call(t, 0, []string{"APPEND", "k", "w"}, []string{"SADD", "s", "new"}, []string{"HSET", "h", "f", "new"}, []string{"ZADD", "z", "2", "new"},
 		[]string{"INCRBY", "c", "2"}, []string{"LPUSH", "l", "new", "newest"}, []string{"LSET", "l", "-1", "set"})
-	time.Sleep(850 * time.Millisecond) // gone at A and C, not at B
+	time.Sleep(3100 * time.Millisecond) // gone at A and C, not at B
 	exchange(t, nodes)
 	requireEqual(t, nodes)
 	for command, want := range map[string]string{"GET k": `"vw"`, "SCARD s": "(integer) 2", "HGETALL h": `["f" "new"]`,

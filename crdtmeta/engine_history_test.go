@@ -35,7 +35,7 @@ func checkHistories(t *testing.T, usual int, property func(*rapid.T)) {
 // The engine and the model must agree on every reply and on all data, after every step.
 func TestHistoriesAgreeWithTheModel(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 250, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true), history.Integers, history.Fractions) })
+	checkHistories(t, 160, func(rt *rapid.T) { randomHistory(newPlay(rt, nodes, true), history.Integers, history.Fractions) })
 }
 
 // Stamps of different regions may be equal here, which happens when two clocks tick alike: the regions must agree all

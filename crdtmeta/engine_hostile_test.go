@@ -175,7 +175,7 @@ func (n *node) checkNoFailure(f failer, words []string) redistest.Reply {
 // behind on which commands fail.
 func TestSpoiledEntriesDoNoHarm(t *testing.T) {
 	nodes := startNodes(t, 2)
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		p := newPlay(rt, nodes, false)
 		a, b := nodes[0], nodes[1]
 		g := history.Generator{Numbers: history.Anything, Deadline: deadlines, Clash: true}
@@ -210,7 +210,7 @@ func TestSpoiledEntriesDoNoHarm(t *testing.T) {
 // So it is with the states of merges.
 func TestSpoiledStatesDoNoHarm(t *testing.T) {
 	nodes := startNodes(t, 2)
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		p := newPlay(rt, nodes, false)
 		a, b := nodes[0], nodes[1]
 		g := history.Generator{Numbers: history.Anything, Deadline: deadlines, Clash: true}

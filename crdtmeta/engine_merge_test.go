@@ -135,7 +135,7 @@ func (p *play) deliverModelSome(from, to int) (waits bool) {
 // A merge of all keys is as good as the delivery of everything that the other region has, whatever either has collected.
 func TestAMergeIsADelivery(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		p := newPlay(rt, nodes, true)
 		collectors := make([]collector, len(nodes))
 		p.after = func() {
@@ -154,7 +154,7 @@ func TestAMergeIsADelivery(t *testing.T) {
 // the other region has gone on. In the end all regions agree.
 func TestMergesBesideWritesConverge(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		p := newPlay(rt, nodes, false)
 		collectors := make([]collector, len(nodes))
 		var running *merging

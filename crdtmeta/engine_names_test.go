@@ -84,7 +84,7 @@ func TestCompanionsShareTheSlotOfTheirKey(t *testing.T) {
 	for _, key := range oddKeys {
 		check(t, key)
 	}
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		n.reset(rt)
 		for range 10 {
 			check(rt, string(rapid.SliceOfN(rapid.SampledFrom([]byte("{{{}}}ab\x00\xff")), 0, 8).Draw(rt, "key")))

@@ -23,7 +23,7 @@ func TestOneRegionAloneIsRedis(t *testing.T) {
 	plain := redistest.Start(t)
 	redis := &node{id: 9, server: plain, conn: redistest.Dial(t, plain.Addr)}
 	templates := readTemplates(t, "testdata/commands.txt")
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		for _, n := range nodes {
 			n.reset(rt)
 		}

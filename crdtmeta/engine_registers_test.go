@@ -110,11 +110,11 @@ func TestAdditionsAreSmall(t *testing.T) {
 func TestExpiredRegistersComeBack(t *testing.T) {
 	nodes := regions(t, 2)
 	a, b := nodes[0], nodes[1]
-	a.call(t, 0, []string{"PFADD", "k", "x"}, []string{"PFADD", "l", "x"}, []string{"PEXPIREAT", "k", soon(60)}, []string{"PEXPIREAT", "l", soon(60)})
+	a.call(t, 0, []string{"PFADD", "k", "x"}, []string{"PFADD", "l", "x"}, []string{"PEXPIREAT", "k", soon(2000)}, []string{"PEXPIREAT", "l", soon(2000)})
 	exchange(t, nodes)
 	a.call(t, 0, []string{"PFADD", "k", "y"}, []string{"PERSIST", "k"}, []string{"PERSIST", "l"})
 	b.call(t, 0, []string{"PFADD", "l", "z"})
-	time.Sleep(80 * time.Millisecond)
+	time.Sleep(2100 * time.Millisecond)
 	a.fetch(t)
 	if story := b.take(t, a); story != "fetch 0 k, fetch 0 l, ok" {
 		t.Errorf("region 2 took the log so: %s", story)

@@ -137,7 +137,7 @@ func (n *node) hold(f failer, words ...string) {
 // A region that merges everything, for whatever reason, in as many rounds as it takes, comes to the same data as the others.
 func TestRegionsThatMergeEverythingConverge(t *testing.T) {
 	nodes := startNodes(t, 3)
-	checkHistories(t, 150, func(rt *rapid.T) {
+	checkHistories(t, 100, func(rt *rapid.T) {
 		p := newPlay(rt, nodes, false)
 		g := p.generator(history.Integers, history.Fractions)
 		p.adoptSome(g)

@@ -16,7 +16,7 @@ func TestNothingIsCollectedOnTheWordOfAnEpochThatIsOver(t *testing.T) {
 	a, b := regions[0], regions[1]
 	ctx := context.Background()
 	toB := newBreaker(t, b.listen)
-	grace := func(cfg *Config) { cfg.Grace, cfg.SilenceLimit = 2*time.Second, time.Minute }
+	grace := func(cfg *Config) { cfg.Grace, cfg.SilenceLimit = 5*time.Second, time.Minute }
 	a.run(map[string][]string{b.name: {toB.addr}}, grace)
 	b.run(peersOf(b, regions), grace)
 	a.must("SET early 1")
@@ -37,7 +37,7 @@ func TestNothingIsCollectedOnTheWordOfAnEpochThatIsOver(t *testing.T) {
 	b.server.Kill()
 	b.server.Restart()
 	eventually(t, "b has merged or pulled what it lost", func() bool { return b.get("h") != "" || b.rdb.HGet(ctx, "h", "f").Val() == "1" })
-	deadline := time.Now().Add(3 * time.Second) // more than the period of grace
+	deadline := time.Now().Add(6 * time.Second) // more than the period of grace
 	for time.Now().Before(deadline) {
 		collected, err := a.region.collected(ctx)
 		if err != nil {

@@ -47,7 +47,7 @@ func TestPauseWorksBeforeTheRegionWasEverMet(t *testing.T) {
 	}
 	a.write("SET x 1")
 	a.run(peersOf(a, regions))
-	eventually(t, "streaming", func() bool { return b.peer(a.name).ID == a.id })
+	eventually(t, "the link is up, and paused", func() bool { return b.peer(a.name).State == StatePaused })
 	time.Sleep(200 * time.Millisecond)
 	if got := b.get("x"); got != "" {
 		t.Fatalf("x is %q although every region was paused", got)

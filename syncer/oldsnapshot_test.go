@@ -63,7 +63,7 @@ func TestARedisThatComesBackOldIsHeldAlthoughItsLeaderLives(t *testing.T) {
 // log that names it goes before.
 func TestMetadataThatComesBackIsCollected(t *testing.T) {
 	regions := mesh(t, 2, func(cfg *Config) {
-		cfg.Grace, cfg.CollectInterval, cfg.KeepTime = time.Second, 50*time.Millisecond, time.Millisecond
+		cfg.Grace, cfg.CollectInterval, cfg.KeepTime = 5*time.Second, 50*time.Millisecond, time.Millisecond
 	})
 	a, b := regions[0], regions[1]
 	ctx := context.Background()

@@ -204,7 +204,10 @@ func TestALinkThatBreaksForAMomentIsNoTimeAway(t *testing.T) {
 	regions := newRegions(t, 3)
 	a, b, c := regions[0], regions[1], regions[2]
 	way := redistest.StartRelay(t, c.listen)
-	a.run(map[string][]string{b.name: {b.listen}, c.name: {way.Addr}}, soon)
+	a.run(map[string][]string{b.name: {b.listen}, c.name: {way.Addr}}, func(cfg *Config) {
+		soon(cfg)
+		cfg.QuarantineAfter = 3 * time.Second
+	})
 	b.run(peersOf(b, regions), patient)
 	c.run(peersOf(c, regions), patient)
 	ctx := context.Background()
@@ -221,7 +224,7 @@ func TestALinkThatBreaksForAMomentIsNoTimeAway(t *testing.T) {
 		}
 		return own.At.Sub(held)
 	}
-	eventually(t, "c holds collection back for longer than it may be away", func() bool { return since() > 2*a.cfg.QuarantineAfter })
+	eventually(t, "c holds collection back for longer than it may be away", func() bool { return since() > a.cfg.QuarantineAfter+time.Second })
 	for range 10 {
 		way.Set(redistest.Trouble{Cut: true})
 		eventually(t, "the link is down", func() bool { return !a.peer(c.name).State.up() })

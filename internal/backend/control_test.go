@@ -259,7 +259,7 @@ func TestServesAgainAfterALongCommand(t *testing.T) {
 	l := b.Lane(0, 2, 0)
 	s.do(t, l, "PING")
 	conn := redistest.Dial(t, server.Addr)
-	go conn.Do("DEBUG", "SLEEP", "3") // ends with its reply
+	go conn.Do("DEBUG", "SLEEP", "6") // ends with its reply
 	eventually(t, "the server is away", func() bool { return !b.Serving() })
 	l.Submit(s.Caller, []Op{{Kind: OpRead, Count: 1, Bytes: []byte("PING\r\n")}})
 	l.Flush()

@@ -173,7 +173,7 @@ func fenced(t *testing.T) (b *Backend, source *source, replica *redistest.Server
 	source = newSource(primary.Addr)
 	source.now.Replicas = []string{replica.Addr}
 	cfg := testConfig("redis://elsewhere")
-	cfg.Source, cfg.FenceAfter, cfg.Hold = source, 2*time.Second, time.Second
+	cfg.Source, cfg.FenceAfter, cfg.Hold = source, 6*time.Second, time.Second
 	b = run(t, cfg)
 	l, s = b.Lane(0, 2, 0), newSink()
 	if got := s.do(t, l, "SET k 1"); got != "+OK\r\n" {
@@ -189,7 +189,7 @@ func fenced(t *testing.T) (b *Backend, source *source, replica *redistest.Server
 
 func TestAPrimaryWithItsReplicasNeedsNoSentinels(t *testing.T) {
 	b, _, _, l, s := fenced(t)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(9 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if got := s.do(t, l, "SET k 2"); got != "+OK\r\n" || !b.Ready() {
 			t.Fatalf("got %q", got)
 		}

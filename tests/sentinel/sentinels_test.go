@@ -13,7 +13,7 @@ import (
 func TestSentinelsDieOneAfterTheOther(t *testing.T) {
 	redistest.Slow(t)
 	t.Parallel()
-	const fence = 2 * time.Second
+	const fence = 6 * time.Second
 	cluster, g := pair(t, redistest.Guard{}, redistest.WithFlags("--fence-after", fence.String()))
 	a := cluster.Regions[0].Proxy()
 	l, end := startLoad(t, 3, 2, a)

@@ -31,10 +31,11 @@ func effectsNaming(t *testing.T, region *redistest.Region, key string) int {
 // Every region sends its own delete when a key expires.
 func TestOneRegionAloneSendsTheDeleteOfAnExpiredKey(t *testing.T) {
 	p := start(t, 2)
-	do(p.a, "SET a-key-of-its-own v PX 300")
+	p.Converge() // the first links are up
+	do(p.a, "SET a-key-of-its-own v PX 3000")
 	p.Converge()
 	want(t, p.b, "GET a-key-of-its-own", `"v"`)
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(4200 * time.Millisecond)
 	p.Converge()
 	p.everywhere("EXISTS a-key-of-its-own", "(integer) 0")
 	if n := effectsNaming(t, p.Regions[0], "a-key-of-its-own"); n != 2 {
@@ -75,6 +76,7 @@ func TestAWriteAfterTheExpiryIsNotLost(t *testing.T) {
 // A key expires natively just before a longer TTL arrives from another region.
 func TestALongerTTLThatArrivesLateBringsTheKeyBack(t *testing.T) {
 	p := start(t, 2)
+	p.Converge()
 	do(p.a, "SET s v")
 	do(p.a, "HSET h f v g w")
 	do(p.a, "SADD set m n")
@@ -82,13 +84,13 @@ func TestALongerTTLThatArrivesLateBringsTheKeyBack(t *testing.T) {
 	do(p.a, "INCRBY n 5")
 	keys := strings.Fields("s h set z n")
 	for _, key := range keys {
-		do(p.a, "PEXPIRE "+key+" 600")
+		do(p.a, "PEXPIRE "+key+" 3000")
 	}
 	p.Sync()
 	for _, key := range keys {
 		do(p.a, "EXPIRE "+key+" 1000") // the owner extends its own TTL, which the other region cannot know yet
 	}
-	time.Sleep(900 * time.Millisecond)
+	time.Sleep(3300 * time.Millisecond)
 	want(t, p.b, "EXISTS s h set z n", "(integer) 0")
 	p.Sync()
 	p.everywhere("EXISTS s h set z n", "(integer) 5")
@@ -145,10 +147,10 @@ func TestTheLosingTTLDoesNotEndTheKey(t *testing.T) {
 	p.Sync()
 	do(p.b, "EXPIRE k 1000")
 	time.Sleep(5 * time.Millisecond)
-	do(p.a, "PEXPIRE k 400")
+	do(p.a, "PEXPIRE k 2000")
 	p.Sync()
 	p.ResumeAll()
-	time.Sleep(900 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	p.Converge()
 	p.everywhere("GET k", `"v"`)
 	p.RequireEqual(t)

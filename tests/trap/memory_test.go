@@ -87,7 +87,7 @@ func TestAFullServerRefusesWhatNeedsMemoryAndServesTheRest(t *testing.T) {
 
 // A full server cannot even collect its garbage, so it stays full.
 func TestCollectionGoesOnWhileMemoryIsShort(t *testing.T) {
-	p := start(t, 2, redistest.WithFlags("--gc-grace", "2s"))
+	p := start(t, 2, redistest.WithFlags("--gc-grace", "6s"))
 	for i := range 300 {
 		do(p.a, fmt.Sprintf("SADD s%d a b c", i))
 	}
