@@ -37,9 +37,11 @@ type collector struct {
 	caughtUp  crdtmeta.Frontier // when all vectors of merged keys were last gone through
 	settledAt atomic.Int64      // own time up to which all is collected, or being collected
 
-	whole  sync.RWMutex  // held during a merge of everything, and for reading while it is decided whether one is due
-	wholes atomic.Int64  // such that have begun, on each connection, or are over
-	moved  atomic.Int64  // when one last brought keys, or this process began: Unix time in ns
+	whole   sync.RWMutex // held during a merge of everything, and for reading while it is decided whether one is due
+	wholes  atomic.Int64 // such that have begun, on each connection, or are over
+	moved   atomic.Int64 // when one last brought keys, or this process began: Unix time in ns
+	holding sync.Mutex   // held while this region puts itself into quarantine
+
 	mu     sync.Mutex    // guards cursor, and what moves it
 	begun  bool          // cursor is known
 	cursor crdtmeta.Time // entries up to here were visited, or their keys are in crdt:gc

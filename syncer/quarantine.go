@@ -26,8 +26,10 @@ const heldAway = "this region was away for "
 // heldMerged begins what the engine says instead when everything is merged.
 const heldMerged = "merged everything"
 
-// quarantineSelf keeps clients from writing.
+// quarantineSelf keeps clients from writing. Several peers may find that out at once.
 func (p *puller) quarantineSelf(ctx context.Context, self crdtmeta.Origin) error {
+	p.collector.holding.Lock()
+	defer p.collector.holding.Unlock()
 	why, err := p.heldWhy(ctx)
 	if err != nil || why == heldQuarantine || strings.HasPrefix(why, heldMerged) {
 		return err
