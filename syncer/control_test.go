@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"anabranch/internal/redistest"
 )
 
 func TestPauseHoldsEffectsAndResumeTakesThem(t *testing.T) {
@@ -123,6 +125,40 @@ func TestWaitAnswersOnAProxyThatServesNobody(t *testing.T) {
 	a.write("SET x 1")
 	if n, err := other.Wait(context.Background(), 1, 5*time.Second); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// A server that restarts, or another one that takes its place, is no answer.
+func TestWaitOutlastsARestartOfRedis(t *testing.T) {
+	regions := newRegionsWith(t, 2, redistest.WithAOF())
+	a, b := regions[0], regions[1]
+	for _, r := range regions {
+		r.run(peersOf(r, regions))
+	}
+	ctx := context.Background()
+	synced(t, regions...)
+	if err := b.Pause(ctx, a.name); err != nil {
+		t.Fatal(err)
+	}
+	a.write("SET x 1")
+	type outcome struct {
+		n   int
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() { // ends with its limit
+		n, err := a.Wait(ctx, 1, 15*time.Second)
+		done <- outcome{n, err}
+	}()
+	time.Sleep(200 * time.Millisecond)
+	a.server.Kill()
+	time.Sleep(2 * time.Second)
+	a.server.Restart()
+	if err := b.Resume(ctx, a.name); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got.n != 1 || got.err != nil {
+		t.Errorf("%d regions have it: %v", got.n, got.err)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Wait blocks until that many peers have applied everything that our log holds now, or until the timeout (0: no limit
-// but ctx), and returns how many have.
+// but ctx), and returns how many have. A Redis that does not answer for a while, as in a fail-over, is waited for as well.
 func (s *Syncer) Wait(ctx context.Context, regions int, timeout time.Duration) (int, error) {
 	info, err := s.region.history(ctx)
 	if err != nil {
@@ -26,17 +26,17 @@ func (s *Syncer) Wait(ctx context.Context, regions int, timeout time.Duration) (
 	for {
 		moved := s.acks.moved.next()
 		count, err := s.ackedBy(ctx, origin, target)
-		if err != nil {
+		if err != nil && classify(err) != failureLater {
 			return 0, err
 		}
-		if count >= regions {
+		if err == nil && count >= regions {
 			return count, nil
 		}
 		select {
 		case <-moved:
 		case <-poll.C:
 		case <-expired:
-			return count, nil
+			return count, err
 		case <-ctx.Done():
 			return count, ctx.Err()
 		}
