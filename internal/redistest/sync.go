@@ -149,9 +149,9 @@ func (c *Cluster) TryConverge() error {
 		since   = time.Now()
 	)
 	for {
-		missing, err := c.unacknowledged()
-		if missing == "" || err != nil {
-			return err
+		missing := c.unacknowledged()
+		if missing == "" {
+			return nil
 		}
 		if now := c.frontiers(); now != before {
 			before, since = now, time.Now()
@@ -165,8 +165,9 @@ func (c *Cluster) TryConverge() error {
 	}
 }
 
-// unacknowledged asks each region how many of the others have all of its effects, and names the first that waits.
-func (c *Cluster) unacknowledged() (string, error) {
+// unacknowledged asks each region how many of the others have all of its effects, and names the first that waits, or cannot tell: its server
+// may have moved in that moment.
+func (c *Cluster) unacknowledged() string {
 	for _, region := range c.Regions {
 		want := len(c.linked(region))
 		if want == 0 {
@@ -174,13 +175,13 @@ func (c *Cluster) unacknowledged() (string, error) {
 		}
 		reply, err := region.run("WAIT", strconv.Itoa(want), c.waitMillis())
 		if err != nil {
-			return "", err
+			return fmt.Sprintf("region %s: %v", region.Name, err)
 		}
 		if got := reply.Int(); got < int64(want) {
-			return fmt.Sprintf("region %s: %d of %d others have applied its effects", region.Name, got, want), nil
+			return fmt.Sprintf("region %s: %d of %d others have applied its effects", region.Name, got, want)
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // waitMillis is how long one CRDT WAIT may take. Under load it must be long enough for what was written before it began;

@@ -182,11 +182,13 @@ func serverInfo(t *testing.T, c *redistest.Conn, section, name string) int64 {
 // Eviction takes metadata: a volatile policy takes only keys with a TTL, so none of ours may have one.
 func TestNoMetadataCanBeEvictedUnderAVolatilePolicy(t *testing.T) {
 	p := start(t, 2)
+	p.PauseAll() // no group of one region is there yet when the other one creates its own
 	for _, command := range []string{"SET k v EX 1000", "SADD s a", "EXPIRE s 1000", "RPUSH l a b", "EXPIRE l 1000", "LSET l 0 c", "INCR n", "EXPIRE n 1000",
 		"XADD x * f v", "XGROUP CREATE x g 0", "EXPIRE x 1000", "PFADD p a", "EXPIRE p 1000", "SET t1 v", "DEL t1"} {
 		do(p.a, command)
 		do(p.b, command)
 	}
+	p.ResumeAll()
 	p.Converge()
 	for _, region := range p.Regions {
 		server := redistest.Dial(t, region.Redis.Addr)
